@@ -1,0 +1,23 @@
+# The development image: sources are synced into it (docker compose watch), gunicorn reloads.
+# The one that goes to production is Dockerfile.multistage.
+
+FROM python:3.14-slim-trixie
+
+RUN --mount=type=cache,target=/root/.cache/pip \
+    --mount=type=bind,source=requirements/run.txt,target=/tmp/run.txt \
+    pip install --require-hashes --only-binary :all: --root-user-action ignore \
+        --requirement /tmp/run.txt
+
+RUN useradd --uid 10001 --home-dir /srv --no-create-home slipway
+
+WORKDIR /srv
+COPY pyproject.toml .
+# Owned by the user, who writes the synced files.
+COPY --chown=10001:10001 db/migrations db/migrations
+COPY --chown=10001:10001 app app
+
+# Unbuffered, or the last lines of a process that is killed are lost.
+ENV PYTHONUNBUFFERED=1
+USER 10001:10001
+EXPOSE 8000
+CMD ["gunicorn", "--config", "python:app.gunicorn", "--reload"]

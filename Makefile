@@ -1,0 +1,46 @@
+# Each target is one or two commands that can as well be typed.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint lock db-shell
+
+PYTHON ?= python3
+PORT ?= 8000
+BIND_ADDRESS ?= 127.0.0.1
+# Tools of the virtual environment first.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: export DATABASE_URL ?= sqlite:///data/slipway.db
+run: export LOG_FORMAT ?= console
+run: export SHUTDOWN_DELAY ?= 0
+run: .venv/run ## serve without Docker, on SQLite
+	@mkdir -p data
+	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
+	alembic upgrade heads
+	exec gunicorn --config python:app.gunicorn --bind $(BIND_ADDRESS):$(PORT)
+
+test: lint ## run all checks and tests
+	pytest
+
+lint: .venv/dev ## check form and types
+	ruff format --check
+	ruff check
+	mypy
+	yamllint --strict .
+	hadolint Dockerfile Dockerfile.multistage
+	shellcheck $$(git ls-files '*.sh' .ci/run)
+
+lock: .venv/dev ## renew the lock files from pyproject.toml
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
+
+db-shell: ## open mysql as root inside the database's container
+	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql slipway'
+
+# The environment for running, and the one for all work on the project.
+.venv/run .venv/dev: .venv/%: requirements/%.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@

@@ -1,0 +1,44 @@
+"""Slipway: the service, put together."""
+
+from flask import Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import database, errors, health, hello, observability
+from app.api import Api
+from app.config import Settings
+
+BODY_LIMIT = 64 * 1024  # bytes
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """Return the WSGI application.
+
+    :raises app.config.SettingsError: the environment has a wrong setting.
+    """
+    settings = settings or Settings.from_environ()
+    observability.configure_logging(settings)
+    app = Flask(__name__, static_folder=None)
+    app.config |= {
+        "API_TITLE": "Slipway",
+        "API_VERSION": "v1",
+        "MAX_CONTENT_LENGTH": BODY_LIMIT,
+        "OPENAPI_VERSION": "3.1.0",
+        "PUBLIC_URL": settings.public_url,
+    }
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # fields as their schema has them
+    app.url_map.merge_slashes = False  # a path is the client's, to be passed on as it is
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+
+    observability.init_app(app)
+    errors.init_app(app)
+    database.init_app(app, settings)
+    health.init_app(app)
+    hello.init_app(app)
+    api = Api(app)
+
+    from app import links  # noqa: PLC0415 this line and the next plug the example in
+
+    links.init_app(app, api)
+    return app

@@ -1,0 +1,54 @@
+"""flask-smorest as this service uses it: strict JSON, and errors in our one shape."""
+
+import json
+from typing import Any, NoReturn
+
+import flask_smorest
+from flask import Request
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+from werkzeug.wrappers import Response
+
+from app import errors
+
+
+class Parser(FlaskParser):
+    """Reads JSON as RFC 8259 has it: UTF-8, no NaN, and no name twice in one object."""
+
+    def _raw_load_json(self, req: Request) -> Any:
+        if not req.is_json:
+            raise UnsupportedMediaType("The body must be application/json.")
+        body = req.get_data()
+        try:
+            return json.loads(
+                body.decode(), object_pairs_hook=_unique, parse_constant=_not_a_number
+            )
+        except RecursionError:
+            raise BadRequest("The body is nested too deeply.") from None
+        except ValueError as error:  # wrong JSON, wrong UTF-8, or a number of 5,000 digits
+            raise BadRequest(f"The body is not JSON: {error}") from None
+
+
+class Blueprint(flask_smorest.Blueprint):
+    """A blueprint whose views read their arguments with `Parser`."""
+
+    ARGUMENTS_PARSER = Parser()
+
+
+class Api(flask_smorest.Api):
+    """Registers blueprints, and leaves errors to `app.errors`."""
+
+    def handle_http_exception(self, error: HTTPException) -> Response:
+        """Give the service's one shape of error."""
+        return errors.http_error(error)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _not_a_number(constant: str) -> NoReturn:
+    raise ValueError(f"{constant} is not JSON")

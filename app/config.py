@@ -1,0 +1,106 @@
+"""Settings, read once from the environment and checked at start. `.env.example` explains them."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+SECRETS = {"DATABASE_URL"}
+"""Settings that can also come from a file, which NAME_FILE names."""
+
+
+class SettingsError(Exception):
+    """Settings are missing or malformed; the message names each, and no secret."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set, with its default."""
+
+    database_url: URL  # its repr hides the password
+    database_ca_file: str | None = None
+    public_url: str | None = None
+    trusted_proxies: int = 0
+    web_concurrency: int = 2
+    web_threads: int = 16
+    shutdown_delay: int = 5  # seconds
+    log_level: str = "info"
+    log_format: str = "json"
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read settings; an empty variable counts as absent, others than ours are ignored.
+
+        :raises SettingsError: a setting is missing or malformed.
+        """
+        given = {name: value for name, value in environ.items() if value}
+        try:
+            return cls(**_Schema().load(given | _secrets(given)))
+        except ValidationError as error:
+            wrong = (f"{name}: {' '.join(said)}" for name, said in error.messages_dict.items())
+            raise SettingsError("; ".join(wrong)) from None
+
+
+def _secrets(given: Mapping[str, str]) -> dict[str, str]:
+    """Read those secrets that are given as files."""
+    found = {}
+    for name in SECRETS:
+        file = given.get(f"{name}_FILE")
+        if file and name in given:
+            raise ValidationError({f"{name}_FILE": [f"Is set, and so is {name}. Set one."]})
+        if file:
+            try:
+                found[name] = Path(file).read_text().strip()
+            except (OSError, ValueError) as error:
+                raise ValidationError({f"{name}_FILE": [f"Can't be read: {error}"]}) from None
+    return found
+
+
+class _DatabaseURL(fields.Field[URL]):
+    def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> URL:
+        try:
+            url = make_url(value)
+        except (ArgumentError, ValueError):
+            url = URL.create("unknown")
+        if url.drivername not in {"mysql+pymysql", "sqlite"} or not url.database:
+            raise ValidationError(
+                "Must be mysql+pymysql://user:password@host/database or sqlite:///file."
+            )
+        return url
+
+
+def _is_file(value: str) -> None:
+    if not Path(value).is_file():
+        raise ValidationError("Must name a file.")
+
+
+def _is_base_url(value: str) -> None:
+    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?(?<!/)", value):
+        raise ValidationError("Must be http(s)://host[:port][/path], without a slash at its end.")
+
+
+class _Schema(Schema):
+    class Meta:
+        unknown = EXCLUDE
+
+    database_url = _DatabaseURL(
+        data_key="DATABASE_URL",
+        required=True,
+        error_messages={"required": "Is not set. It says where the database is."},
+    )
+    database_ca_file = fields.String(data_key="DATABASE_CA_FILE", validate=_is_file)
+    public_url = fields.String(data_key="PUBLIC_URL", validate=_is_base_url)
+    trusted_proxies = fields.Integer(data_key="TRUSTED_PROXIES", validate=validate.Range(min=0))
+    web_concurrency = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(min=1))
+    web_threads = fields.Integer(data_key="WEB_THREADS", validate=validate.Range(min=1))
+    shutdown_delay = fields.Integer(data_key="SHUTDOWN_DELAY", validate=validate.Range(min=0))
+    log_level = fields.String(
+        data_key="LOG_LEVEL", validate=validate.OneOf(["debug", "info", "warning", "error"])
+    )
+    log_format = fields.String(data_key="LOG_FORMAT", validate=validate.OneOf(["json", "console"]))

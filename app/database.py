@@ -1,0 +1,226 @@
+"""The way to the database: engines, transactions, and what differs between MySQL and SQLite.
+
+Every wait has a limit below the two seconds that a request may take. What waited in vain is not
+tried again, so a request meets at most one of these limits.
+"""
+
+import select
+import sqlite3
+import ssl
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from flask import Flask, current_app
+from sqlalchemy import DateTime, Dialect, Engine, Insert, String, Table, create_engine, event, text
+from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.exc import (
+    DisconnectionError,
+    IntegrityError,
+    InterfaceError,
+    InternalError,
+    OperationalError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.types import TypeDecorator
+
+from app.config import Settings
+
+T = TypeVar("T")
+
+CONNECT_TIMEOUT = 1.0  # seconds for a connection, from the server or from the pool
+ANSWER_TIMEOUT = 1.5  # seconds for one answer of the server
+POOL_RECYCLE = 1800  # seconds: below MySQL's wait_timeout and the idle limits of most networks
+WRITERS = 4  # connections a process: a write holds one for a few milliseconds
+
+RETRY_WINDOW = 0.5  # seconds after which a transaction does not start again
+CONFLICTS = {1213, 1205}  # deadlock, lock wait time-out
+DUPLICATE_KEY = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+
+AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
+"""What is raised when the database can't do its work now: away, full, locked, read-only."""
+
+_TIME_LIMITS = {
+    "connect_timeout": CONNECT_TIMEOUT,
+    "read_timeout": ANSWER_TIMEOUT,
+    "write_timeout": ANSWER_TIMEOUT,
+    # A time-out of the client does not stop a SELECT on the server, max_execution_time does.
+    "init_command": f"""SET SESSION max_execution_time={ANSWER_TIMEOUT * 1000:.0f},
+        innodb_lock_wait_timeout=1, lock_wait_timeout=1, time_zone='+00:00'""",
+}
+
+
+class Base(DeclarativeBase):
+    """The base of all models."""
+
+
+class Database:
+    """The engines of this process: two, since one with options for each use costs statements.
+
+    `reader` is in autocommit, where a lookup is one round trip; `writer` has transactions.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        options: dict[str, Any] = {
+            "max_overflow": 0,
+            "pool_timeout": CONNECT_TIMEOUT,
+            "pool_recycle": POOL_RECYCLE,
+            "pool_use_lifo": True,
+        }
+        mysql_only = {}
+        if settings.database_url.get_backend_name() == "mysql":
+            options["connect_args"] = _TIME_LIMITS | encryption(settings)
+            mysql_only["isolation_level"] = "READ COMMITTED"  # fewer gap locks, fewer deadlocks
+        self.reader = create_engine(
+            settings.database_url,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            pool_size=settings.web_threads + 1,  # one a thread, one for the click batcher
+            **options,
+        )
+        self.writer = create_engine(
+            settings.database_url, pool_size=WRITERS, **mysql_only, **options
+        )
+        for engine in (self.reader, self.writer):
+            if mysql_only:
+                event.listen(engine, "checkout", _replace_if_closed)
+            else:
+                event.listen(engine, "connect", _prepare_sqlite)
+        if not mysql_only:
+            # Without it two transactions that read before they write would fail, not wait.
+            event.listen(self.writer, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+
+    def read(self) -> Session:
+        """Return a session in autocommit, for a `with` block."""
+        return Session(self.reader)
+
+    def write(self, work: Callable[[Session], T]) -> T:
+        """Run `work` in a transaction of its own, commit, and return what it returned.
+
+        `work` runs again when the database chose its transaction as the victim of a deadlock or
+        of a lock wait, so it must have no effect outside the session.
+
+        :raises sqlalchemy.exc.DBAPIError: after a rollback. One of `AWAY` from the commit itself
+            leaves open whether the transaction happened.
+        """
+        deadline = time.monotonic() + RETRY_WINDOW
+        while True:
+            try:
+                with Session(self.writer, expire_on_commit=False) as session, session.begin():
+                    return work(session)
+            except OperationalError as error:
+                if not is_conflict(error) or time.monotonic() > deadline:
+                    raise
+
+
+def encryption(settings: Settings) -> dict[str, Any]:
+    """Return PyMySQL's argument for TLS that verifies the server's chain and name.
+
+    One context for all connections: PyMySQL's default makes one for each, at ten times the cost
+    of the rest of a connect.
+    """
+    if settings.database_url.get_backend_name() != "mysql":
+        return {}
+    return {"ssl": ssl.create_default_context(cafile=settings.database_ca_file)}
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Give the app its database; nothing connects yet."""
+    app.extensions["database"] = Database(settings)
+
+
+def database() -> Database:
+    """Return the current app's database."""
+    found: Database = current_app.extensions["database"]
+    return found
+
+
+def error_code(error: Exception) -> int | None:
+    """Return the server's own number for an error of SQLAlchemy's, or None."""
+    original = getattr(error, "orig", None)
+    if isinstance(original, sqlite3.Error):
+        return original.sqlite_errorcode
+    arguments = original.args if original is not None else ()
+    return arguments[0] if arguments and isinstance(arguments[0], int) else None
+
+
+def is_conflict(error: OperationalError) -> bool:
+    """Say whether another transaction was in the way, and the whole of this one can run again.
+
+    MySQL has rolled it back, or rolls it back with the session (MySQL manual, "InnoDB Error
+    Handling"). A lost connection is no conflict: its COMMIT may have happened.
+    """
+    return error_code(error) in CONFLICTS
+
+
+def is_duplicate(error: IntegrityError) -> bool:
+    """Say whether a row was refused because its key is taken."""
+    return error_code(error) in DUPLICATE_KEY
+
+
+def product(engine: Engine) -> tuple[str, str]:
+    """Return the database's name and version, as it tells them."""
+    name, function = (
+        ("MySQL", "VERSION()") if engine.dialect.name == "mysql" else ("SQLite", "sqlite_version()")
+    )
+    with engine.connect() as connection:
+        return name, str(connection.scalar(text(f"SELECT {function}")))
+
+
+def add_up(dialect: str, table: Table, column: str, rows: Sequence[dict[str, Any]]) -> Insert:
+    """Make one statement that inserts `rows`, and where a key is there adds to its `column`."""
+    if dialect == "mysql":
+        insert = mysql.insert(table).values(rows)
+        return insert.on_duplicate_key_update({column: table.c[column] + insert.inserted[column]})
+    upsert = sqlite.insert(table).values(rows)
+    return upsert.on_conflict_do_update(
+        index_elements=list(table.primary_key),
+        set_={column: table.c[column] + upsert.excluded[column]},
+    )
+
+
+class UTCDateTime(TypeDecorator[datetime]):
+    """An aware datetime, kept in UTC, in MySQL with `digits` of a second."""
+
+    impl = DateTime
+    cache_ok = True
+
+    def __init__(self, digits: int) -> None:
+        super().__init__()
+        self.digits = digits
+
+    def load_dialect_impl(self, dialect: Dialect) -> Any:
+        """Ask MySQL for fractions of a second, which its DATETIME drops unless told."""
+        kind = mysql.DATETIME(fsp=self.digits) if dialect.name == "mysql" else DateTime()
+        return dialect.type_descriptor(kind)
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Store UTC without a zone."""
+        return value.astimezone(UTC).replace(tzinfo=None) if value else None
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
+        """Give UTC with its zone."""
+        return value.replace(tzinfo=UTC) if value else None
+
+
+def ascii_string(length: int) -> String:
+    """Return a type for keys, compared byte by byte: MySQL's default says that 'A' is 'a'."""
+    exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
+    return String(length).with_variant(exact, "mysql")
+
+
+def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None:
+    # An idle MySQL says nothing, so a socket with something to read was closed by the server.
+    # This costs no round trip, and against a server that hangs no time-out, as a ping would.
+    if select.select([connection._sock], [], [], 0)[0]:
+        raise DisconnectionError
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+    connection.isolation_level = None  # transactions begin where SQLAlchemy says
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA foreign_keys=ON")
+    connection.execute(f"PRAGMA busy_timeout={int(ANSWER_TIMEOUT * 1000)}")

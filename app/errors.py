@@ -1,0 +1,83 @@
+"""Every error becomes RFC 9457 `application/problem+json`, in one shape."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+import structlog
+from flask import Flask, Response, json, request
+from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
+
+from app.database import AWAY
+
+log = structlog.get_logger()
+
+RETRY_AFTER = 1  # seconds
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error in the one shape."""
+    app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(Exception, unexpected)
+    for error in AWAY:
+        app.register_error_handler(error, database_away)
+
+
+def http_error(error: HTTPException) -> Response:
+    """Turn an HTTP error into a problem; its headers (Allow, WWW-Authenticate, …) stay."""
+    response = Response(status=error.code, headers=error.get_headers())
+    details = getattr(error, "data", None) or {}
+    response.headers.extend(details.get("headers") or {})
+    problem: dict[str, Any] = {
+        "type": "about:blank",
+        "title": error.name,
+        "status": error.code,
+        "detail": error.description,
+        "instance": quote(request.path),
+    }
+    if "messages" in details:
+        problem["detail"] = "The request has invalid fields."
+        problem["errors"] = list(_invalid_fields(details["messages"]))
+    response.data = json.dumps(problem) + "\n"
+    response.content_type = "application/problem+json"
+    return response
+
+
+def database_away(error: Exception) -> Response:
+    """Answer 503: the database can't do this now, whatever is wrong with it."""
+    log.warning("database away", error=str(getattr(error, "orig", error)))
+    return http_error(
+        ServiceUnavailable("The database does not answer. Try again.", retry_after=RETRY_AFTER)
+    )
+
+
+def unexpected(error: Exception) -> Response:
+    """Answer 500 and log the trace, which the client does not see."""
+    log.exception("unexpected error", exc_info=error)
+    return http_error(InternalServerError("This is a fault of the service. It has been logged."))
+
+
+def _invalid_fields(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
+    """Walk marshmallow's tree of messages: first the place in the request, then the fields."""
+    for place, tree in messages.items():
+        for path, detail in _leaves(tree):
+            name = {"parameter": path[0]} if place != "json" and path else {}
+            yield name or {"pointer": "#" + "".join(f"/{_escape(p)}" for p in path)} | {
+                "detail": detail
+            }
+
+
+def _escape(part: str) -> str:
+    """Escape one part of a JSON pointer (RFC 6901, sections 3 and 6)."""
+    return quote(part.replace("~", "~0").replace("/", "~1"), safe="~")
+
+
+def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    if isinstance(tree, dict):
+        for key, branch in tree.items():
+            yield from _leaves(branch, path if key == "_schema" else (*path, str(key)))
+    elif isinstance(tree, list):
+        for branch in tree:
+            yield from _leaves(branch, path)
+    else:
+        yield path, str(tree)

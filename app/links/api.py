@@ -1,0 +1,116 @@
+"""`/api/links`: create, read, list, change and delete links, and read their clicks."""
+
+from typing import Any
+
+from flask import Response, abort, request, url_for
+from werkzeug.http import quote_etag
+
+from app.api import Blueprint
+from app.database import database
+from app.links import series, store
+from app.links.models import Link
+from app.links.schemas import (
+    Cursor,
+    LinkCreateSchema,
+    LinkPatchSchema,
+    LinkSchema,
+    PageArgumentsSchema,
+    PageSchema,
+    SeriesArgumentsSchema,
+    SeriesSchema,
+)
+
+blueprint = Blueprint("links", __name__, url_prefix="/api/links")
+
+
+@blueprint.route("", methods=["POST"])
+@blueprint.arguments(LinkCreateSchema)
+@blueprint.response(201, LinkSchema)
+def create(fields: dict[str, Any]) -> tuple[Link, int, dict[str, str]]:
+    """Create a link"""
+    try:
+        link = store.create(database(), fields)
+    except store.CodeTakenError:
+        abort(409, "Another link has this code.")
+    location = url_for("links.read", code=link.code)
+    return link, 201, headers(link) | {"Location": location}
+
+
+@blueprint.route("", methods=["GET"])
+@blueprint.arguments(PageArgumentsSchema, location="query")
+@blueprint.response(200, PageSchema)
+def listing(arguments: dict[str, Any]) -> Any:
+    """List links, newest first"""
+    limit = arguments["limit"]
+    with database().read() as session:
+        links, more = store.page(session, limit, arguments.get("after"))
+    if not more:
+        return {"links": links, "next": None}
+    cursor = Cursor.encode(links[-1])
+    following = url_for("links.listing", limit=limit, after=cursor)
+    return {"links": links, "next": cursor}, 200, {"Link": f'<{following}>; rel="next"'}
+
+
+@blueprint.route("/<code>", methods=["GET"])
+@blueprint.response(200, LinkSchema)
+def read(code: str) -> Any:
+    """Read a link and its clicks"""
+    with database().read() as session:
+        link = found(store.find(session, code))
+    if request.if_none_match.contains_weak(etag(link)):
+        return Response(status=304, headers=headers(link))
+    return link, 200, headers(link)
+
+
+@blueprint.route("/<code>", methods=["PATCH"])
+@blueprint.arguments(LinkPatchSchema, content_type="application/merge-patch+json")
+@blueprint.response(200, LinkSchema)
+def change(fields: dict[str, Any], code: str) -> tuple[Link, int, dict[str, str]]:
+    """Change a link"""
+    link = found(database().write(lambda s: store.change(s, code, fields, if_match)))
+    return link, 200, headers(link)
+
+
+@blueprint.route("/<code>", methods=["DELETE"])
+@blueprint.response(204)
+def delete(code: str) -> None:
+    """Delete a link and its clicks"""
+    found(database().write(lambda s: store.delete(s, code, if_match)))
+
+
+@blueprint.route("/<code>/clicks", methods=["GET"])
+@blueprint.arguments(SeriesArgumentsSchema, location="query")
+@blueprint.response(200, SeriesSchema)
+def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
+    """Count a link's clicks by hour or day"""
+    with database().read() as session:
+        link = found(store.find(session, code))
+        hours = store.clicks(session, link, span["first"], span["last"])
+    buckets = series.cut(hours, **span)
+    return {
+        "total": sum(clicks for _, clicks in buckets),
+        "series": [{"at": at, "clicks": clicks} for at, clicks in buckets],
+    }
+
+
+def found(link: Link | None) -> Link:
+    """Answer 404 where there is no link."""
+    if link is None:
+        abort(404, "There is no link with this code.")
+    return link
+
+
+def etag(link: Link) -> str:
+    """Return a link's revision; the id tells a link from an earlier one with its code."""
+    return f"{link.id}-{link.revision}"
+
+
+def headers(link: Link) -> dict[str, str]:
+    """Return the headers of an answer that shows a link."""
+    return {"ETag": quote_etag(etag(link))}
+
+
+def if_match(link: Link) -> None:
+    """Answer 412 where the client wants to change another revision than this one."""
+    if "If-Match" in request.headers and not request.if_match.contains(etag(link)):
+        abort(412, "The link has changed since.")

@@ -1,0 +1,148 @@
+"""Redirects resolved and clicks counted, many requests at once.
+
+Each worker process has one thread that does both. It takes all requests that wait, looks their
+links up in one statement, adds their clicks in one more, and wakes them when that is committed:
+what was answered is counted. While it commits, the next batch gathers. So many requests share
+one commit, and a lone one waits for nobody.
+"""
+
+import threading
+from collections import Counter
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from queue import Empty, SimpleQueue
+from typing import NamedTuple, cast
+
+from flask import Flask, current_app
+from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
+
+from app.database import add_up, is_conflict
+from app.links.models import Link, LinkClicks
+
+ANSWER_WITHIN = 1.8  # seconds that a request waits for its batch
+BATCH_LIMIT = 1000  # requests
+ATTEMPTS = 3  # to write one batch
+
+
+class Target(NamedTuple):
+    """What a redirect needs of a link."""
+
+    id: int
+    url: str
+    expired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One request that waits for its batch."""
+
+    key: str
+    counts: bool
+    answer: Future[Target | None] = field(default_factory=Future)
+
+
+class Batcher:
+    """The one thread of this process that resolves and counts, and its queue."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._queue: SimpleQueue[Waiting] = SimpleQueue()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def resolve(self, key: str, *, counts: bool) -> Target | None:
+        """Return where a lookup key leads, after its click was committed if it `counts`.
+
+        Unknown keys give None. A click on an expired link is not counted.
+
+        :raises sqlalchemy.exc.SQLAlchemyError: the database is away. The click may have been
+            counted all the same.
+        """
+        self._start()
+        waiting = Waiting(key, counts)
+        self._queue.put(waiting)
+        try:
+            return waiting.answer.result(ANSWER_WITHIN)
+        except TimeoutError as error:
+            waiting.answer.cancel()
+            raise DatabaseTimeoutError("The batch did not come back in time.") from error
+
+    def _start(self) -> None:
+        # At the first request and not before: a thread would not survive gunicorn's fork.
+        if self._thread is None:
+            with self._starting:
+                if self._thread is None:
+                    self._thread = threading.Thread(target=self._run, name="clicks", daemon=True)
+                    self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            batch = [w for w in self._gather() if w.answer.set_running_or_notify_cancel()]
+            try:
+                targets = self._commit(batch)
+            except Exception as error:  # noqa: BLE001 whatever it is, the waiting must hear of it
+                for waiting in batch:
+                    waiting.answer.set_exception(error)
+            else:
+                for waiting in batch:
+                    waiting.answer.set_result(targets.get(waiting.key))
+
+    def _gather(self) -> list[Waiting]:
+        """Wait for one request, and take all others that wait."""
+        batch = [self._queue.get()]
+        try:
+            while len(batch) < BATCH_LIMIT:
+                batch.append(self._queue.get_nowait())
+        except Empty:
+            pass
+        return batch
+
+    def _commit(self, batch: list[Waiting], attempts: int = ATTEMPTS) -> dict[str, Target]:
+        """Resolve and count a batch, again if another transaction was in its way."""
+        try:
+            with self._engine.connect() as connection:
+                targets = _look_up(connection, {w.key for w in batch})
+                _count(connection, Counter(w.key for w in batch if w.counts), targets)
+                return targets
+        except (IntegrityError, OperationalError) as error:
+            # IntegrityError: a link was deleted between the two statements.
+            if attempts == 1 or not (isinstance(error, IntegrityError) or is_conflict(error)):
+                raise
+            return self._commit(batch, attempts - 1)
+
+
+def _look_up(connection: Connection, keys: set[str]) -> dict[str, Target]:
+    columns = (Link.lookup_key, Link.id, Link.url, Link.expires_at)
+    now = datetime.now(UTC)
+    return {
+        row.lookup_key: Target(row.id, row.url, bool(row.expires_at and row.expires_at <= now))
+        for row in connection.execute(select(*columns).where(Link.lookup_key.in_(keys)))
+    }
+
+
+def _count(connection: Connection, clicks: Counter[str], targets: dict[str, Target]) -> None:
+    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    # In the order of the key, so that two workers' batches can't wait for each other.
+    rows = [
+        {"link_id": target.id, "hour": hour, "clicks": clicks[key]}
+        for key, target in sorted(targets.items(), key=lambda item: item[1].id)
+        if clicks[key] and not target.expired
+    ]
+    if rows:
+        connection.execute(
+            add_up(connection.dialect.name, cast(Table, LinkClicks.__table__), "clicks", rows)
+        )
+
+
+def init_app(app: Flask) -> None:
+    """Give the app its batcher; its thread starts with the first request."""
+    app.extensions["clicks"] = Batcher(app.extensions["database"].reader)
+
+
+def resolve(key: str, *, counts: bool) -> Target | None:
+    """Ask the current app's batcher: see `Batcher.resolve`."""
+    batcher: Batcher = current_app.extensions["clicks"]
+    return batcher.resolve(key, counts=counts)

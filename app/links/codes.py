@@ -1,0 +1,31 @@
+"""What a code may look like, and which codes are the same."""
+
+import re
+import secrets
+from functools import cache
+
+from flask import Flask
+
+CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that reads like something else
+RANDOM_LENGTH = 7
+
+
+def lookup_key(code: str) -> str:
+    """Return what all spellings of a code have in common: case and `-` don't count."""
+    return code.lower().replace("-", "")
+
+
+def random_code() -> str:
+    """Return a code that nobody can guess from the last one."""
+    return "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
+
+
+@cache
+def reserved(app: Flask) -> frozenset[str]:
+    """Return the keys of the service's own words: the first parts of all its routes."""
+    return frozenset(
+        lookup_key(rule.rule.split("/")[1])
+        for rule in app.url_map.iter_rules()
+        if not rule.rule.startswith("/<")
+    )

@@ -1,0 +1,58 @@
+"""The tables of the example."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ForeignKey,
+    Integer,
+    String,
+    func,
+    select,
+)
+from sqlalchemy.orm import Mapped, column_property, mapped_column
+
+from app.database import Base, UTCDateTime, ascii_string
+
+ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
+
+
+class LinkClicks(Base):
+    """How often a link was followed in one hour.
+
+    Apart from `links`, because a click that updates the link's own row makes one popular link
+    slow for all.
+    """
+
+    __tablename__ = "link_clicks"
+
+    link_id: Mapped[int] = mapped_column(
+        ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True
+    )
+    hour: Mapped[datetime] = mapped_column(UTCDateTime(0), primary_key=True)  # its first second
+    clicks: Mapped[int] = mapped_column(BigInteger)
+
+
+class Link(Base):
+    """A short code and where it leads."""
+
+    __tablename__ = "links"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # no id twice, as in MySQL
+
+    id: Mapped[int] = mapped_column(ID, primary_key=True)
+    code: Mapped[str] = mapped_column(ascii_string(64))  # as its owner spelled it
+    lookup_key: Mapped[str] = mapped_column(ascii_string(64), unique=True)  # see codes.py
+    url: Mapped[str] = mapped_column(String(2048))
+    title: Mapped[str] = mapped_column(String(200))
+    tags: Mapped[list[str]] = mapped_column(JSON)
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime(6))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime(6), index=True)
+    updated_at: Mapped[datetime] = mapped_column(UTCDateTime(6))
+    revision: Mapped[int]  # grows with every edit
+    clicks: Mapped[int] = column_property(
+        select(func.coalesce(func.sum(LinkClicks.clicks), 0))
+        .where(LinkClicks.link_id == id)  # noqa: A003 the column
+        .scalar_subquery(),
+        expire_on_flush=False,
+    )

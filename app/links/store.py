@@ -1,0 +1,117 @@
+"""Links in the database: what the API does, without HTTP."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any, NamedTuple
+
+from sqlalchemy import or_, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.database import Database, is_duplicate
+from app.links import codes
+from app.links.models import Link, LinkClicks
+
+RANDOM_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
+
+OPTIONAL: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
+"""The fields that a client may leave out, with their first values."""
+
+
+class CodeTakenError(Exception):
+    """Another link has this code, in one spelling or another."""
+
+
+class Position(NamedTuple):
+    """A link's place in the list."""
+
+    created_at: datetime
+    id: int
+
+
+def create(database: Database, fields: dict[str, Any]) -> Link:
+    """Save a new link, with a random code where `fields` has none.
+
+    :raises CodeTakenError: the code is taken.
+    """
+    own_code = fields.get("code")
+    for _ in range(1 if own_code else RANDOM_ATTEMPTS):
+        code = own_code or codes.random_code()
+        now = datetime.now(UTC)
+        absent: dict[str, Any] = {
+            "expires_at": None,
+            "title": "",
+            "tags": [],
+            "revision": 1,
+            "clicks": 0,
+        }
+        made = {"code": code, "lookup_key": codes.lookup_key(code)}
+        values = absent | fields | made | {"created_at": now, "updated_at": now}
+        try:
+            return database.write(partial(_insert, values))
+        except IntegrityError as error:
+            if not is_duplicate(error):
+                raise
+    raise CodeTakenError
+
+
+def _insert(values: dict[str, Any], session: Session) -> Link:
+    link = Link(**values)
+    session.add(link)
+    return link
+
+
+def find(session: Session, code: str) -> Link | None:
+    """Return the link with this code, in whatever spelling."""
+    return session.scalar(select(Link).where(Link.lookup_key == codes.lookup_key(code)))
+
+
+def change(
+    session: Session, code: str, fields: dict[str, Any], check: Callable[[Link], None]
+) -> Link | None:
+    """Change a link after `check` has let it pass; its revision grows if anything differs."""
+    link = _locked(session, code, check)
+    if link and any(getattr(link, name) != value for name, value in fields.items()):
+        for name, value in fields.items():
+            setattr(link, name, value)
+        link.revision += 1
+        link.updated_at = datetime.now(UTC)
+    return link
+
+
+def delete(session: Session, code: str, check: Callable[[Link], None]) -> Link | None:
+    """Delete a link and its clicks after `check` has let it pass; return what was deleted."""
+    link = _locked(session, code, check)
+    if link:
+        session.delete(link)
+    return link
+
+
+def _locked(session: Session, code: str, check: Callable[[Link], None]) -> Link | None:
+    query = select(Link).where(Link.lookup_key == codes.lookup_key(code))
+    link = session.scalar(query.with_for_update(of=Link))
+    if link:
+        check(link)
+    return link
+
+
+def page(session: Session, limit: int, after: Position | None) -> tuple[Sequence[Link], bool]:
+    """Return up to `limit` links, newest first, and whether more follow."""
+    query = select(Link).order_by(Link.created_at.desc(), Link.id.desc()).limit(limit + 1)
+    if after:
+        # Spelled out, since MySQL reads a comparison of rows without the index.
+        query = query.where(
+            Link.created_at <= after.created_at,
+            or_(Link.created_at < after.created_at, Link.id < after.id),
+        )
+    links = session.scalars(query).all()
+    return links[:limit], len(links) > limit
+
+
+def clicks(session: Session, link: Link, start: datetime, end: datetime) -> dict[datetime, int]:
+    """Return a link's clicks by hour, from `start` up to `end`; hours without any are left out."""
+    query = select(LinkClicks.hour, LinkClicks.clicks).where(
+        LinkClicks.link_id == link.id, LinkClicks.hour >= start, LinkClicks.hour < end
+    )
+    return dict(session.execute(query).tuples().all())

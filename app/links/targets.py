@@ -1,0 +1,69 @@
+"""Where a link leads: which URLs are accepted, and how a request's path is passed on."""
+
+import re
+from urllib.parse import quote, unquote, urlsplit
+
+from werkzeug.urls import iri_to_uri
+
+URL_LENGTH = 2048
+UNSAFE = re.compile(r"[\s\\\x00-\x20\x7f-\x9f\ud800-\udfff]")
+SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)  # as browsers read a path
+PORTS = {"http": 80, "https": 443}
+PRINTABLE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "\\")
+
+
+def problem(url: str, own_url: str) -> str | None:
+    """Say in one sentence what is wrong with a target, or return None.
+
+    :param own_url: this service's own address; a target there could lead round in a circle.
+    """
+    if len(url) > URL_LENGTH:
+        return f"Must have at most {URL_LENGTH} characters."
+    if UNSAFE.search(url):
+        return "Must not contain spaces, control characters or backslashes."
+    try:
+        scheme, host, port = _origin(url)
+        own_host_and_port = _origin(own_url)[1:]
+    except ValueError:
+        return "Must be a valid URL."
+    if scheme not in PORTS or not host:
+        return "Must be an absolute http or https URL with a host."
+    if (host, port) == own_host_and_port:
+        return "Must not lead back to this service."
+    return None
+
+
+def _origin(url: str) -> tuple[str, str, int | None]:
+    parts = urlsplit(iri_to_uri(url))
+    host = (parts.hostname or "").rstrip(".")
+    return parts.scheme, host, parts.port or PORTS.get(parts.scheme)
+
+
+def has_dot_segment(rest: str) -> bool:
+    """Say whether a path could leave the path that it is added to, encoded or not."""
+    return any(unquote(segment) in {".", ".."} for segment in SEPARATOR.split(rest))
+
+
+def location(url: str, rest: str = "", query: str = "") -> str:
+    """Return a link's target with the rest of the request's path and query added, as ASCII.
+
+    :param rest: what followed the code in the request's path, as received: "" or "/…".
+    :param query: the request's query, as received, without "?".
+    """
+    target = iri_to_uri(url)
+    if not rest and not query:
+        return target
+    before, hash_mark, fragment = target.partition("#")
+    path, _, own_query = before.partition("?")
+    if rest and path.endswith("/"):
+        path = path[:-1]
+    queries = "&".join(q for q in (own_query, _ascii(query)) if q)
+    return path + _ascii(rest) + (f"?{queries}" if queries else "") + hash_mark + fragment
+
+
+def _ascii(received: str) -> str:
+    """Escape what a client should have escaped; leave all else as it is.
+
+    A backslash too, which browsers read as a slash.
+    """
+    return quote(received, safe=PRINTABLE, encoding="latin-1")

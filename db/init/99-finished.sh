@@ -1,0 +1,3 @@
+#!/bin/bash
+# Takes away the mark that ../start.sh sets: from here on the data stays, whatever happens.
+rm /var/lib/mysql/.unfinished

@@ -1,0 +1,28 @@
+"""Runs migrations, one process at a time.
+
+MySQL commits each DDL statement by itself. So two processes that migrate at once would meet each
+other's half-done work: they queue for a named lock. And so a revision has one DDL statement.
+"""
+
+from alembic import context
+from sqlalchemy import NullPool, create_engine, text
+
+from app import create_app
+from app.config import Settings
+from app.database import Base, encryption
+
+LOCK_TIMEOUT = 300  # seconds
+
+settings = Settings.from_environ()
+create_app(settings)  # brings all models together, for `alembic revision --autogenerate`
+
+engine = create_engine(settings.database_url, poolclass=NullPool, connect_args=encryption(settings))
+with engine.connect() as connection:
+    if engine.dialect.name == "mysql":
+        lock = text("SELECT GET_LOCK(CONCAT(DATABASE(), '.migrate'), :timeout)")
+        if connection.scalar(lock, {"timeout": LOCK_TIMEOUT}) != 1:
+            raise SystemExit("Another migration is still running.")
+        connection.commit()  # the lock is the session's and stays
+    context.configure(connection, target_metadata=Base.metadata, transaction_per_migration=True)
+    with context.begin_transaction():
+        context.run_migrations()

@@ -1,0 +1,31 @@
+"""The clicks of links."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from app.database import UTCDateTime
+
+revision = "links_0002"
+down_revision = "links_0001"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    op.create_table(
+        "link_clicks",
+        sa.Column(
+            "link_id",
+            sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+            sa.ForeignKey("links.id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+        sa.Column("hour", UTCDateTime(0), primary_key=True),
+        sa.Column("clicks", sa.BigInteger(), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """Go back to the revision before."""
+    op.drop_table("link_clicks")

@@ -1,0 +1,185 @@
+"""Redirects by the rules of go-links, and the counting of clicks."""
+
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+import pytest
+
+from tests.links import Links
+from tests.service import Service
+
+
+@pytest.mark.parametrize(
+    ("target", "rest", "location"),
+    [
+        ("https://example.com", "", "https://example.com"),
+        ("https://example.com/a", "/b/c", "https://example.com/a/b/c"),
+        ("https://example.com/a/", "/b", "https://example.com/a/b"),
+        ("https://example.com", "/b", "https://example.com/b"),
+        ("https://example.com/a", "/", "https://example.com/a/"),
+        ("https://example.com/a", "//b//", "https://example.com/a//b//"),
+        ("https://example.com/a", "/b%2Fc%20d", "https://example.com/a/b%2Fc%20d"),
+        ("https://example.com/a", "/%C3%A4", "https://example.com/a/%C3%A4"),
+        ("https://example.com/a?x=1", "?y=2", "https://example.com/a?x=1&y=2"),
+        ("https://example.com/a?x=1#f", "/b?x=2&x=3", "https://example.com/a/b?x=1&x=2&x=3#f"),
+        ("https://example.com/a#f", "?", "https://example.com/a#f"),
+        ("https://example.com/a", "?a=%2B+b%0D%0A", "https://example.com/a?a=%2B+b%0D%0A"),
+        ("https://bücher.example/ä", "/b", "https://xn--bcher-kva.example/%C3%A4/b"),
+        ("https://example.com/a", "/..b/c..", "https://example.com/a/..b/c.."),
+        ("https://example.com/a", "/b\\c", "https://example.com/a/b%5Cc"),
+    ],
+)
+def test_path_and_query_are_passed_on(
+    service: Service, links: Links, target: str, rest: str, location: str
+) -> None:
+    """What follows the code goes to the target as it was received."""
+    answer = service.raw(f"/{links.create(url=target)['code']}{rest}")
+    assert (answer.status, answer.headers["Location"]) == (302, location)
+
+
+@pytest.mark.parametrize(
+    "rest", ["/..", "/.", "/a/../b", "/%2e%2E/b", "/a/.%2e", "/..\\b", "/..%5cb", "/./"]
+)
+def test_dot_segments_lead_nowhere(service: Service, links: Links, rest: str) -> None:
+    """Nobody climbs out of a target's path, and the attempt is no click."""
+    code = links.create()["code"]
+    assert service.raw(f"/{code}{rest}").status == 404
+    assert service.get(f"/api/links/{code}").json()["clicks"] == 0
+
+
+def test_redirect_has_the_right_headers(service: Service, links: Links) -> None:
+    """No cache keeps a redirect, and the linking page's referrer policy applies."""
+    answer = service.get(f"/{links.create()['code']}")
+    assert answer.status_code == 302
+    assert answer.headers["Cache-Control"] == "private, max-age=0"
+    assert "Referrer-Policy" not in answer.headers
+    assert answer.headers["X-Request-Id"]
+
+
+def test_spelling_does_not_matter(service: Service, links: Links) -> None:
+    """Case and hyphens of a code don't count, percent-encoding neither."""
+    code = links.create(code=links.new_code())["code"]
+    for spelling in (code.upper(), f"{code[:5]}-{code[5:]}", f"%74{code[1:]}"):
+        assert service.raw(f"/{spelling}").status == 302
+
+
+def test_absolute_form_is_understood(service: Service, links: Links) -> None:
+    """A request line with the whole URL (RFC 9112, 3.2.2) means the same."""
+    answer = service.raw(f"{service.url}/{links.create()['code']}/x?y")
+    assert answer.headers["Location"] == "https://example.com/docs/x?y"
+
+
+@pytest.mark.parametrize("path", ["/{}%2Fx", "/-{}", "/{}.html", "/{}%0A", "//{}"])
+def test_what_is_no_code_is_not_found(service: Service, links: Links, path: str) -> None:
+    """Only the whole first segment of the path is a code."""
+    assert service.raw(path.format(links.create()["code"])).status == 404
+
+
+def test_reserved_words_are_not_links(service: Service) -> None:
+    """The service's own words never redirect, in no spelling."""
+    for path in ("/api", "/API/links/x/y", "/live-z", "/READYZ"):
+        assert service.get(path).status_code == 404
+
+
+def test_expired_link_is_gone(service: Service, links: Links) -> None:
+    """After its time a link answers 410 and counts nothing; until then it redirects."""
+    now = datetime.now(UTC)
+    past = links.create(expires_at=(now - timedelta(seconds=1)).isoformat())["code"]
+    future = links.create(expires_at=(now + timedelta(hours=1)).isoformat())["code"]
+    answer = service.get(f"/{past}")
+    assert (answer.status_code, answer.json()["title"]) == (410, "Gone")
+    assert service.get(f"/{future}").status_code == 302
+    assert service.get(f"/api/links/{past}").json()["clicks"] == 0
+
+
+def test_edit_is_seen_by_the_next_click(service: Service, links: Links) -> None:
+    """No cache keeps an old target."""
+    code = links.create()["code"]
+    for number in range(10):
+        target = f"https://example.com/{number}"
+        service.patch(f"/api/links/{code}", json={"url": target})
+        assert service.get(f"/{code}").headers["Location"] == target
+
+
+def test_head_is_not_counted(service: Service, links: Links) -> None:
+    """HEAD tells the target and is no click."""
+    code = links.create()["code"]
+    assert service.head(f"/{code}").headers["Location"] == "https://example.com/docs"
+    assert service.get(f"/api/links/{code}").json()["clicks"] == 0
+
+
+def test_every_click_is_counted(service: Service, links: Links) -> None:
+    """Many clicks at once on a few links are all counted, each on its own link."""
+    codes = [links.create()["code"] for _ in range(5)]
+    wanted = Counter(codes[n % 3] for n in range(300))
+
+    def click(code: str) -> int:
+        return service.get(f"/{code}").status_code
+
+    with ThreadPoolExecutor(24) as pool:
+        assert set(pool.map(click, wanted.elements())) == {302}
+    counted = {code: service.get(f"/api/links/{code}").json()["clicks"] for code in codes}
+    assert counted == {code: wanted[code] for code in codes}
+
+
+def test_clicks_survive_deletes_at_the_same_time(service: Service, links: Links) -> None:
+    """A link deleted under its clicks takes no other request down with it."""
+    steady, doomed = links.create()["code"], [links.create()["code"] for _ in range(10)]
+
+    def click(code: str) -> int:
+        return service.get(f"/{code}").status_code
+
+    with ThreadPoolExecutor(16) as pool:
+        clicks = [pool.submit(click, code) for _ in range(10) for code in (steady, *doomed)]
+        deletes = [pool.submit(service.delete, f"/api/links/{code}") for code in doomed]
+        assert {delete.result().status_code for delete in deletes} == {204}
+        assert {click.result() for click in clicks} <= {302, 404}
+    assert service.get(f"/api/links/{steady}").json()["clicks"] == 10
+
+
+@pytest.mark.parametrize(("by", "buckets"), [("hour", 24), ("day", 30)])
+def test_series_shows_recent_clicks(service: Service, links: Links, by: str, buckets: int) -> None:
+    """The last hours or days come with empty buckets, the current one last."""
+    code = links.create()["code"]
+    for _ in range(3):
+        service.get(f"/{code}")
+    answer = service.get(f"/api/links/{code}/clicks?by={by}").json()
+    assert answer["total"] == 3
+    assert len(answer["series"]) == buckets
+    # Three clicks may stand on both sides of the hour.
+    assert sum(bucket["clicks"] for bucket in answer["series"][-2:]) == 3
+    times = [datetime.fromisoformat(bucket["at"]) for bucket in answer["series"]]
+    assert {b - a for a, b in pairwise(times)} == {
+        timedelta(hours=1) if by == "hour" else timedelta(days=1)
+    }
+
+
+def test_series_takes_whole_buckets(service: Service, links: Links) -> None:
+    """A span is widened to the buckets that it touches."""
+    code = links.create()["code"]
+    span = {"from": "2026-01-01T10:59:59Z", "to": "2026-01-01T12:00:01+00:00", "by": "hour"}
+    answer = service.get(f"/api/links/{code}/clicks", params=span).json()
+    assert answer == {
+        "total": 0,
+        "series": [{"at": f"2026-01-01T{hour}:00:00Z", "clicks": 0} for hour in (10, 11, 12)],
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "parameter"),
+    [
+        ("by=week", "by"),
+        ("from=2026-01-01", "from"),
+        ("to=now", "to"),
+        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
+        ("from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
+        ("from=9999-12-31T23:00:00Z&to=9999-12-31T23:30:00Z", "from"),
+    ],
+)
+def test_wrong_span_is_named(service: Service, links: Links, query: str, parameter: str) -> None:
+    """A span that is empty, too long or impossible is refused by its parameter's name."""
+    answer = service.get(f"/api/links/{links.create()['code']}/clicks?{query}")
+    assert answer.status_code == 422
+    assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]

@@ -1,0 +1,70 @@
+"""What every service made from this stack answers, whatever its resource is."""
+
+import re
+
+import pytest
+
+from tests.service import Service
+
+
+def test_greeting_tells_the_databases_name_and_version(service: Service) -> None:
+    """`/` reads the version from the database and says where to go next."""
+    answer = service.get("/")
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"].startswith("text/plain")
+    first, *rest = answer.text.splitlines()
+    assert re.fullmatch(r"Hello, World! (MySQL version: 9\.\d+\.\d+|SQLite version: 3\.).*", first)
+    assert len(rest) == 2
+
+
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+def test_health_is_ok_and_never_cached(service: Service, path: str) -> None:
+    """A healthy service says so, freshly each time."""
+    answer = service.get(path)
+    assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/no/such/page.html", 404),
+        ("GET", "/" + "x" * 3000, 404),
+        ("GET", "/%00", 404),
+        ("GET", "/%ff%fe", 404),
+        ("DELETE", "/livez", 405),
+    ],
+)
+def test_errors_are_problems(service: Service, method: str, path: str, status: int) -> None:
+    """Errors of the framework have the one shape too."""
+    answer = service.request(method, path)
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == status
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert {"type", "title", "detail", "instance"} < problem.keys()
+    assert problem["instance"].startswith(path[:10].replace("%ff%fe", "%"))
+    assert answer.headers["X-Request-Id"]
+
+
+def test_wrong_method_names_the_right_ones(service: Service) -> None:
+    """A problem keeps the headers of its error."""
+    assert "GET" in service.post("/livez").headers["Allow"]
+
+
+def test_head_has_no_body(service: Service) -> None:
+    """HEAD answers as GET does, without a body."""
+    answer = service.head("/nothing.here")
+    assert (answer.status_code, answer.content) == (404, b"")
+
+
+@pytest.mark.parametrize("given", ["a", "A-1_b.c", "x" * 128])
+def test_request_id_is_taken_over(service: Service, given: str) -> None:
+    """A client's sane request id comes back."""
+    assert service.get("/livez", headers={"X-Request-Id": given}).headers["X-Request-Id"] == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "ä", 'a"b', "a,b"])
+def test_odd_request_id_is_replaced(service: Service, given: str) -> None:
+    """What could forge a log line is no request id."""
+    answer = service.get("/livez", headers={"X-Request-Id": given.encode()})
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-Id"])

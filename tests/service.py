@@ -1,0 +1,38 @@
+"""A client for the service under test."""
+
+import http.client
+from typing import Any, NamedTuple
+
+import requests
+
+
+class RawAnswer(NamedTuple):
+    """An answer to a request that `requests` would have tidied up first."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    body: bytes
+
+
+class Service(requests.Session):
+    """A session with one service; it follows no redirect and waits for nothing for long."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__()
+        self.url = url
+
+    def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:  # type: ignore[override]
+        """Send a request to a path of the service."""
+        options = {"timeout": 30, **options, "allow_redirects": False}
+        return super().request(method, self.url + str(url), **options)
+
+    def raw(self, target: str, method: str = "GET", body: bytes = b"", **headers: str) -> RawAnswer:
+        """Send a request whose target and body stay as they are."""
+        connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
+        try:
+            names = {name.replace("_", "-"): value for name, value in headers.items()}
+            connection.request(method, target, body or None, names)
+            answer = connection.getresponse()
+            return RawAnswer(answer.status, answer.msg, answer.read())
+        finally:
+            connection.close()

@@ -1,0 +1,51 @@
+"""Targets: what follows a code is added to them, whatever they hold."""
+
+from urllib.parse import urlsplit
+
+import pytest
+
+from app.links import targets
+
+OWN = "https://go.example.com"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://go.example.com",
+        "http://go.example.com:443/x",
+        "https://GO.example.com./x",
+        "https://user:pw@go.example.com:443",
+        "HTTPS://go.example.com?x",
+    ],
+)
+def test_own_address_is_a_loop(url: str) -> None:
+    """This service is found in any spelling of its address."""
+    assert targets.problem(url, OWN) == "Must not lead back to this service."
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://go.example.com",
+        "https://go.example.com:8443",
+        "https://example.com",
+        "https://[2001:db8::1]:8080/x",
+        "https://bücher.example/ü?ü#ü",
+        "https://example.com/" + "x" * (2048 - 20),
+        "https://a/b|c^d`{e}",
+    ],
+)
+def test_other_addresses_are_fine(url: str) -> None:
+    """Whatever a browser can open is a target."""
+    assert targets.problem(url, OWN) is None
+
+
+def test_location_keeps_the_host() -> None:
+    """Nothing in a request's path or query changes the host of the target."""
+    for target in ("https://example.com", "https://example.com/a?b#c"):
+        for rest in ("", "/", "//evil.example", "/@evil.example", "/\\evil.example", "/:80"):
+            for query in ("", "@evil.example", "x=https://evil.example/"):
+                location = targets.location(target, rest, query)
+                assert urlsplit(location).netloc == "example.com"
+                assert location.isascii()

@@ -1,0 +1,74 @@
+"""Settings: where they come from, and what is said of wrong ones."""
+
+from pathlib import Path
+
+import pytest
+
+from app.config import Settings, SettingsError
+
+MYSQL = "mysql+pymysql://app:s3cret@db/slipway"
+
+
+def test_database_url_is_all_that_is_needed() -> None:
+    """Everything else has a default."""
+    settings = Settings.from_environ({"DATABASE_URL": MYSQL})
+    assert settings.database_url.host == "db"
+    assert settings == Settings(database_url=settings.database_url)
+
+
+def test_password_is_not_shown() -> None:
+    """Settings can be printed without giving the password away."""
+    assert "s3cret" not in repr(Settings.from_environ({"DATABASE_URL": MYSQL}))
+
+
+def test_secret_comes_from_a_file(tmp_path: Path) -> None:
+    """DATABASE_URL_FILE names a file, whose last line end does not count."""
+    file = tmp_path / "url"
+    file.write_text("sqlite:///x.db\n")
+    settings = Settings.from_environ({"DATABASE_URL_FILE": str(file)})
+    assert settings.database_url.database == "x.db"
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"DATABASE_URL": ""}, "DATABASE_URL"),
+        ({"DATABASE_URL": "", "DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL_FILE"),
+        ({"DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL_FILE"),
+        ({"DATABASE_URL": "s3cret"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://app:s3cret@db/slipway"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "mysql://app:s3cret@db/slipway"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "mysql+pymysql://app:s3cret@db/"}, "DATABASE_URL"),
+        ({"DATABASE_URL": "mysql+pymysql://app:s3cret@db:x/slipway"}, "DATABASE_URL"),
+        ({"DATABASE_CA_FILE": "/nowhere"}, "DATABASE_CA_FILE"),
+        ({"PUBLIC_URL": "go.example.com"}, "PUBLIC_URL"),
+        ({"PUBLIC_URL": "https://go.example.com/?x"}, "PUBLIC_URL"),
+        ({"PUBLIC_URL": "https://go.example.com/"}, "PUBLIC_URL"),
+        ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES"),
+        ({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY"),
+        ({"WEB_THREADS": "many"}, "WEB_THREADS"),
+        ({"SHUTDOWN_DELAY": "5s"}, "SHUTDOWN_DELAY"),
+        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
+        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
+    ],
+)
+def test_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
+    """A wrong setting stops the start with its name, and without the secret in it."""
+    with pytest.raises(SettingsError, match=f"^{named}: ") as caught:
+        Settings.from_environ({"DATABASE_URL": MYSQL} | environ)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_all_wrong_settings_are_named() -> None:
+    """Who has two wrong settings hears of both at once."""
+    with pytest.raises(SettingsError, match=r"DATABASE_URL: .*; WEB_THREADS: "):
+        Settings.from_environ({"WEB_THREADS": "x"})
+
+
+def test_empty_is_absent_and_others_are_ignored() -> None:
+    """A variable that is empty in .env means its default."""
+    names = ("PUBLIC_URL", "WEB_THREADS", "LOG_LEVEL", "DATABASE_CA_FILE", "DATABASE_URL_FILE")
+    settings = Settings.from_environ(
+        {"DATABASE_URL": MYSQL, "HOME": "/"} | dict.fromkeys(names, "")
+    )
+    assert settings == Settings(database_url=settings.database_url)
