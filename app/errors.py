@@ -5,19 +5,26 @@ from typing import Any
 from urllib.parse import quote
 
 import structlog
-from flask import Flask, Response, json, request
-from werkzeug.exceptions import HTTPException, InternalServerError, ServiceUnavailable
+from flask import Flask, Response, jsonify, request
+from werkzeug.exceptions import (
+    HTTPException,
+    InternalServerError,
+    RequestEntityTooLarge,
+    ServiceUnavailable,
+)
 
 from app.database import AWAY
 
 log = structlog.get_logger()
 
 RETRY_AFTER = 1  # seconds
+DRAINED = 1024 * 1024  # bytes of a body that is too large
 
 
 def init_app(app: Flask) -> None:
     """Answer every error in the one shape."""
     app.register_error_handler(HTTPException, http_error)
+    app.register_error_handler(RequestEntityTooLarge, body_too_large)
     app.register_error_handler(Exception, unexpected)
     for error in AWAY:
         app.register_error_handler(error, database_away)
@@ -25,9 +32,7 @@ def init_app(app: Flask) -> None:
 
 def http_error(error: HTTPException) -> Response:
     """Turn an HTTP error into a problem; its headers (Allow, WWW-Authenticate, …) stay."""
-    response = Response(status=error.code, headers=error.get_headers())
     details = getattr(error, "data", None) or {}
-    response.headers.extend(details.get("headers") or {})
     problem: dict[str, Any] = {
         "type": "about:blank",
         "title": error.name,
@@ -38,9 +43,21 @@ def http_error(error: HTTPException) -> Response:
     if "messages" in details:
         problem["detail"] = "The request has invalid fields."
         problem["errors"] = list(_invalid_fields(details["messages"]))
-    response.data = json.dumps(problem) + "\n"
+    response = jsonify(problem)
+    response.status_code = error.code or 500
+    response.headers.extend(error.get_headers())
+    response.headers.extend(details.get("headers") or {})
     response.content_type = "application/problem+json"
     return response
+
+
+def body_too_large(error: RequestEntityTooLarge) -> Response:
+    """Answer 413 after reading on for a while: who still sends would see a reset, no answer."""
+    body = request.environ["wsgi.input"]
+    for _ in range(0, DRAINED, 65_536):
+        if not body.read(65_536):
+            break
+    return http_error(error)
 
 
 def database_away(error: Exception) -> Response:

@@ -7,6 +7,7 @@ one commit, and a lone one waits for nobody.
 """
 
 import threading
+import time
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -19,12 +20,11 @@ from sqlalchemy import Connection, Engine, Table, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
-from app.database import add_up, is_conflict
+from app.database import RETRY_WINDOW, add_up, is_conflict
 from app.links.models import Link, LinkClicks
 
 ANSWER_WITHIN = 1.8  # seconds that a request waits for its batch
 BATCH_LIMIT = 1000  # requests
-ATTEMPTS = 3  # to write one batch
 
 
 class Target(NamedTuple):
@@ -100,18 +100,20 @@ class Batcher:
             pass
         return batch
 
-    def _commit(self, batch: list[Waiting], attempts: int = ATTEMPTS) -> dict[str, Target]:
+    def _commit(self, batch: list[Waiting]) -> dict[str, Target]:
         """Resolve and count a batch, again if another transaction was in its way."""
-        try:
-            with self._engine.connect() as connection:
-                targets = _look_up(connection, {w.key for w in batch})
-                _count(connection, Counter(w.key for w in batch if w.counts), targets)
-                return targets
-        except (IntegrityError, OperationalError) as error:
-            # IntegrityError: a link was deleted between the two statements.
-            if attempts == 1 or not (isinstance(error, IntegrityError) or is_conflict(error)):
-                raise
-            return self._commit(batch, attempts - 1)
+        deadline = time.monotonic() + RETRY_WINDOW
+        while True:
+            try:
+                with self._engine.connect() as connection:
+                    targets = _look_up(connection, {w.key for w in batch})
+                    _count(connection, Counter(w.key for w in batch if w.counts), targets)
+                    return targets
+            except (IntegrityError, OperationalError) as error:
+                # IntegrityError: a link was deleted between the two statements.
+                again = isinstance(error, IntegrityError) or is_conflict(error)
+                if not again or time.monotonic() > deadline:
+                    raise
 
 
 def _look_up(connection: Connection, keys: set[str]) -> dict[str, Target]:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import or_, select
+from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -64,7 +64,7 @@ def _insert(values: dict[str, Any], session: Session) -> Link:
 
 def find(session: Session, code: str) -> Link | None:
     """Return the link with this code, in whatever spelling."""
-    return session.scalar(select(Link).where(Link.lookup_key == codes.lookup_key(code)))
+    return session.scalar(_by_code(code))
 
 
 def change(
@@ -88,9 +88,14 @@ def delete(session: Session, code: str, check: Callable[[Link], None]) -> Link |
     return link
 
 
+def _by_code(code: str) -> Select[Link]:
+    # MySQL can't compare the keys, which are ASCII, with other characters.
+    key = codes.lookup_key(code) if code.isascii() else ""
+    return select(Link).where(Link.lookup_key == key)
+
+
 def _locked(session: Session, code: str, check: Callable[[Link], None]) -> Link | None:
-    query = select(Link).where(Link.lookup_key == codes.lookup_key(code))
-    link = session.scalar(query.with_for_update(of=Link))
+    link = session.scalar(_by_code(code).with_for_update(of=Link))
     if link:
         check(link)
     return link

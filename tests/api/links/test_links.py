@@ -10,6 +10,8 @@ import pytest
 from tests.links import TARGET, Links
 from tests.service import Service
 
+JSON = {"Content-Type": "application/json"}
+
 
 def test_create_answers_the_whole_link(service: Service, links: Links) -> None:
     """A new link comes back with all its fields, its place and its revision."""
@@ -149,6 +151,15 @@ def test_wrong_body_is_refused(service: Service, body: bytes, kind: str, status:
     answer = service.post("/api/links", data=body, headers={"Content-Type": kind})
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
+
+
+def test_client_that_sends_too_much_gets_its_answer(service: Service) -> None:
+    """A large body is refused with an answer, not a reset, and the connection goes on."""
+    with Service(service.url) as client:
+        for _ in range(3):
+            answer = client.post("/api/links", data=b" " * 900_000, headers=JSON)
+            assert answer.status_code == 413
+            assert client.get("/livez").status_code == 200
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])

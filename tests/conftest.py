@@ -1,0 +1,44 @@
+"""The stack that all tests share, and what happens where no engine can run it."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compose import Stack, engine_answers
+
+NO_ENGINE = "no Docker engine answers"
+
+
+@pytest.fixture(scope="session")
+def engine() -> None:
+    """Skip the test where there is no Docker engine."""
+    if not engine_answers():
+        pytest.skip(NO_ENGINE)
+
+
+@pytest.fixture(scope="session")
+def stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001
+    """The whole stack, built from this tree and ready; tests leave it as they found it."""
+    with Stack() as stack:
+        stack.up("--build")
+        yield stack
+
+
+def _left_out(reporter: pytest.TerminalReporter) -> int:
+    skipped = reporter.stats.get("skipped", [])
+    return sum(NO_ENGINE in str(report.longrepr) for report in skipped)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fail in CI, where what was left out for want of an engine would not be noticed."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if os.environ.get("CI") == "true" and reporter and _left_out(reporter):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was left out."""
+    if count := _left_out(terminalreporter):
+        line = f"{count} TESTS WERE LEFT OUT: {NO_ENGINE}"
+        terminalreporter.write_line(line, red=True, bold=True)
