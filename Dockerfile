@@ -1,5 +1,5 @@
-# The development image: sources are synced into it (docker compose watch), gunicorn reloads.
-# The one that goes to production is Dockerfile.multistage.
+# The development image: sources are synced into it (docker compose watch), and Flask's own
+# server reloads. What ships is Dockerfile.multistage.
 
 FROM python:3.14-slim-trixie
 
@@ -20,4 +20,4 @@ COPY --chown=10001:10001 app app
 ENV PYTHONUNBUFFERED=1
 USER 10001:10001
 EXPOSE 8000
-CMD ["gunicorn", "--config", "python:app.gunicorn", "--reload"]
+CMD ["flask", "--app", "app", "run", "--debug", "--host", "0.0.0.0", "--port", "8000"]

@@ -29,7 +29,7 @@ lint: .venv/dev ## check form and types
 	mypy
 	yamllint --strict .
 	hadolint Dockerfile Dockerfile.multistage
-	shellcheck $$(git ls-files '*.sh' .ci/run)
+	shellcheck $$(git ls-files '*.sh' .ci/run bench/image)
 
 lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt

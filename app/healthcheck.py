@@ -19,6 +19,8 @@ def problem(path: str) -> str | None:
         response = connection.getresponse()
     except (OSError, http.client.HTTPException) as error:
         return f"{type(error).__name__}: {error}"
+    finally:
+        connection.close()
     return None if response.status == http.client.OK else f"{response.status} {response.reason}"
 
 

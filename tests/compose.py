@@ -96,7 +96,7 @@ class Stack:
 
     def mysql_root(self, sql: str) -> list[list[str]]:
         """Run SQL as root in the database's container and return the rows."""
-        client = "exec mysql --batch --skip-column-names slipway"
+        client = "exec mysql --user=root --batch --skip-column-names slipway"
         password = "MYSQL_PWD=$(</run/secrets/root_password)"  # noqa: S105
         rows = self.exec("db", "bash", "-c", f"{password} {client}", text=sql)
         return [row.split("\t") for row in rows.splitlines()]
@@ -120,7 +120,7 @@ class Stack:
 
 
 def _run(*command: str, check: bool = True, text: str | None = None, **options: Any) -> str:
-    done = subprocess.run(
+    done: subprocess.CompletedProcess[str] = subprocess.run(
         command, input=text, capture_output=True, text=True, check=False, **options
     )
     if check and done.returncode:

@@ -1,0 +1,86 @@
+"""Stops, restarts, crashes and new containers: what must come back does, and no row is lost."""
+
+import subprocess
+import time
+from collections.abc import Iterator
+
+import pytest
+import requests
+
+from tests.compose import Stack, docker
+from tests.waiting import wait_until
+
+SERVICES = ["secrets", "db", "migrate", "app"]
+
+
+@pytest.fixture
+def row(stack: Stack) -> Iterator[str]:
+    """A statement that reads a row, which was written before."""
+    stack.mysql_root("CREATE TABLE survivor (name TEXT); INSERT INTO survivor VALUES ('here')")
+    yield "SELECT name FROM survivor"
+    stack.mysql_root("DROP TABLE survivor")
+
+
+def test_rows_survive_down_and_up(stack: Stack, row: str) -> None:
+    """A plain `down` keeps the data."""
+    stack.compose("down")
+    stack.up()
+    assert stack.mysql_root(row) == [["here"]]
+
+
+def test_rows_survive_new_containers(stack: Stack, row: str) -> None:
+    """Every container can be replaced."""
+    before = {stack.id(service) for service in SERVICES}
+    stack.up("--force-recreate")
+    after = {stack.id(service) for service in SERVICES}
+    assert len(before | after) == 2 * len(SERVICES)
+    assert stack.mysql_root(row) == [["here"]]
+
+
+def test_service_stops_in_time_and_cleanly(stack: Stack) -> None:
+    """`docker stop` ends before the grace period does, with exit code 0."""
+    app = stack.id("app")
+    begin = time.monotonic()
+    docker("stop", app)
+    took = time.monotonic() - begin
+    stopped = stack.inspect("app")
+    docker("start", app)
+    stack.wait_ready()
+    assert stopped["State"]["ExitCode"] == 0
+    assert took < stopped["Config"]["StopTimeout"] == 40
+
+
+def test_restart_of_both_at_once(stack: Stack) -> None:
+    """Service and database restarted together, in no order, find each other again."""
+    before = {service: stack.inspect(service)["State"]["StartedAt"] for service in ("app", "db")}
+    restarts = [subprocess.Popen(["docker", "restart", stack.id(service)]) for service in before]
+    assert [restart.wait() for restart in restarts] == [0, 0]
+    stack.wait_ready()
+    assert all(stack.inspect(s)["State"]["StartedAt"] > started for s, started in before.items())
+
+
+def test_crash_of_both_at_once(stack: Stack) -> None:
+    """Service and database killed together are started again by the engine, and get ready."""
+    before = {service: stack.inspect(service)["RestartCount"] for service in ("app", "db")}
+    kill = {
+        "app": ("python3", "-c", "import os; os.kill(-1, 9)"),
+        "db": ("bash", "-c", "kill -KILL -1"),
+    }
+    for service, command in kill.items():
+        stack.compose("exec", "--no-TTY", service, *command, check=False)
+    wait_until(lambda: all(stack.inspect(s)["RestartCount"] > n for s, n in before.items()))
+    stack.wait_ready()
+
+
+def test_health_tells_the_truth(stack: Stack) -> None:
+    """Without its database the service lives and is unhealthy; with it, it is healthy again."""
+    wait_until(lambda: stack.health("app") == "healthy")  # failures do not count before
+    database = stack.id("db")
+    docker("stop", database)
+    try:
+        wait_until(lambda: stack.health("app") == "unhealthy")
+        assert requests.get(f"{stack.url}/livez", timeout=5).status_code == 200
+        assert requests.get(f"{stack.url}/readyz", timeout=5).status_code == 503
+    finally:
+        docker("start", database)
+    wait_until(lambda: stack.health("app") == "healthy")

@@ -1,0 +1,129 @@
+"""The secrets that are made: complete, stable, and each where its reader alone finds it."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.compose import ROOT, Stack, docker
+
+READERS = {"db": "999:999", "migrate": "10001:10001", "app": "10001:10001"}
+FILES = {
+    "db": {
+        "root_password",
+        "migrator_password",
+        "app_password",
+        "ca.pem",
+        "server-key.pem",
+        "server-cert.pem",
+    },
+    "migrate": {"database_url", "ca.pem"},
+    "app": {"database_url", "ca.pem"},
+}
+
+# Kills the script at each of its ten renames, before or after it, and runs it again.
+INTERRUPT = """
+set -eu
+cat >/usr/local/bin/mv <<'SHIM'
+#!/bin/sh
+if [ -z "${STOP:-}" ]; then exec /bin/mv "$@"; fi
+count=$(($(cat /count) + 1))
+echo $count >/count
+if [ $count.before = $STOP ]; then kill -KILL $PPID; fi
+/bin/mv "$@"
+if [ $count.after = $STOP ]; then kill -KILL $PPID; fi
+SHIM
+chmod +x /usr/local/bin/mv
+for stop in $(seq 10); do
+  for when in before after; do
+    folder=/made/$stop.$when
+    mkdir -p $folder
+    cd $folder
+    echo 0 >/count
+    if STOP=$stop.$when sh /secrets.sh $folder; then exit 1; fi
+    find . -name '*_password' -exec sha256sum {} + >/passwords
+    sh /secrets.sh $folder >/dev/null
+    if [ -s /passwords ]; then sha256sum --quiet --check /passwords; fi
+    openssl verify -x509_strict -purpose sslserver -verify_hostname db \
+      -CAfile db/ca.pem db/server-cert.pem >/dev/null
+    openssl pkey -in db/server-key.pem -pubout >/key
+    openssl x509 -in db/server-cert.pem -noout -pubkey | cmp - /key
+    cmp db/ca.pem app/ca.pem
+    cmp db/ca.pem migrate/ca.pem
+    grep -q ":$(cat db/app_password)@db/" app/database_url
+    grep -q ":$(cat db/migrator_password)@db/" migrate/database_url
+    find . -type f | wc -l
+  done
+done
+"""
+
+
+def run(stack: Stack, *command: str) -> str:
+    """Run a command in a container like the one that makes the secrets."""
+    return stack.compose("run", "--rm", "--no-TTY", "--no-deps", "secrets", *command)
+
+
+def test_each_file_can_be_read_by_its_reader_only(stack: Stack) -> None:
+    """Files are 0400 in a folder that is 0500, both owned by the user who reads them."""
+    listed = run(stack, "find", "/secrets", "-mindepth", "1", "-printf", "%P %U:%G %m\n")
+    wanted = {f"{folder} {owner} 500" for folder, owner in READERS.items()} | {
+        f"{folder}/{name} {READERS[folder]} 400"
+        for folder, names in FILES.items()
+        for name in names
+    }
+    assert set(listed.splitlines()) == wanted
+
+
+@pytest.mark.parametrize("service", READERS)
+def test_each_container_mounts_its_own_secrets(stack: Stack, service: str) -> None:
+    """No container sees another one's secrets, and none can write its own."""
+    volumes = [mount for mount in stack.inspect(service)["Mounts"] if mount["Type"] == "volume"]
+    assert [
+        (volume["Name"], volume["Destination"], volume["RW"])
+        for volume in volumes
+        if "secrets" in volume["Name"]
+    ] == [(f"{stack.project}_secrets-{service}", "/run/secrets", False)]
+
+
+def test_second_run_changes_nothing(stack: Stack) -> None:
+    """Run again, it leaves contents, owners, modes and times as they are."""
+    look = ["find", "/secrets", "-mindepth", "1", "-printf", "%P %i %u %m %T@\n"]
+    before = run(stack, *look)
+    assert run(stack) == "secrets: 0 files made\n"
+    assert run(stack, *look) == before
+
+
+def test_interrupted_run_is_completed(stack: Stack) -> None:
+    """Killed at any step and run again, it makes what is missing, and what it made fits."""
+    made = subprocess.run(
+        [
+            *("docker", "run", "--rm", "--interactive", "--env", "MYSQL_DATABASE=slipway"),
+            *("--volume", f"{ROOT}/db/secrets.sh:/secrets.sh:ro", "--network", "none"),
+            *(stack.inspect("secrets")["Config"]["Image"], "sh", "-s"),
+        ],
+        input=INTERRUPT,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    ).stdout
+    assert made.split() == ["10"] * 20
+
+
+def test_no_secret_is_in_logs_or_metadata(stack: Stack) -> None:
+    """Neither logs, nor command lines, nor containers, nor the image show a secret."""
+    read = "import json, pathlib; print(json.dumps([f.read_text() for f in map(pathlib.Path, {})]))"
+    paths = [f"/secrets/db/{name}_password" for name in ("root", "migrator", "app")]
+    *passwords, key = json.loads(
+        run(stack, "python3", "-c", read.format([*paths, "/secrets/db/server-key.pem"]))
+    )
+    secrets = [*(password.strip() for password in passwords), key.splitlines()[1]]
+    assert [len(secret) for secret in secrets] == [64] * 4
+    places = {
+        "logs": stack.compose("logs"),
+        "processes": stack.compose("top"),
+        "containers": docker("inspect", *stack.compose("ps", "--all", "--quiet").split()),
+        "image": docker("image", "inspect", stack.image),
+        "history": docker("history", "--no-trunc", stack.image),
+    }
+    assert "ready for connections" in places["logs"]
+    assert [name for name, text in places.items() if any(s in text for s in secrets)] == []
