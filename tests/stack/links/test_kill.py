@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import requests
@@ -26,6 +27,10 @@ class Load:
         self.sent: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
         self.lock = threading.Lock()
+
+    def has_answered(self, goal: int) -> bool:
+        """Say whether so many clicks have been answered."""
+        return self.answered.total() >= goal
 
     def run(self, first: int) -> None:
         """Follow one link after the other, until the connection breaks."""
@@ -60,7 +65,7 @@ def test_no_answered_click_is_lost(stack: Stack, links: Links) -> None:
         clients = [threading.Thread(target=load.run, args=(n,)) for n in range(CLIENTS)]
         for client in clients:
             client.start()
-        wait_until(lambda goal=goal: load.answered.total() >= goal)
+        wait_until(partial(load.has_answered, goal))
         stack.compose("kill", "--signal", "KILL", "app")
         for client in clients:
             client.join()
