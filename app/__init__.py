@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import database, errors, health, hello, observability
+from app import auth, cli, database, errors, health, hello, observability, rate_limit
 from app.api import Api
 from app.config import Settings
 
@@ -36,7 +36,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     database.init_app(app, settings)
     health.init_app(app)
     hello.init_app(app)
+    rate_limit.init_app(app, settings)
+    auth.init_app(app)
+    cli.init_app(app)
     api = Api(app)
+    api.register_blueprint(auth.blueprint)
 
     from app import links  # noqa: PLC0415 this line and the next plug the example in
 

@@ -14,9 +14,19 @@ from sqlalchemy.exc import ArgumentError
 SECRETS = {"DATABASE_URL"}
 """Settings that can also come from a file, which NAME_FILE names."""
 
+WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+
 
 class SettingsError(Exception):
     """Settings are missing or malformed; the message names each, and no secret."""
+
+
+@dataclass(frozen=True)
+class RateLimit:
+    """How many requests a client may make in a window of some seconds."""
+
+    count: int
+    seconds: int
 
 
 @dataclass(frozen=True)
@@ -30,6 +40,8 @@ class Settings:
     web_concurrency: int = 2
     web_threads: int = 16
     shutdown_delay: int = 5  # seconds
+    rate_limit_create: RateLimit = RateLimit(3000, 60)
+    rate_limit_auth: RateLimit = RateLimit(30, 60)
     log_level: str = "info"
     log_format: str = "json"
 
@@ -75,6 +87,14 @@ class _DatabaseURL(fields.Field[URL]):
         return url
 
 
+class _RateLimit(fields.Field[RateLimit]):
+    def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> RateLimit:
+        count, _, window = value.partition("/")
+        if not re.fullmatch("[1-9][0-9]{0,8}", count) or window not in WINDOWS:
+            raise ValidationError(f"Must be a number and one of {', '.join(WINDOWS)}: 60/minute.")
+        return RateLimit(int(count), WINDOWS[window])
+
+
 def _is_file(value: str) -> None:
     if not Path(value).is_file():
         raise ValidationError("Must name a file.")
@@ -100,6 +120,8 @@ class _Schema(Schema):
     web_concurrency = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(min=1))
     web_threads = fields.Integer(data_key="WEB_THREADS", validate=validate.Range(min=1))
     shutdown_delay = fields.Integer(data_key="SHUTDOWN_DELAY", validate=validate.Range(min=0))
+    rate_limit_create = _RateLimit(data_key="RATE_LIMIT_CREATE")
+    rate_limit_auth = _RateLimit(data_key="RATE_LIMIT_AUTH")
     log_level = fields.String(
         data_key="LOG_LEVEL", validate=validate.OneOf(["debug", "info", "warning", "error"])
     )

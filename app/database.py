@@ -13,7 +13,20 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import DateTime, Dialect, Engine, Insert, String, Table, create_engine, event, text
+from sqlalchemy import (
+    BigInteger,
+    Connection,
+    DateTime,
+    Dialect,
+    Engine,
+    Insert,
+    Integer,
+    String,
+    Table,
+    create_engine,
+    event,
+    text,
+)
 from sqlalchemy.dialects import mysql, sqlite
 from sqlalchemy.exc import (
     DisconnectionError,
@@ -29,6 +42,8 @@ from sqlalchemy.types import TypeDecorator
 from app.config import Settings
 
 T = TypeVar("T")
+
+ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
 
 CONNECT_TIMEOUT = 1.0  # seconds for a connection, from the server or from the pool
 ANSWER_TIMEOUT = 1.5  # seconds for one answer of the server
@@ -179,6 +194,34 @@ def add_up(dialect: str, table: Table, column: str, rows: Sequence[dict[str, Any
         index_elements=list(table.primary_key),
         set_={column: table.c[column] + upsert.excluded[column]},
     )
+
+
+def hit(connection: Connection, client: str, period: int, amount: int) -> int:
+    """Add to a client's counter in `rate_limits` and return its sum in this period.
+
+    In one statement, so that no two clients see the same sum. A period that has passed (another
+    replica's clock is behind) counts to the newest.
+    """
+    values = {"client": client, "period": period, "amount": amount, "now": datetime.now(UTC)}
+    if connection.dialect.name == "mysql":
+        # LAST_INSERT_ID(value) hands a value out of the statement (MySQL manual, "Information
+        # Functions"). Assignments run in this order: hits still sees the old period.
+        statement = """
+            INSERT INTO rate_limits (client, period, hits, updated_at)
+            VALUES (:client, :period, LAST_INSERT_ID(:amount), :now) AS new
+            ON DUPLICATE KEY UPDATE
+                hits = LAST_INSERT_ID(
+                    IF(new.period > rate_limits.period, 0, rate_limits.hits) + :amount),
+                period = GREATEST(rate_limits.period, new.period), updated_at = new.updated_at"""
+        return int(connection.execute(text(statement), values).lastrowid)
+    statement = """
+        INSERT INTO rate_limits (client, period, hits, updated_at)
+        VALUES (:client, :period, :amount, :now)
+        ON CONFLICT (client) DO UPDATE SET
+            hits = iif(excluded.period > period, 0, hits) + :amount,
+            period = max(period, excluded.period), updated_at = excluded.updated_at
+        RETURNING hits"""
+    return int(connection.execute(text(statement), values).scalar_one())
 
 
 class UTCDateTime(TypeDecorator[datetime]):

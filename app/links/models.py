@@ -6,16 +6,13 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     ForeignKey,
-    Integer,
     String,
     func,
     select,
 )
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from app.database import Base, UTCDateTime, ascii_string
-
-ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
+from app.database import ID, Base, UTCDateTime, ascii_string
 
 
 class LinkClicks(Base):

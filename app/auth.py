@@ -1,0 +1,156 @@
+"""Bearer tokens (RFC 6750): who may use the API, and for what.
+
+A token is 256 random bits, so its plain SHA-256 is safe to store and costs nothing to check. It
+is found by the index on the hash, which no client can steer: how long that takes tells nothing.
+"""
+
+import hashlib
+import secrets
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_interface
+from typing import Any
+
+from flask import Flask, g, request
+from marshmallow import Schema, fields
+from sqlalchemy import LargeBinary, String, delete, select, update
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.exceptions import HTTPException
+
+from app import rate_limit
+from app.api import Blueprint
+from app.database import ID, Base, Database, UTCDateTime, database
+
+SCOPES = ("read", "write")  # each includes those before it
+NAME_LENGTH = 100
+USE_NOTED = timedelta(minutes=1)  # how exactly the last use is known, for the price of a write
+
+blueprint = Blueprint("auth", __name__, url_prefix="/api")
+
+
+class Token(Base):
+    """Who may use the API. The token itself is not kept."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(ID, primary_key=True)
+    name: Mapped[str] = mapped_column(String(NAME_LENGTH), unique=True)
+    digest: Mapped[bytes] = mapped_column(
+        LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"), unique=True
+    )
+    scope: Mapped[str] = mapped_column(String(10))
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime(0))
+    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime(0))
+    last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime(0))
+
+
+class MeSchema(Schema):
+    """A token, as its owner sees it."""
+
+    name = fields.String()
+    scope = fields.String()
+
+
+class RefusedError(HTTPException):
+    """401 or 403, with the challenge of RFC 6750, section 3."""
+
+    def __init__(self, code: int, detail: str, **challenge: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        values = {"realm": "slipway", **challenge}.items()
+        self.challenge = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in values)
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Add the challenge."""
+        return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self.challenge)]
+
+
+def init_app(app: Flask) -> None:
+    """Let nobody into `/api` without a token."""
+    app.before_request(authenticate)
+
+
+@blueprint.route("/me")
+@blueprint.response(200, MeSchema)
+def me() -> Token:
+    """Tell the token's name and scope"""
+    token: Token = g.token
+    return token
+
+
+def authenticate() -> None:
+    """Find the request's token, for what lies under `/api`.
+
+    :raises RefusedError: 401, it has none that is valid, or 403, its scope is too small.
+    :raises TooManyRequests: too many wrong tokens came from its address. A right one passes
+        even then: else a neighbour behind the same address could lock its owner out.
+    """
+    if request.path != "/api" and not request.path.startswith("/api/"):
+        return
+    token = _valid_token()
+    if token is None and "Authorization" not in request.headers:
+        raise RefusedError(401, "A token is needed.")
+    if token is None:
+        rate_limit.count("auth", _network(request.remote_addr or ""))
+        raise RefusedError(401, "The token is not valid.", error="invalid_token")
+    needed = "read" if request.method in {"GET", "HEAD", "OPTIONS"} else "write"
+    if SCOPES.index(token.scope) < SCOPES.index(needed):
+        detail = f"The token's scope must be {needed!r} for this."
+        raise RefusedError(403, detail, error="insufficient_scope", scope=needed)
+    g.token = token
+    _note_use(token)
+
+
+def _valid_token() -> Token | None:
+    given = request.authorization
+    if given is None or given.type != "bearer" or not given.token:
+        return None
+    with database().read() as session:
+        token = session.scalar(select(Token).where(Token.digest == _digest(given.token)))
+    expired = token and token.expires_at and token.expires_at <= datetime.now(UTC)
+    return None if expired else token
+
+
+def _network(address: str) -> str:
+    """Return whose address this is: of IPv6, a client has a whole /64."""
+    try:
+        network = ip_interface(f"{address}/64" if ":" in address else address).network
+    except ValueError:
+        return "unknown"
+    return str(network)
+
+
+def _note_use(token: Token) -> None:
+    now = datetime.now(UTC)
+    if token.last_used_at is None or token.last_used_at < now - USE_NOTED:
+        with database().read() as session:
+            session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
+
+
+def _digest(token: str) -> bytes:
+    """Return what is stored of a token."""
+    return hashlib.sha256(token.encode(errors="replace")).digest()
+
+
+def create_token(database: Database, name: str, scope: str, expires: timedelta | None) -> str:
+    """Save a new token and return it; nobody can read it again.
+
+    :raises sqlalchemy.exc.IntegrityError: another token has this name.
+    """
+    token = f"slipway_{secrets.token_urlsafe(32)}"
+    now = datetime.now(UTC)
+    row = Token(
+        name=name,
+        digest=_digest(token),
+        scope=scope,
+        created_at=now,
+        expires_at=now + expires if expires else None,
+    )
+    database.write(lambda session: session.add(row))
+    return token
+
+
+def revoke_token(database: Database, name: str) -> bool:
+    """Delete a token, and say whether there was one."""
+    with database.reader.connect() as connection:
+        return bool(connection.execute(delete(Token).where(Token.name == name)).rowcount)

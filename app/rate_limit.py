@@ -1,0 +1,72 @@
+"""Fixed windows of requests, counted in the database.
+
+The counters live there because all workers and replicas must see the same ones, and the database
+is all that they share. That costs a small commit, so only what is rare is counted: creations and
+failed authentications, never a redirect or a read. A row a client, which its next window uses
+again.
+"""
+
+import time
+from datetime import UTC, datetime, timedelta
+from random import random
+
+from flask import Flask, Response, current_app, g
+from sqlalchemy import BigInteger, delete
+from sqlalchemy.orm import Mapped, mapped_column
+from werkzeug.exceptions import TooManyRequests
+
+from app.config import RateLimit, Settings
+from app.database import Base, UTCDateTime, ascii_string, database, hit
+
+SWEPT = 0.001  # of the counted requests take idle counters away
+KEPT = timedelta(days=2)  # longer than the longest window
+
+
+class Counter(Base):
+    """How often one client did one thing in its current window."""
+
+    __tablename__ = "rate_limits"
+
+    client: Mapped[str] = mapped_column(ascii_string(100), primary_key=True)
+    period: Mapped[int] = mapped_column(BigInteger)  # number of the window since 1970
+    hits: Mapped[int] = mapped_column(BigInteger)
+    updated_at: Mapped[datetime] = mapped_column(UTCDateTime(0), index=True)
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Take the limits from the settings, and tell clients of them in answers."""
+    app.extensions["rate_limits"] = {
+        "create": settings.rate_limit_create,
+        "auth": settings.rate_limit_auth,
+    }
+    app.after_request(_tell)
+
+
+def count(name: str, client: str, amount: int = 1) -> None:
+    """Count what a client does.
+
+    :param name: which limit: "create" or "auth".
+    :raises TooManyRequests: the client has done too much of it in this window.
+    """
+    limit: RateLimit = current_app.extensions["rate_limits"][name]
+    now = time.time()
+    period = int(now // limit.seconds)
+    reset = limit.seconds - int(now % limit.seconds)
+    with database().reader.connect() as connection:
+        hits = hit(connection, f"{name}:{client}", period, amount)
+        if random() < SWEPT:  # noqa: S311 no secret hangs on it
+            idle = datetime.now(UTC) - KEPT
+            connection.execute(delete(Counter).where(Counter.updated_at < idle))
+    g.rate_limit = (
+        f'"{name}";q={limit.count};w={limit.seconds}',
+        f'"{name}";r={max(limit.count - hits, 0)};t={reset}',
+    )
+    if hits > limit.count:
+        raise TooManyRequests("Too many requests of this kind. Wait.", retry_after=reset)
+
+
+def _tell(response: Response) -> Response:
+    """Add the fields of draft-ietf-httpapi-ratelimit-headers-10, where something was counted."""
+    if "rate_limit" in g:
+        response.headers["RateLimit-Policy"], response.headers["RateLimit"] = g.rate_limit
+    return response

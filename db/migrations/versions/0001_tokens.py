@@ -1,0 +1,36 @@
+"""The tokens of the API."""
+
+import sqlalchemy as sa
+from alembic import op
+from sqlalchemy.dialects import mysql
+
+from app.database import ID, UTCDateTime
+
+revision = "0001"
+down_revision = None
+branch_labels = ("service",)
+depends_on = None
+
+
+def upgrade() -> None:
+    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    op.create_table(
+        "tokens",
+        sa.Column("id", ID, primary_key=True),
+        sa.Column("name", sa.String(100), nullable=False, unique=True),
+        sa.Column(
+            "digest",
+            sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"),
+            nullable=False,
+            unique=True,
+        ),
+        sa.Column("scope", sa.String(10), nullable=False),
+        sa.Column("created_at", UTCDateTime(0), nullable=False),
+        sa.Column("expires_at", UTCDateTime(0)),
+        sa.Column("last_used_at", UTCDateTime(0)),
+    )
+
+
+def downgrade() -> None:
+    """Go back to the revision before."""
+    op.drop_table("tokens")
