@@ -28,6 +28,11 @@ class RateLimit:
     count: int
     seconds: int
 
+    def __str__(self) -> str:
+        """Return what the setting looks like."""
+        units = {seconds: unit for unit, seconds in WINDOWS.items()}
+        return f"{self.count}/{units[self.seconds]}"
+
 
 @dataclass(frozen=True)
 class Settings:

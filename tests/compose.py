@@ -52,6 +52,7 @@ class Stack:
             "PORT": str(self.port),
             "TAG": self.tag,
             "SHUTDOWN_DELAY": "1",
+            "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
         }
 
     def __enter__(self) -> Self:

@@ -1,7 +1,7 @@
 """A client for the service under test."""
 
 import http.client
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import requests
 
@@ -17,9 +17,16 @@ class RawAnswer(NamedTuple):
 class Service(requests.Session):
     """A session with one service; it follows no redirect and waits for nothing for long."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, token: str = "") -> None:
         super().__init__()
         self.url = url
+        self.token = token
+        if token:
+            self.headers["Authorization"] = f"Bearer {token}"
+
+    def again(self) -> Self:
+        """Return another session with the same service, for another thread."""
+        return type(self)(self.url, self.token)
 
     def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send a request to a path of the service."""
@@ -31,6 +38,8 @@ class Service(requests.Session):
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
         try:
             names = {name.replace("_", "-"): value for name, value in headers.items()}
+            if self.token:
+                names["Authorization"] = f"Bearer {self.token}"
             connection.request(method, target, body or None, names)
             answer = connection.getresponse()
             return RawAnswer(answer.status, answer.msg, answer.read())

@@ -1,48 +1,81 @@
 """The service over HTTP: the same tests for the embedded run on SQLite and the stack on MySQL."""
 
 import os
+import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-import requests
 
+from tests.checkout import ROOT
+from tests.compose import Stack
 from tests.service import Service
 from tests.waiting import free_port, wait_until
 
-ROOT = Path(__file__).parents[2]
+PYTHON = Path(sys.executable)
+
+
+class Target:
+    """A running service, and its command line."""
+
+    def __init__(self, url: str, slipway: Callable[..., str]) -> None:
+        self.url = url
+        self.slipway = slipway
+
+    def token(self, scope: str = "write", *options: str) -> str:
+        """Make a token with a new name."""
+        name = f"test-{secrets.token_hex(4)}"
+        return self.slipway("tokens", "create", name, "--scope", scope, *options).strip()
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The URL of a service without Docker, on a database of its own."""
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    """A service without Docker, on a database of its own."""
     folder = tmp_path_factory.mktemp("embedded")
     port = free_port()
-    tools = Path(sys.executable).parent
     environ = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": f"sqlite:///{folder}/slipway.db",
         "SHUTDOWN_DELAY": "0",
+        "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
     }
-    subprocess.run([tools / "alembic", "upgrade", "heads"], cwd=ROOT, env=environ, check=True)
-    bind = f"--bind=127.0.0.1:{port}"
-    with subprocess.Popen(
-        [tools / "gunicorn", "--config=python:app.gunicorn", bind], cwd=ROOT, env=environ
-    ) as server:
-        url = f"http://127.0.0.1:{port}"
+
+    def run(*command: str | Path) -> str:
+        return subprocess.check_output(command, cwd=ROOT, env=environ, text=True)
+
+    def slipway(*arguments: str) -> str:
+        return run(PYTHON, "-m", "app", *arguments)
+
+    run(PYTHON.parent / "alembic", "upgrade", "heads")
+    command: list[str | Path] = [
+        PYTHON.parent / "gunicorn",
+        "--config=python:app.gunicorn",
+        f"--bind=127.0.0.1:{port}",
+    ]
+    with subprocess.Popen(command, cwd=ROOT, env=environ) as server:
         try:
-            wait_until(lambda: requests.get(f"{url}/readyz", timeout=5).ok)
-            yield url
+            service = Service(f"http://127.0.0.1:{port}")
+            wait_until(lambda: service.get("/readyz").ok)
+            yield Target(service.url, slipway)
         finally:
             server.terminate()
     assert server.returncode == 0
 
 
-@pytest.fixture(scope="session", params=["embedded", "stack"])
-def service(request: pytest.FixtureRequest) -> Iterator[Service]:
-    """A session with the service, once on each database."""
-    target = request.getfixturevalue(request.param)
-    with Service(target if request.param == "embedded" else target.url) as session:
+@pytest.fixture(scope="session", name="target", params=["embedded", "stack"])
+def _target(request: pytest.FixtureRequest) -> Target:
+    """The service, once on each database."""
+    found = request.getfixturevalue(request.param)
+    if isinstance(found, Stack):
+        return Target(found.url, lambda *arguments: found.exec("app", "slipway", *arguments))
+    assert isinstance(found, Target)
+    return found
+
+
+@pytest.fixture(scope="session")
+def service(target: Target) -> Iterator[Service]:
+    """A session with the service that may write."""
+    with Service(target.url, target.token()) as session:
         yield session

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from app.config import Settings
+from app.config import RateLimit, Settings
 from tests.compose import ROOT, Stack
 
 pytestmark = pytest.mark.usefixtures("engine")
@@ -34,7 +34,7 @@ def test_example_lists_every_setting_with_its_default() -> None:
     variables = json.loads(Stack().compose("config", "--variables", "--format", "json"))
     wanted = {name: variable["DefaultValue"] for name, variable in variables.items()}
     wanted |= {
-        name: str(default) if isinstance(default, str | int) else ""
+        name: str(default) if isinstance(default, str | int | RateLimit) else ""
         for name, default in SERVICE.items()
     }
     assert example == wanted | {"COMPOSE_PROJECT_NAME": "slipway"}

@@ -61,7 +61,7 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
     body = {"url": TARGET, "code": links.new_code()}
 
     def create(_number: int) -> int:
-        with Service(service.url) as client:
+        with service.again() as client:
             return client.post("/api/links", json=body).status_code
 
     with ThreadPoolExecutor(16) as pool:
@@ -155,7 +155,7 @@ def test_wrong_body_is_refused(service: Service, body: bytes, kind: str, status:
 
 def test_client_that_sends_too_much_gets_its_answer(service: Service) -> None:
     """A large body is refused with an answer, not a reset, and the connection goes on."""
-    with Service(service.url) as client:
+    with service.again() as client:
         for _ in range(3):
             answer = client.post("/api/links", data=b" " * 900_000, headers=JSON)
             assert answer.status_code == 413
@@ -257,7 +257,7 @@ def test_one_of_two_writers_wins(service: Service, links: Links) -> None:
     etag = service.get(path).headers["ETag"]
 
     def edit(number: int) -> tuple[int, int]:
-        with Service(service.url) as client:
+        with service.again() as client:
             answer = client.patch(path, json={"title": f"by {number}"}, headers={"If-Match": etag})
             return answer.status_code, number
 

@@ -51,10 +51,12 @@ class Load:
 @pytest.fixture
 def links(stack: Stack) -> Iterator[Links]:
     """Makes links on the stack, and deletes them after the test."""
-    with Service(stack.url) as service:
+    token = stack.exec("app", "slipway", "tokens", "create", "kill").strip()
+    with Service(stack.url, token) as service:
         made = Links(service)
         yield made
         made.delete()
+    stack.exec("app", "slipway", "tokens", "revoke", "kill")
 
 
 def test_no_answered_click_is_lost(stack: Stack, links: Links) -> None:
