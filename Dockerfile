@@ -12,12 +12,13 @@ RUN useradd --uid 10001 --home-dir /srv --no-create-home slipway
 
 WORKDIR /srv
 COPY pyproject.toml .
+COPY bin bin
 # Owned by the user, who writes the synced files.
 COPY --chown=10001:10001 db/migrations db/migrations
 COPY --chown=10001:10001 app app
 
 # Unbuffered, or the last lines of a process that is killed are lost.
-ENV PYTHONUNBUFFERED=1
+ENV PATH=$PATH:/srv/bin PYTHONUNBUFFERED=1
 USER 10001:10001
 EXPOSE 8000
 CMD ["flask", "--app", "app", "run", "--debug", "--host", "0.0.0.0", "--port", "8000"]

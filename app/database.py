@@ -51,7 +51,7 @@ POOL_RECYCLE = 1800  # seconds: below MySQL's wait_timeout and the idle limits o
 WRITERS = 4  # connections a process: a write holds one for a few milliseconds
 
 RETRY_WINDOW = 0.5  # seconds after which a transaction does not start again
-CONFLICTS = {1213, 1205}  # deadlock, lock wait time-out
+DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
 DUPLICATE_KEY = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
 
 AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
@@ -167,7 +167,7 @@ def is_conflict(error: OperationalError) -> bool:
     MySQL has rolled it back, or rolls it back with the session (MySQL manual, "InnoDB Error
     Handling"). A lost connection is no conflict: its COMMIT may have happened.
     """
-    return error_code(error) in CONFLICTS
+    return error_code(error) in {DEADLOCK, LOCK_WAIT_TIMEOUT}
 
 
 def is_duplicate(error: IntegrityError) -> bool:

@@ -2,11 +2,15 @@
 
 from typing import Any
 
-from flask import Response, abort, request, url_for
+from flask import Response, abort, g, jsonify, request, url_for
+from sqlalchemy.orm import Session
+from werkzeug.exceptions import Conflict
 from werkzeug.http import quote_etag
 
+from app import rate_limit
 from app.api import Blueprint
 from app.database import database
+from app.idempotency import once
 from app.links import series, store
 from app.links.models import Link
 from app.links.schemas import (
@@ -20,20 +24,33 @@ from app.links.schemas import (
     SeriesSchema,
 )
 
+RANDOM_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
+
 blueprint = Blueprint("links", __name__, url_prefix="/api/links")
 
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(LinkCreateSchema)
 @blueprint.response(201, LinkSchema)
-def create(fields: dict[str, Any]) -> tuple[Link, int, dict[str, str]]:
+def create(fields: dict[str, Any]) -> Response:
     """Create a link"""
-    try:
-        link = store.create(database(), fields)
-    except store.CodeTakenError:
-        abort(409, "Another link has this code.")
-    location = url_for("links.read", code=link.code)
-    return link, 201, headers(link) | {"Location": location}
+    rate_limit.count("create", str(g.token.id))
+
+    def work(session: Session) -> Response:
+        link = store.create(session, fields)
+        response: Response = jsonify(LinkSchema().dump(link))
+        response.status_code = 201
+        response.location = url_for("links.read", code=link.code)
+        response.set_etag(etag(link))
+        return response
+
+    for _ in range(RANDOM_ATTEMPTS):
+        try:
+            return once(work)
+        except store.CodeTakenError:
+            if "code" in fields:
+                break
+    raise Conflict("Another link has this code.")
 
 
 @blueprint.route("", methods=["GET"])

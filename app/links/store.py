@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import Select, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.database import Database, is_duplicate
+from app.database import is_duplicate
 from app.links import codes
 from app.links.models import Link, LinkClicks
-
-RANDOM_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
 
 OPTIONAL: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client may leave out, with their first values."""
@@ -30,35 +27,31 @@ class Position(NamedTuple):
     id: int
 
 
-def create(database: Database, fields: dict[str, Any]) -> Link:
-    """Save a new link, with a random code where `fields` has none.
+def create(session: Session, fields: dict[str, Any]) -> Link:
+    """Add a new link, with a random code where `fields` has none.
 
-    :raises CodeTakenError: the code is taken.
+    :raises CodeTakenError: the code is taken; the transaction can't go on.
     """
-    own_code = fields.get("code")
-    for _ in range(1 if own_code else RANDOM_ATTEMPTS):
-        code = own_code or codes.random_code()
-        now = datetime.now(UTC)
-        absent: dict[str, Any] = {
-            "expires_at": None,
-            "title": "",
-            "tags": [],
-            "revision": 1,
-            "clicks": 0,
-        }
-        made = {"code": code, "lookup_key": codes.lookup_key(code)}
-        values = absent | fields | made | {"created_at": now, "updated_at": now}
-        try:
-            return database.write(partial(_insert, values))
-        except IntegrityError as error:
-            if not is_duplicate(error):
-                raise
-    raise CodeTakenError
-
-
-def _insert(values: dict[str, Any], session: Session) -> Link:
+    code = fields.get("code") or codes.random_code()
+    now = datetime.now(UTC)
+    values = {
+        **OPTIONAL,
+        **fields,
+        "code": code,
+        "lookup_key": codes.lookup_key(code),
+        "created_at": now,
+        "updated_at": now,
+        "revision": 1,
+        "clicks": 0,
+    }
     link = Link(**values)
     session.add(link)
+    try:
+        session.flush()
+    except IntegrityError as error:
+        if is_duplicate(error):
+            raise CodeTakenError from None
+        raise
     return link
 
 

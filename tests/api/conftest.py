@@ -17,7 +17,7 @@ from tests.waiting import free_port, wait_until
 PYTHON = Path(sys.executable)
 
 
-class Target:
+class Deployment:
     """A running service, and its command line."""
 
     def __init__(self, url: str, slipway: Callable[..., str]) -> None:
@@ -31,7 +31,7 @@ class Target:
 
 
 @pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A service without Docker, on a database of its own."""
     folder = tmp_path_factory.mktemp("embedded")
     port = free_port()
@@ -58,24 +58,24 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
         try:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
-            yield Target(service.url, slipway)
+            yield Deployment(service.url, slipway)
         finally:
             server.terminate()
     assert server.returncode == 0
 
 
-@pytest.fixture(scope="session", name="target", params=["embedded", "stack"])
-def _target(request: pytest.FixtureRequest) -> Target:
+@pytest.fixture(scope="session", name="deployment", params=["embedded", "stack"])
+def _deployment(request: pytest.FixtureRequest) -> Deployment:
     """The service, once on each database."""
     found = request.getfixturevalue(request.param)
     if isinstance(found, Stack):
-        return Target(found.url, lambda *arguments: found.exec("app", "slipway", *arguments))
-    assert isinstance(found, Target)
+        return Deployment(found.url, lambda *arguments: found.exec("app", "slipway", *arguments))
+    assert isinstance(found, Deployment)
     return found
 
 
 @pytest.fixture(scope="session")
-def service(target: Target) -> Iterator[Service]:
+def service(deployment: Deployment) -> Iterator[Service]:
     """A session with the service that may write."""
-    with Service(target.url, target.token()) as session:
+    with Service(deployment.url, deployment.token()) as session:
         yield session

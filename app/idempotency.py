@@ -1,0 +1,135 @@
+"""`Idempotency-Key`: a repeated request gets the first one's answer, and does nothing.
+
+After draft-ietf-httpapi-idempotency-key-header-07. The key is written in the transaction of the
+work itself: both happen or neither, whatever dies, and all replicas see it. Who repeats a request
+while the first is under way waits for the row that the first one has locked.
+"""
+
+import hashlib
+import random
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from flask import Response, g, request
+from sqlalchemy import JSON, LargeBinary, delete
+from sqlalchemy.dialects import mysql
+from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.orm import Mapped, Session, mapped_column
+from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
+
+from app.database import (
+    ID,
+    LOCK_WAIT_TIMEOUT,
+    Base,
+    UTCDateTime,
+    ascii_string,
+    database,
+    error_code,
+)
+from app.errors import RETRY_AFTER
+
+KEY = re.compile(r"[\x20-\x7e]{1,255}")
+KEPT = timedelta(hours=24)
+SWEPT = 0.01  # of the keyed requests take old keys away
+SWEPT_AT_ONCE = 1000  # rows
+
+
+class Answer(Base):
+    """The answer that a key stands for, or the promise of one."""
+
+    __tablename__ = "idempotency_keys"
+
+    token_id: Mapped[int] = mapped_column(ID, primary_key=True, autoincrement=False)
+    key: Mapped[str] = mapped_column(ascii_string(255), primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(
+        LargeBinary(32).with_variant(mysql.BINARY(32), "mysql")
+    )
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime(0), index=True)
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    body: Mapped[bytes | None] = mapped_column(
+        LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
+    )
+
+
+class RepeatedError(Exception):
+    """Somebody has used the key before."""
+
+
+class StillRunningError(Conflict):
+    """409: the first request with this key has no answer yet."""
+
+    description = "The first request with this Idempotency-Key is still running."
+
+    def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
+        """Add when to ask again."""
+        return [*super().get_headers(*args, **kwargs), ("Retry-After", str(RETRY_AFTER))]
+
+
+def once(work: Callable[[Session], Response]) -> Response:
+    """Run `work` in a transaction and return its answer, or the first answer to this key.
+
+    Only success is kept: work that raises leaves the key free.
+
+    :raises HTTPException: 400, the key is malformed; 409, its first request still runs; 422, it
+        came with another request.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return database().write(work)
+    if not KEY.fullmatch(key):
+        raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.")
+    content = f"{request.method} {request.path}\n".encode() + request.get_data()
+    row = {"token_id": g.token.id, "key": key, "fingerprint": hashlib.sha256(content).digest()}
+
+    while True:
+        try:
+            response = database().write(lambda session: _keyed(session, row, work))
+        except RepeatedError:
+            if replay := _replay(row):
+                return replay
+        else:
+            _sweep()
+            return response
+
+
+def _keyed(
+    session: Session, row: dict[str, object], work: Callable[[Session], Response]
+) -> Response:
+    answer = Answer(**row, created_at=datetime.now(UTC))
+    session.add(answer)
+    try:
+        session.flush()
+    except IntegrityError:
+        raise RepeatedError from None
+    except OperationalError as error:
+        if error_code(error) == LOCK_WAIT_TIMEOUT:
+            raise StillRunningError from None
+        raise
+    response = work(session)
+    answer.status = response.status_code
+    answer.headers = dict(response.headers)
+    answer.body = response.get_data()
+    return response
+
+
+def _replay(row: dict[str, object]) -> Response | None:
+    """Return the first answer; None where it has just gone, so that the key is free."""
+    with database().read() as session:
+        first = session.get(Answer, (row["token_id"], row["key"]))
+        if first and first.created_at < datetime.now(UTC) - KEPT:
+            session.delete(first)
+            session.flush()
+            return None
+    if first and first.fingerprint != row["fingerprint"]:
+        raise UnprocessableEntity("This Idempotency-Key came with another request before.")
+    return Response(first.body, first.status, first.headers) if first else None
+
+
+def _sweep() -> None:
+    if random.random() < SWEPT:  # noqa: S311 no secret hangs on it
+        old = delete(Answer).where(Answer.created_at < datetime.now(UTC) - KEPT)
+        with database().reader.connect() as connection:
+            connection.execute(old.with_dialect_options(mysql_limit=SWEPT_AT_ONCE))
