@@ -2,10 +2,14 @@
 
 import os
 import secrets
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,11 +22,14 @@ PYTHON = Path(sys.executable)
 
 
 class Deployment:
-    """A running service, and its command line."""
+    """A running service, its command line, and its database."""
 
-    def __init__(self, url: str, slipway: Callable[..., str]) -> None:
+    def __init__(
+        self, url: str, slipway: Callable[..., str], sql: Callable[[str], list[list[Any]]]
+    ) -> None:
         self.url = url
         self.slipway = slipway
+        self.sql = sql
 
     def token(self, scope: str = "write", *options: str) -> str:
         """Make a token with a new name."""
@@ -48,6 +55,10 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     def slipway(*arguments: str) -> str:
         return run(PYTHON, "-m", "app", *arguments)
 
+    def sql(statement: str) -> list[list[Any]]:
+        with closing(sqlite3.connect(folder / "slipway.db")) as database, database:
+            return [list(row) for row in database.execute(statement)]
+
     run(PYTHON.parent / "alembic", "upgrade", "heads")
     command: list[str | Path] = [
         PYTHON.parent / "gunicorn",
@@ -58,7 +69,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         try:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
-            yield Deployment(service.url, slipway)
+            yield Deployment(service.url, slipway, sql)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -69,7 +80,8 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
     """The service, once on each database."""
     found = request.getfixturevalue(request.param)
     if isinstance(found, Stack):
-        return Deployment(found.url, lambda *arguments: found.exec("app", "slipway", *arguments))
+        slipway = partial(found.exec, "app", "slipway")
+        return Deployment(found.url, slipway, found.mysql_root)
     assert isinstance(found, Deployment)
     return found
 

@@ -1,0 +1,136 @@
+"""Idempotency keys: a request that is repeated happens once."""
+
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.api.conftest import Deployment
+from tests.links import TARGET, Links
+from tests.service import Service
+
+KEPT = ("Content-Type", "ETag", "Location")
+"""What the first answer's headers say is said again; others are of the moment."""
+
+
+def create(service: Service, key: str, **fields: object) -> requests.Response:
+    """Create a link under a key."""
+    return service.post("/api/links", json=fields, headers={"Idempotency-Key": key})
+
+
+@pytest.fixture
+def key() -> str:
+    """A key that no other test has."""
+    return f"key {secrets.token_hex(8)}!"
+
+
+def test_repeated_request_gets_the_first_answer(service: Service, links: Links, key: str) -> None:
+    """The second answer is the first one, though the link has changed since."""
+    first = create(service, key, url=TARGET)
+    links.codes.append(first.json()["code"])
+    service.patch(first.headers["Location"], json={"title": "changed"})
+    again = create(service, key, url=TARGET)
+    assert (
+        (again.status_code, again.content)
+        == (first.status_code, first.content)
+        == (201, first.content)
+    )
+    assert [again.headers[name] for name in KEPT] == [first.headers[name] for name in KEPT]
+    assert again.headers["X-Request-Id"] != first.headers["X-Request-Id"]
+
+
+def test_without_a_key_a_request_is_new(links: Links) -> None:
+    """The key is optional."""
+    codes = {links.create()["code"] for _ in range(2)}
+    assert len(codes) == 2
+
+
+def test_key_with_another_body_is_refused(service: Service, links: Links, key: str) -> None:
+    """A key stands for one request."""
+    links.codes.append(create(service, key, url=TARGET).json()["code"])
+    answer = create(service, key, url=TARGET + "/other")
+    assert (answer.status_code, answer.json()["status"]) == (422, 422)
+
+
+def test_failed_request_leaves_its_key_free(service: Service, links: Links, key: str) -> None:
+    """Only success is kept: after a conflict the same key can be used for what is right."""
+    taken = links.create(code=links.new_code())["code"]
+    assert create(service, key, url=TARGET, code=taken).status_code == 409
+    assert create(service, key, url="wrong").status_code == 422
+    answer = create(service, key, url=TARGET)
+    links.codes.append(answer.json()["code"])
+    assert answer.status_code == 201
+
+
+def test_key_belongs_to_its_token(deployment: Deployment, links: Links, key: str) -> None:
+    """Two clients can choose one key without meeting."""
+    codes = set()
+    for _ in range(2):
+        with Service(deployment.url, deployment.token()) as client:
+            codes.add(create(client, key, url=TARGET).json()["code"])
+    links.codes += codes
+    assert len(codes) == 2
+
+
+@pytest.mark.parametrize("odd", ["", "x" * 256, "a\tb", "\xe4"])
+def test_malformed_key_is_refused(service: Service, odd: str) -> None:
+    """A key is 1 to 255 printable ASCII characters."""
+    headers = {"Idempotency-Key": odd.encode("latin-1")}
+    answer = service.post("/api/links", json={"url": TARGET}, headers=headers)
+    assert answer.status_code == 400
+    assert "Idempotency-Key" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize("length", [1, 255])
+def test_shortest_and_longest_key(service: Service, links: Links, length: int) -> None:
+    """The bounds belong to what is allowed."""
+    key = (secrets.token_hex(128) * 2)[:length] if length > 1 else "~"
+    answer = create(service, key, url=TARGET)
+    links.codes.append(answer.json()["code"])
+    assert answer.status_code == 201
+
+
+def test_duplicates_at_once_create_one_link(service: Service, links: Links, key: str) -> None:
+    """Of 32 equal requests at once one works; the rest get its answer, or 409 while it runs."""
+
+    def repeat(_number: int) -> requests.Response:
+        with service.again() as client:
+            return create(client, key, url=TARGET, title=key)
+
+    with ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(repeat, range(32)))
+    created = {answer.content for answer in answers if answer.status_code == 201}
+    waiting = [answer for answer in answers if answer.status_code != 201]
+    assert len(created) == 1
+    assert {answer.status_code for answer in waiting} <= {409}
+    assert all(answer.headers["Retry-After"] == "1" for answer in waiting)
+    links.codes.append(next(a for a in answers if a.status_code == 201).json()["code"])
+
+
+def test_old_key_is_new_again(
+    deployment: Deployment, service: Service, links: Links, key: str
+) -> None:
+    """After 24 hours a key is forgotten."""
+    first = create(service, key, url=TARGET).json()["code"]
+    deployment.sql(
+        f"UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00' WHERE `key` = '{key}'"
+    )
+    second = create(service, key, url=TARGET).json()["code"]
+    links.codes += [first, second]
+    assert first != second
+
+
+def test_old_keys_are_swept(deployment: Deployment, service: Service, links: Links) -> None:
+    """What is forgotten does not stay in the database."""
+    old = secrets.token_hex(8)
+    links.codes.append(create(service, old, url=TARGET).json()["code"])
+    deployment.sql(
+        f"UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00' WHERE `key` = '{old}'"
+    )
+    count = f"SELECT count(*) FROM idempotency_keys WHERE `key` = '{old}'"
+    for _ in range(2000):  # one in a hundred sweeps
+        links.codes.append(create(service, secrets.token_hex(8), url=TARGET).json()["code"])
+        if deployment.sql(count) in ([["0"]], [[0]]):
+            return
+    pytest.fail("2,000 requests with a key, and none swept")

@@ -1,0 +1,47 @@
+"""How many links a token may create."""
+
+import re
+import secrets
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.api.conftest import Deployment
+from tests.links import TARGET, Links
+from tests.service import Service
+
+
+def test_answers_tell_what_is_left(service: Service, links: Links) -> None:
+    """A creation counts; what is refused by its fields does not, nor does a read."""
+    answer = service.post("/api/links", json={"url": TARGET, "code": links.new_code()})
+    assert answer.headers["RateLimit-Policy"] == '"create";q=3000;w=60'
+    assert re.fullmatch(r'"create";r=\d+;t=\d+', answer.headers["RateLimit"])
+    assert "RateLimit" not in service.post("/api/links", json={}).headers
+    assert "RateLimit" not in service.get("/api/links").headers
+
+
+def test_limit_holds_over_all_workers(deployment: Deployment) -> None:
+    """However many workers share the load, a token creates what its limit allows and no more."""
+    name = f"limit-{secrets.token_hex(4)}"
+    token = deployment.slipway("tokens", "create", name).strip()
+    with Service(deployment.url, token) as client:
+        links = Links(client)
+        links.create()
+        [[number]] = deployment.sql(f"SELECT id FROM tokens WHERE name = '{name}'")
+        # A window that no clock ends, with ten left in it.
+        deployment.sql(
+            "UPDATE rate_limits SET hits = 2990, period = 9999999999 "
+            f"WHERE client = 'create:{number}'"
+        )
+
+        def create(_number: int) -> int:
+            with client.again() as another:
+                answer = another.post("/api/links", json={"url": TARGET})
+            if answer.status_code == 201:
+                links.codes.append(answer.json()["code"])
+            else:
+                assert int(answer.headers["Retry-After"]) > 0
+                assert '"create";r=0;' in answer.headers["RateLimit"]
+            return answer.status_code
+
+        with ThreadPoolExecutor(16) as pool:
+            assert sorted(pool.map(create, range(40))) == [201] * 10 + [429] * 30
+        links.delete()

@@ -1,0 +1,196 @@
+"""Tokens: who gets in, who may write, and what is known of it."""
+
+import re
+import secrets
+import subprocess
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from tests.api.conftest import Deployment
+from tests.service import Service
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
+ROUTES = ["/api", "/api/me", "/api/links", "/api/links/abc", "/api/no/such/thing"]
+
+
+def address() -> dict[str, str | bytes]:
+    """Return headers with a client address that no other test has."""
+    return {"X-Forwarded-For": f"2001:db8:{secrets.randbits(16):x}:{secrets.randbits(16):x}::1"}
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("method", METHODS)
+def test_nobody_gets_in_without_a_token(deployment: Deployment, method: str, route: str) -> None:
+    """All that lies under /api needs a token, whether it exists or not."""
+    with Service(deployment.url) as anyone:
+        answer = anyone.request(method, route, json={})
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == 'Bearer realm="slipway"'
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/readyz"])
+def test_what_is_public_needs_no_token(deployment: Deployment, path: str) -> None:
+    """Greeting and health are for everybody."""
+    with Service(deployment.url) as anyone:
+        assert anyone.get(path).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["Bearer", "Bearer ", "Bearer x", "Basic eDp5", "bearer \xe4", "x", "Bearer " + "x" * 5000],
+)
+def test_wrong_token_is_refused(deployment: Deployment, header: str) -> None:
+    """What is no token of ours is told so, whatever it looks like."""
+    with Service(deployment.url) as anyone:
+        headers = address() | {"Authorization": header.encode("latin-1")}
+        answer = anyone.get("/api/me", headers=headers)
+    assert answer.status_code == 401
+    assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    assert answer.json()["title"] == "Unauthorized"
+
+
+@pytest.mark.parametrize("scope", ["read", "write"])
+def test_me_tells_name_and_scope(deployment: Deployment, scope: str) -> None:
+    """A client can ask who it is."""
+    name = f"me-{secrets.token_hex(4)}"
+    token = deployment.slipway("tokens", "create", name, "--scope", scope).strip()
+    with Service(deployment.url, token) as client:
+        assert client.get("/api/me").json() == {"name": name, "scope": scope}
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_read_token_only_reads(deployment: Deployment, method: str) -> None:
+    """A read token may do what changes nothing."""
+    with Service(deployment.url, deployment.token("read")) as reader:
+        answer = reader.request(method, "/api/me", json={})
+    if method in {"GET", "HEAD"}:
+        assert answer.status_code == 200
+    else:
+        assert answer.status_code == 403
+        challenge = 'Bearer realm="slipway", error="insufficient_scope", scope="write"'
+        assert answer.headers["WWW-Authenticate"] == challenge
+
+
+def test_default_scope_is_write(deployment: Deployment) -> None:
+    """A token that was made without words about it may write."""
+    token = deployment.slipway("tokens", "create", f"d-{secrets.token_hex(4)}").strip()
+    with Service(deployment.url, token) as client:
+        assert client.get("/api/me").json()["scope"] == "write"
+
+
+def test_revoked_token_is_worthless(deployment: Deployment) -> None:
+    """From the moment that it is revoked, no worker takes a token."""
+    name = f"revoked-{secrets.token_hex(4)}"
+    token = deployment.slipway("tokens", "create", name).strip()
+    with Service(deployment.url, token) as client:
+        assert {client.get("/api/me").status_code for _ in range(10)} == {200}
+        deployment.slipway("tokens", "revoke", name)
+        headers = address()
+        assert {client.get("/api/me", headers=headers).status_code for _ in range(10)} == {401}
+    assert name not in deployment.slipway("tokens", "list")
+
+
+def test_expired_token_is_worthless(deployment: Deployment) -> None:
+    """A token ends with its time."""
+    name = f"expired-{secrets.token_hex(4)}"
+    token = deployment.slipway("tokens", "create", name, "--expires", "1m").strip()
+    with Service(deployment.url, token) as client:
+        assert client.get("/api/me").status_code == 200
+        deployment.sql(f"UPDATE tokens SET expires_at = '2020-01-01' WHERE name = '{name}'")
+        assert client.get("/api/me", headers=address()).status_code == 401
+
+
+def test_list_shows_everything_but_the_token(deployment: Deployment) -> None:
+    """The list tells name, scope and times, also when a token was last used."""
+    name = f"listed-{secrets.token_hex(4)}"
+    options = ("--scope", "read", "--expires", "90d")
+    token = deployment.slipway("tokens", "create", name, *options).strip()
+    listed = deployment.slipway("tokens", "list")
+    [line] = [line for line in listed.splitlines() if name in line]
+    assert token not in listed
+    assert line.split()[1] == "read"
+    assert line.split()[4] == "-"
+    created, expires = (datetime.fromisoformat(time) for time in line.split()[2:4])
+    assert expires - created == timedelta(days=90)
+
+    with Service(deployment.url, token) as client:
+        client.get("/api/me")
+    [line] = [x for x in deployment.slipway("tokens", "list").splitlines() if name in x]
+    used = datetime.fromisoformat(line.split()[4])
+    assert abs(used - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+def test_use_is_not_written_for_each_request(deployment: Deployment) -> None:
+    """The last use is known to the minute, not to the request."""
+    name = f"used-{secrets.token_hex(4)}"
+    token = deployment.slipway("tokens", "create", name).strip()
+    with Service(deployment.url, token) as client:
+        client.get("/api/me")
+        recent = (datetime.now(UTC) - timedelta(seconds=30)).strftime("%Y-%m-%d %H:%M:%S")
+        deployment.sql(f"UPDATE tokens SET last_used_at = '{recent}' WHERE name = '{name}'")
+        client.get("/api/me")
+    assert recent.replace(" ", "T") + "Z" in deployment.slipway("tokens", "list")
+
+
+def test_token_is_alone_on_standard_output(deployment: Deployment) -> None:
+    """TOKEN=$(slipway tokens create …) works."""
+    output = deployment.slipway("tokens", "create", f"out-{secrets.token_hex(4)}")
+    assert re.fullmatch(r"slipway_[A-Za-z0-9_-]{43}\n", output)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("create", ""),
+        ("create", "x" * 101),
+        ("create", "a\nb"),
+        ("create", "x", "--scope", "admin"),
+        ("create", "x", "--expires", "tomorrow"),
+        ("create", "x", "--expires", "0d"),
+        ("revoke", "no such token"),
+    ],
+)
+def test_wrong_command_is_refused(deployment: Deployment, arguments: tuple[str, ...]) -> None:
+    """A wrong command fails in one line and makes nothing."""
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        deployment.slipway("tokens", *arguments)
+    assert "Traceback" not in str(caught.value.stderr)
+    assert not str(caught.value.stdout).strip()
+
+
+def test_name_is_taken_once(deployment: Deployment) -> None:
+    """Two tokens can't have one name."""
+    name = f"twice-{secrets.token_hex(4)}"
+    deployment.slipway("tokens", "create", name)
+    with pytest.raises(subprocess.CalledProcessError):
+        deployment.slipway("tokens", "create", name)
+
+
+def test_guessing_is_slowed(deployment: Deployment) -> None:
+    """An address that sends many wrong tokens gets 429; others, and a right token, do not."""
+    headers = address()
+    with Service(deployment.url, "wrong") as guesser:
+        answers = [guesser.get("/api/me", headers=headers) for _ in range(65)]
+        first, last = answers[0], answers[-1]
+        # Two windows at most, if a minute ends in between.
+        assert 30 <= sum(answer.status_code == 401 for answer in answers) <= 60
+        assert first.headers["RateLimit-Policy"] == '"auth";q=30;w=60'
+        assert re.fullmatch(r'"auth";r=\d+;t=\d+', first.headers["RateLimit"])
+        assert (last.status_code, last.json()["title"]) == (429, "Too Many Requests")
+        assert 0 < int(last.headers["Retry-After"]) <= 60
+        assert last.headers["RateLimit"].startswith('"auth";r=0;')
+        assert guesser.get("/api/me", headers=address()).status_code == 401
+    with Service(deployment.url, deployment.token()) as owner:
+        assert owner.get("/api/me", headers=headers).status_code == 200
+
+
+def test_neighbours_in_one_ipv6_network_are_one_client(deployment: Deployment) -> None:
+    """Who has a /64 can't get a new limit with each of its addresses."""
+    network = str(address()["X-Forwarded-For"]).removesuffix("::1")
+    with Service(deployment.url, "wrong") as guesser:
+        statuses = [
+            guesser.get("/api/me", headers={"X-Forwarded-For": f"{network}::{n:x}"}).status_code
+            for n in range(1, 66)
+        ]
+    assert statuses[-1] == 429
