@@ -36,7 +36,7 @@ lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
 
 db-shell: ## open mysql as root inside the database's container
-	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql slipway'
+	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
 
 # The environment for running, and the one for all work on the project.
 .venv/run .venv/dev: .venv/%: requirements/%.txt

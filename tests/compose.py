@@ -14,6 +14,11 @@ import requests
 from tests.waiting import free_port, wait_until
 
 ROOT = Path(__file__).parents[1]
+# A shell command for the database's container, which reads SQL from standard input.
+MYSQL_ROOT = (
+    "MYSQL_PWD=$(</run/secrets/root_password)"
+    " exec mysql --user=root --batch --skip-column-names slipway"
+)
 SETTINGS = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
 
 
@@ -97,9 +102,7 @@ class Stack:
 
     def mysql_root(self, sql: str) -> list[list[str]]:
         """Run SQL as root in the database's container and return the rows."""
-        client = "exec mysql --user=root --batch --skip-column-names slipway"
-        password = "MYSQL_PWD=$(</run/secrets/root_password)"  # noqa: S105
-        rows = self.exec("db", "bash", "-c", f"{password} {client}", text=sql)
+        rows = self.exec("db", "bash", "-c", MYSQL_ROOT, text=sql)
         return [row.split("\t") for row in rows.splitlines()]
 
     def id(self, service: str) -> str:

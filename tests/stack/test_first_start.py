@@ -1,12 +1,14 @@
 """The first start of a stack: in order, once more after an interruption, again from nothing."""
 
+import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import datetime
 
 import pytest
 
-from tests.compose import Stack, docker
+from tests.compose import MYSQL_ROOT, Stack, docker
 from tests.waiting import wait_until
 
 
@@ -15,8 +17,17 @@ def _first(stack: Stack) -> Iterator[Stack]:
     """Another stack from the same image, whose first start was killed half-way and repeated."""
     with Stack(tag=stack.tag) as first:
         first.compose("up", "--detach", "db")
-        wait_until(lambda: "Temporary server started" in first.compose("logs", "db"))
-        docker("kill", first.id("db"))
+        database = first.id("db")
+        begun = (
+            "exec",
+            "--no-TTY",
+            "db",
+            "bash",
+            "-c",
+            "[ -d /var/lib/mysql/mysql ] && echo begun",
+        )
+        wait_until(lambda: first.compose(*begun, check=False))
+        docker("kill", database)
         assert "Stopping temporary server" not in first.compose("logs", "db")
         first.up()
         yield first
@@ -51,12 +62,41 @@ def test_interrupted_first_start_begins_anew(first: Stack) -> None:
     assert first.compose("logs", "db").count("Initializing database files") == 2
 
 
+@contextmanager
+def no_writes(stack: Stack) -> Iterator[None]:
+    """Let every write, and every change of the schema, wait in the database."""
+    with subprocess.Popen(
+        stack.command("exec", "--no-TTY", "db", "bash", "-c", MYSQL_ROOT),
+        cwd=stack.root,
+        env=stack.env,
+        stdin=subprocess.PIPE,
+        text=True,
+    ) as session:
+        assert session.stdin
+        session.stdin.write("FLUSH TABLES WITH READ LOCK;\n")
+        session.stdin.flush()
+        locked = (
+            "SELECT COUNT(*) FROM performance_schema.metadata_locks"
+            " WHERE object_type = 'GLOBAL' AND lock_type = 'SHARED' AND lock_status = 'GRANTED'"
+        )
+        wait_until(lambda: stack.mysql_root(locked) == [["1"]])
+        yield  # the lock ends with the session
+
+
 def test_several_migrations_at_once(first: Stack) -> None:
-    """Three that meet in an empty schema all succeed, and no step is made twice."""
+    """Three that begin together on an empty schema all succeed."""
     first.mysql_root("DROP DATABASE slipway; CREATE DATABASE slipway")
     migrate = ("run", "--rm", "--no-TTY", "--no-deps", "migrate")
+    waiting = (
+        "SELECT COUNT(*) FROM information_schema.processlist"
+        " WHERE user = 'migrator' AND command = 'Query'"
+    )
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda _: first.compose(*migrate), range(3)))
+        with no_writes(first):
+            runs = [pool.submit(first.compose, *migrate) for _ in range(3)]
+            wait_until(lambda: first.mysql_root(waiting) == [["3"]])
+        for run in runs:
+            run.result()
     first.wait_ready()
 
 

@@ -21,7 +21,8 @@ FILES = {
     "app": {"database_url", "ca.pem"},
 }
 
-# Kills the script at each of its ten renames, before or after it, and runs it again.
+# Kills the script at each of its renames, before or after it, and runs it again: the ten of a
+# first run, and the five that follow where a part of the certificate's set is lost.
 INTERRUPT = """
 set -eu
 cat >/usr/local/bin/mv <<'SHIM'
@@ -34,25 +35,29 @@ if [ $count.before = $STOP ]; then kill -KILL $PPID; fi
 if [ $count.after = $STOP ]; then kill -KILL $PPID; fi
 SHIM
 chmod +x /usr/local/bin/mv
-for stop in $(seq 10); do
-  for when in before after; do
-    folder=/made/$stop.$when
-    mkdir -p $folder
-    cd $folder
-    echo 0 >/count
-    if STOP=$stop.$when sh /secrets.sh $folder; then exit 1; fi
-    find . -name '*_password' -exec sha256sum {} + >/passwords
-    sh /secrets.sh $folder >/dev/null
-    if [ -s /passwords ]; then sha256sum --quiet --check /passwords; fi
-    openssl verify -x509_strict -purpose sslserver -verify_hostname db \
-      -CAfile db/ca.pem db/server-cert.pem >/dev/null
-    openssl pkey -in db/server-key.pem -pubout >/key
-    openssl x509 -in db/server-cert.pem -noout -pubkey | cmp - /key
-    cmp db/ca.pem app/ca.pem
-    cmp db/ca.pem migrate/ca.pem
-    grep -q ":$(cat db/app_password)@db/" app/database_url
-    grep -q ":$(cat db/migrator_password)@db/" migrate/database_url
-    find . -type f | wc -l
+for lost in all db/server-key.pem; do
+  if [ $lost = all ]; then renames=10; else renames=5; fi
+  for stop in $(seq $renames); do
+    for when in before after; do
+      folder=/made/$lost/$stop.$when
+      mkdir -p $folder
+      cd $folder
+      if [ $lost != all ]; then sh /secrets.sh . >/dev/null; rm $lost; fi
+      echo 0 >/count
+      if STOP=$stop.$when sh /secrets.sh .; then exit 1; fi
+      find . -name '*_password' -exec sha256sum {} + >/passwords
+      sh /secrets.sh . >/dev/null
+      if [ -s /passwords ]; then sha256sum --quiet --check /passwords; fi
+      openssl verify -x509_strict -purpose sslserver -verify_hostname db \
+        -CAfile db/ca.pem db/server-cert.pem >/dev/null
+      openssl pkey -in db/server-key.pem -pubout >/key
+      openssl x509 -in db/server-cert.pem -noout -pubkey | cmp - /key
+      cmp db/ca.pem app/ca.pem
+      cmp db/ca.pem migrate/ca.pem
+      grep -q ":$(cat db/app_password)@db/" app/database_url
+      grep -q ":$(cat db/migrator_password)@db/" migrate/database_url
+      find . -type f | wc -l
+    done
   done
 done
 """
@@ -106,7 +111,7 @@ def test_interrupted_run_is_completed(stack: Stack) -> None:
         text=True,
         check=True,
     ).stdout
-    assert made.split() == ["10"] * 20
+    assert made.split() == ["10"] * 30
 
 
 def test_no_secret_is_in_logs_or_metadata(stack: Stack) -> None:
