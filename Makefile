@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock db-shell
+.PHONY: help run token test lint lock db-shell
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -11,7 +11,7 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
-run: export DATABASE_URL ?= sqlite:///data/slipway.db
+run token: export DATABASE_URL ?= sqlite:///data/slipway.db
 run: export LOG_FORMAT ?= console
 run: export SHUTDOWN_DELAY ?= 0
 run: .venv/run ## serve without Docker, on SQLite
@@ -19,6 +19,9 @@ run: .venv/run ## serve without Docker, on SQLite
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
 	alembic upgrade heads
 	exec gunicorn --config python:app.gunicorn --bind $(BIND_ADDRESS):$(PORT)
+
+token: .venv/run ## make a token for what `make run` serves, named NAME or me
+	python -m app tokens create $(or $(NAME),me)
 
 test: lint ## run all checks and tests
 	pytest

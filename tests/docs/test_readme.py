@@ -10,6 +10,7 @@ import requests
 
 from tests.checkout import ROOT, copy_project
 from tests.compose import Stack
+from tests.service import Service
 
 README = (ROOT / "README.md").read_text()
 
@@ -47,17 +48,19 @@ def checkout(tmp_path: Path) -> Path:
 def test_console_blocks(checkout: Path) -> None:
     """Every command succeeds and prints what the README shows."""
     with Stack(checkout) as own:
-        for command, output in commands(README):
-            ran = subprocess.run(
-                ["bash", "-c", command.replace("localhost:8000", f"localhost:{own.port}")],
-                cwd=checkout,
-                env=own.env,
-                stdout=subprocess.PIPE,
-                text=True,
-                check=True,
-            )
-            printed = ran.stdout.replace(f"localhost:{own.port}", "localhost:8000")
+        told = list(commands(README))
+        # One shell for all, since a later command uses what an earlier one has set.
+        script = "".join(f"{{ {command}\n}} > {n}.out\n" for n, (command, _) in enumerate(told))
+        subprocess.run(
+            ["bash", "-ec", script.replace("localhost:8000", f"localhost:{own.port}")],
+            cwd=checkout,
+            env=own.env,
+            check=True,
+        )
+        for number, (command, output) in enumerate(told):
+            printed = (checkout / f"{number}.out").read_text()
             if output:  # where it shows nothing, only success counts: docker tells of progress
+                printed = printed.replace(f"localhost:{own.port}", "localhost:8000")
                 assert comparable(printed) == comparable(output), command
 
 
@@ -70,6 +73,11 @@ def test_make_run(checkout: Path) -> None:
         try:
             own.wait_ready(limit=120)
             greeting = requests.get(own.url, timeout=5).text
+            token = subprocess.check_output(
+                ["make", "--silent", "token"], cwd=checkout, env=own.env, text=True
+            ).strip()
+            with Service(own.url, token) as client:
+                assert client.get("/api/me").json() == {"name": "me", "scope": "write"}
         finally:
             server.terminate()
         assert server.stdout
