@@ -1,0 +1,69 @@
+"""Who may do what: every route, for a visitor, a read token and a write token."""
+
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Deployment
+from tests.links import TARGET, Links
+from tests.service import Service
+
+# Method, path, body, and the status for a visitor, a read token and a write token.
+RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
+    ("GET", "/", None, 200, 200, 200),
+    ("GET", "/livez", None, 200, 200, 200),
+    ("GET", "/readyz", None, 200, 200, 200),
+    ("GET", "/docs", None, 200, 200, 200),
+    ("GET", "/openapi.json", None, 200, 200, 200),
+    ("GET", "/{code}", None, 302, 302, 302),
+    ("HEAD", "/{code}", None, 302, 302, 302),
+    ("GET", "/{code}/rest?x=1", None, 302, 302, 302),
+    ("GET", "/{code}+", None, 200, 200, 200),
+    ("GET", "/{code}.qr", None, 200, 200, 200),
+    ("POST", "/{code}", {}, 405, 405, 405),
+    ("GET", "/api/me", None, 401, 200, 200),
+    ("GET", "/api/links", None, 401, 200, 200),
+    ("GET", "/api/links?q=example&tag=a&sort=code", None, 401, 200, 200),
+    ("GET", "/api/links/{code}", None, 401, 200, 200),
+    ("HEAD", "/api/links/{code}", None, 401, 200, 200),
+    ("GET", "/api/links/{code}/clicks", None, 401, 200, 200),
+    ("GET", "/api/export", None, 401, 200, 200),
+    ("POST", "/api/links", {"url": TARGET, "code": "{new}"}, 401, 403, 201),
+    ("POST", "/api/links/batch", {"links": [{"url": TARGET, "code": "{new}b"}]}, 401, 403, 201),
+    ("PATCH", "/api/links/{code}", {"title": "changed"}, 401, 403, 200),
+    ("DELETE", "/api/links/{code}", None, 401, 403, 204),
+    ("GET", "/api/no/such/thing", None, 401, 404, 404),
+    ("POST", "/api/no/such/thing", {}, 401, 403, 404),
+]
+
+
+@pytest.fixture(scope="module", name="clients")
+def _clients(deployment: Deployment) -> dict[str, Service]:
+    """A visitor, and a client for each scope."""
+    tokens = {"visitor": "", "read": deployment.token("read"), "write": deployment.token("write")}
+    return {who: Service(deployment.url, token) for who, token in tokens.items()}
+
+
+@pytest.mark.parametrize("who", ["visitor", "read", "write"])
+@pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right[0]} {right[1]}")
+def test_right(clients: dict[str, Service], links: Links, right: tuple[Any, ...], who: str) -> None:
+    """Each cell of the table, and nothing that is refused has happened."""
+    method, path, body, *statuses = right
+    wanted = statuses[["visitor", "read", "write"].index(who)]
+    link = links.create()
+    new = links.new_code()
+    links.codes.append(f"{new}b")
+
+    def fill(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {name: fill(part) for name, part in value.items()}
+        if isinstance(value, list):
+            return [fill(part) for part in value]
+        return value.replace("{code}", link["code"]).replace("{new}", new)
+
+    answer = clients[who].request(method, fill(path), json=fill(body) if body is not None else None)
+    assert answer.status_code == wanted, answer.text
+    if wanted in {401, 403}:
+        read = links.service.get(f"/api/links/{link['code']}")
+        assert read.json() == link
+        assert links.service.get(f"/{new}").status_code == 404
