@@ -2,15 +2,18 @@
 
 import os
 import secrets
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.checkout import ROOT
-from tests.compose import Stack
+from tests.compose import Stack, run
 from tests.service import Service
 from tests.waiting import free_port, wait_until
 
@@ -18,11 +21,26 @@ PYTHON = Path(sys.executable)
 
 
 class Deployment:
-    """A running service, and its command line."""
+    """A running service, its command line, and its database."""
 
-    def __init__(self, url: str, slipway: Callable[..., str]) -> None:
+    def __init__(
+        self,
+        url: str,
+        command: list[str],
+        sql: Callable[[str], list[list[Any]]],
+        stack: Stack | None = None,
+        **options: Any,
+    ) -> None:
+        """Tell how it is reached; `options` are those of `subprocess` for its command line."""
         self.url = url
-        self.slipway = slipway
+        self.command = command
+        self.sql = sql
+        self.stack = stack
+        self.options = options
+
+    def slipway(self, *arguments: str, text: str | None = None) -> str:
+        """Run the command line, with `text` on its standard input, and return what it prints."""
+        return run(*self.command, *arguments, text=text, **self.options)
 
     def token(self, scope: str = "write", *options: str) -> str:
         """Make a token with a new name."""
@@ -42,13 +60,11 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
     }
 
-    def run(*command: str | Path) -> str:
-        return subprocess.check_output(command, cwd=ROOT, env=environ, text=True)
+    def sql(statement: str) -> list[list[Any]]:
+        with closing(sqlite3.connect(folder / "slipway.db")) as database, database:
+            return [list(row) for row in database.execute(statement)]
 
-    def slipway(*arguments: str) -> str:
-        return run(PYTHON, "-m", "app", *arguments)
-
-    run(PYTHON.parent / "alembic", "upgrade", "heads")
+    run(PYTHON.parent / "alembic", "upgrade", "heads", cwd=ROOT, env=environ)
     command: list[str | Path] = [
         PYTHON.parent / "gunicorn",
         "--config=python:app.gunicorn",
@@ -58,7 +74,8 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         try:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
-            yield Deployment(service.url, slipway)
+            cli = [str(PYTHON), "-m", "app"]
+            yield Deployment(service.url, cli, sql, cwd=ROOT, env=environ)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -69,7 +86,10 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
     """The service, once on each database."""
     found = request.getfixturevalue(request.param)
     if isinstance(found, Stack):
-        return Deployment(found.url, lambda *arguments: found.exec("app", "slipway", *arguments))
+        cli = found.command("exec", "--no-TTY", "app", "slipway")
+        return Deployment(
+            found.url, cli, found.mysql_root, stack=found, cwd=found.root, env=found.env
+        )
     assert isinstance(found, Deployment)
     return found
 
