@@ -1,10 +1,12 @@
 """flask-smorest as this service uses it: strict JSON, and errors in our one shape."""
 
 import json
+from collections.abc import Callable
+from functools import wraps
 from typing import Any, NoReturn
 
 import flask_smorest
-from flask import Request
+from flask import Request, request
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 from werkzeug.wrappers import Response
@@ -18,14 +20,9 @@ class Parser(FlaskParser):
     def _raw_load_json(self, req: Request) -> Any:
         if not req.is_json:
             raise UnsupportedMediaType("The body must be application/json.")
-        body = req.get_data()
         try:
-            return json.loads(
-                body.decode(), object_pairs_hook=_unique, parse_constant=_not_a_number
-            )
-        except RecursionError:
-            raise BadRequest("The body is nested too deeply.") from None
-        except ValueError as error:  # wrong JSON, wrong UTF-8, or a number of 5,000 digits
+            return strict_json(req.get_data())
+        except ValueError as error:
             raise BadRequest(f"The body is not JSON: {error}") from None
 
 
@@ -41,6 +38,31 @@ class Api(flask_smorest.Api):
     def handle_http_exception(self, error: HTTPException) -> Response:
         """Give the service's one shape of error."""
         return errors.http_error(error)
+
+
+def strict_json(text: bytes) -> Any:
+    """Read JSON as RFC 8259 has it.
+
+    :raises ValueError: wrong JSON or UTF-8, a number of 5,000 digits, or nested too deeply.
+    """
+    try:
+        return json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_not_a_number)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def body_limit(size: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Let the bodies of one view have up to `size` bytes; goes above `arguments`, which reads."""
+
+    def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
+        @wraps(view)
+        def limited(*args: Any, **kwargs: Any) -> Any:
+            request.max_content_length = size
+            return view(*args, **kwargs)
+
+        return limited
+
+    return decorate
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

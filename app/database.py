@@ -1,7 +1,8 @@
 """The way to the database: engines, transactions, and what differs between MySQL and SQLite.
 
-Every wait has a limit below the two seconds that a request may take. What waited in vain is not
-tried again, so a request meets at most one of these limits.
+Every wait has a limit below the two seconds that a request may take, or the thirty seconds that
+one with much work may. What waited in vain is not tried again, so a request meets at most one of
+these limits.
 """
 
 import select
@@ -10,7 +11,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app
 from sqlalchemy import (
@@ -45,26 +46,28 @@ T = TypeVar("T")
 
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
 
-CONNECT_TIMEOUT = 1.0  # seconds for a connection, from the server or from the pool
-ANSWER_TIMEOUT = 1.5  # seconds for one answer of the server
+CONNECT_TIMEOUT = 1.0  # seconds for a connection from the server
 POOL_RECYCLE = 1800  # seconds: below MySQL's wait_timeout and the idle limits of most networks
 WRITERS = 4  # connections a process: a write holds one for a few milliseconds
+LONG = 2  # connections a process, for each engine of work that may take long
 
-RETRY_WINDOW = 0.5  # seconds after which a transaction does not start again
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
 DUPLICATE_KEY = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
 
 AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """What is raised when the database can't do its work now: away, full, locked, read-only."""
 
-_TIME_LIMITS = {
-    "connect_timeout": CONNECT_TIMEOUT,
-    "read_timeout": ANSWER_TIMEOUT,
-    "write_timeout": ANSWER_TIMEOUT,
-    # A time-out of the client does not stop a SELECT on the server, max_execution_time does.
-    "init_command": f"""SET SESSION max_execution_time={ANSWER_TIMEOUT * 1000:.0f},
-        innodb_lock_wait_timeout=1, lock_wait_timeout=1, time_zone='+00:00'""",
-}
+
+class Limits(NamedTuple):
+    """How long to wait, in seconds."""
+
+    pool: float  # for a connection that others have
+    answer: float  # for one answer of the server
+    retry: float  # after which a transaction does not start again
+
+
+SHORT_LIMITS = Limits(pool=1, answer=1.5, retry=0.5)
+LONG_LIMITS = Limits(pool=8, answer=20, retry=5)
 
 
 class Base(DeclarativeBase):
@@ -72,62 +75,91 @@ class Base(DeclarativeBase):
 
 
 class Database:
-    """The engines of this process: two, since one with options for each use costs statements.
+    """The engines of this process, which connect when they are needed.
 
-    `reader` is in autocommit, where a lookup is one round trip; `writer` has transactions.
+    `reader` is in autocommit, where a lookup is one round trip; `writer` has transactions. One
+    engine with options for each use would cost statements. A second pair waits longer.
+
+    A process has at most WEB_THREADS + 1 + WRITERS + 2 * LONG connections: 25, where nothing is
+    set. So two replicas of two workers have 100 of the 151 that MySQL allows.
     """
 
     def __init__(self, settings: Settings) -> None:
-        options: dict[str, Any] = {
-            "max_overflow": 0,
-            "pool_timeout": CONNECT_TIMEOUT,
-            "pool_recycle": POOL_RECYCLE,
-            "pool_use_lifo": True,
-        }
-        mysql_only = {}
-        if settings.database_url.get_backend_name() == "mysql":
-            options["connect_args"] = _TIME_LIMITS | encryption(settings)
-            mysql_only["isolation_level"] = "READ COMMITTED"  # fewer gap locks, fewer deadlocks
-        self.reader = create_engine(
-            settings.database_url,
-            isolation_level="AUTOCOMMIT",
-            skip_autocommit_rollback=True,
-            pool_size=settings.web_threads + 1,  # one a thread, one for the click batcher
-            **options,
-        )
-        self.writer = create_engine(
-            settings.database_url, pool_size=WRITERS, **mysql_only, **options
-        )
-        for engine in (self.reader, self.writer):
-            if mysql_only:
-                event.listen(engine, "checkout", _replace_if_closed)
-            else:
-                event.listen(engine, "connect", _prepare_sqlite)
-        if not mysql_only:
-            # Without it two transactions that read before they write would fail, not wait.
-            event.listen(self.writer, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+        # One a thread, and one for the click batcher.
+        self.reader = _reader(settings, SHORT_LIMITS, settings.web_threads + 1)
+        self.writer = _writer(settings, SHORT_LIMITS, WRITERS)
+        self.long_reader = _reader(settings, LONG_LIMITS, LONG)
+        self.long_writer = _writer(settings, LONG_LIMITS, LONG)
 
-    def read(self) -> Session:
-        """Return a session in autocommit, for a `with` block."""
-        return Session(self.reader)
+    def read(self, *, long: bool = False) -> Session:
+        """Return a session in autocommit, for a `with` block; `long`, for work of up to 30 s."""
+        return Session(self.long_reader if long else self.reader)
 
-    def write(self, work: Callable[[Session], T]) -> T:
+    def write(self, work: Callable[[Session], T], *, long: bool = False) -> T:
         """Run `work` in a transaction of its own, commit, and return what it returned.
 
         `work` runs again when the database chose its transaction as the victim of a deadlock or
         of a lock wait, so it must have no effect outside the session.
 
+        :param long: the work may take up to 30 s.
         :raises sqlalchemy.exc.DBAPIError: after a rollback. One of `AWAY` from the commit itself
             leaves open whether the transaction happened.
         """
-        deadline = time.monotonic() + RETRY_WINDOW
+        engine = self.long_writer if long else self.writer
+        deadline = time.monotonic() + (LONG_LIMITS if long else SHORT_LIMITS).retry
         while True:
             try:
-                with Session(self.writer, expire_on_commit=False) as session, session.begin():
+                with Session(engine, expire_on_commit=False) as session, session.begin():
                     return work(session)
             except OperationalError as error:
                 if not is_conflict(error) or time.monotonic() > deadline:
                     raise
+
+
+def _reader(settings: Settings, limits: Limits, size: int) -> Engine:
+    autocommit = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
+    return _engine(settings, limits, size, autocommit)
+
+
+def _writer(settings: Settings, limits: Limits, size: int) -> Engine:
+    if settings.database_url.get_backend_name() == "mysql":
+        # Fewer gap locks, fewer deadlocks.
+        return _engine(settings, limits, size, {"isolation_level": "READ COMMITTED"})
+    engine = _engine(settings, limits, size, {})
+    # Without it two transactions that read before they write would fail, not wait.
+    event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
+    return engine
+
+
+def _engine(settings: Settings, limits: Limits, size: int, options: dict[str, Any]) -> Engine:
+    is_mysql = settings.database_url.get_backend_name() == "mysql"
+    time_limits = _time_limits(limits) if is_mysql else {"timeout": limits.answer}
+    engine = create_engine(
+        settings.database_url,
+        connect_args=time_limits | encryption(settings),
+        pool_size=size,
+        max_overflow=0,
+        pool_timeout=limits.pool,
+        pool_recycle=POOL_RECYCLE,
+        pool_use_lifo=True,
+        **options,
+    )
+    if is_mysql:
+        event.listen(engine, "checkout", _replace_if_closed)
+    else:
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _time_limits(limits: Limits) -> dict[str, Any]:
+    return {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "read_timeout": limits.answer,
+        "write_timeout": limits.answer,
+        # A time-out of the client does not stop a SELECT on the server, max_execution_time does.
+        "init_command": f"""SET SESSION max_execution_time={limits.answer * 1000:.0f},
+            innodb_lock_wait_timeout=1, lock_wait_timeout=1, time_zone='+00:00'""",
+    }
 
 
 def encryption(settings: Settings) -> dict[str, Any]:
@@ -266,4 +298,3 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute(f"PRAGMA busy_timeout={int(ANSWER_TIMEOUT * 1000)}")

@@ -11,6 +11,7 @@ from werkzeug.exceptions import (
     InternalServerError,
     RequestEntityTooLarge,
     ServiceUnavailable,
+    UnprocessableEntity,
 )
 
 from app.database import AWAY
@@ -18,7 +19,7 @@ from app.database import AWAY
 log = structlog.get_logger()
 
 RETRY_AFTER = 1  # seconds
-DRAINED = 1024 * 1024  # bytes of a body that is too large
+DRAINED = 1024 * 1024  # bytes of a body, beyond its limit
 
 
 def init_app(app: Flask) -> None:
@@ -41,8 +42,9 @@ def http_error(error: HTTPException) -> Response:
         "instance": quote(request.path),
     }
     if "messages" in details:
-        problem["detail"] = "The request has invalid fields."
-        problem["errors"] = list(_invalid_fields(details["messages"]))
+        if error.code == UnprocessableEntity.code:
+            problem["detail"] = "The request has invalid fields."
+        problem["errors"] = list(invalid_fields(details["messages"]))
     response = jsonify(problem)
     response.status_code = error.code or 500
     response.headers.extend(error.get_headers())
@@ -54,7 +56,7 @@ def http_error(error: HTTPException) -> Response:
 def body_too_large(error: RequestEntityTooLarge) -> Response:
     """Answer 413 after reading on for a while: who still sends would see a reset, no answer."""
     body = request.environ["wsgi.input"]
-    for _ in range(0, DRAINED, 65_536):
+    for _ in range(0, (request.max_content_length or 0) + DRAINED, 65_536):
         if not body.read(65_536):
             break
     return http_error(error)
@@ -74,19 +76,22 @@ def unexpected(error: Exception) -> Response:
     return http_error(InternalServerError("This is a fault of the service. It has been logged."))
 
 
-def _invalid_fields(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
+def invalid_fields(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Walk marshmallow's tree of messages: first the place in the request, then the fields."""
     for place, tree in messages.items():
         for path, detail in _leaves(tree):
             name = {"parameter": path[0]} if place != "json" and path else {}
-            yield name or {"pointer": "#" + "".join(f"/{_escape(p)}" for p in path)} | {
+            yield (name or {"pointer": "#" + "".join(f"/{_escape(p)}" for p in path)}) | {
                 "detail": detail
             }
 
 
 def _escape(part: str) -> str:
-    """Escape one part of a JSON pointer (RFC 6901, sections 3 and 6)."""
-    return quote(part.replace("~", "~0").replace("/", "~1"), safe="~")
+    """Escape one part of a JSON pointer (RFC 6901, sections 3 and 6).
+
+    A name can have half characters, which UTF-8 can't say.
+    """
+    return quote(part.replace("~", "~0").replace("/", "~1"), safe="~", errors="replace")
 
 
 def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

@@ -68,17 +68,18 @@ class StillRunningError(Conflict):
         return [*super().get_headers(*args, **kwargs), ("Retry-After", str(RETRY_AFTER))]
 
 
-def once(work: Callable[[Session], Response]) -> Response:
+def once(work: Callable[[Session], Response], *, long: bool = False) -> Response:
     """Run `work` in a transaction and return its answer, or the first answer to this key.
 
     Only success is kept: work that raises leaves the key free.
 
+    :param long: the work may take up to 30 s.
     :raises HTTPException: 400, the key is malformed; 409, its first request still runs; 422, it
         came with another request.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return database().write(work)
+        return database().write(work, long=long)
     if not KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.")
     content = f"{request.method} {request.path}\n".encode() + request.get_data()
@@ -86,7 +87,7 @@ def once(work: Callable[[Session], Response]) -> Response:
 
     while True:
         try:
-            response = database().write(lambda session: _keyed(session, row, work))
+            response = database().write(lambda session: _keyed(session, row, work), long=long)
         except RepeatedError:
             if replay := _replay(row):
                 return replay

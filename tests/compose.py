@@ -35,7 +35,7 @@ def engine_answers() -> bool:
 
 def docker(*args: str) -> str:
     """Run docker and return what it prints on standard output."""
-    return _run("docker", *args)
+    return run("docker", *args)
 
 
 class Stack:
@@ -71,7 +71,7 @@ class Stack:
 
         :raises CalledProcessError: it failed, and `check` holds.
         """
-        return _run(*self.command(*args), check=check, text=text, cwd=self.root, env=self.env)
+        return run(*self.command(*args), check=check, text=text, cwd=self.root, env=self.env)
 
     def command(self, *args: str) -> list[str]:
         """Return the command line for docker compose."""
@@ -123,7 +123,11 @@ class Stack:
         wait_until(lambda: requests.get(f"{self.url}/readyz", timeout=5).ok, limit)
 
 
-def _run(*command: str, check: bool = True, text: str | None = None, **options: Any) -> str:
+def run(*command: str | Path, check: bool = True, text: str | None = None, **options: Any) -> str:
+    """Run a command, with `text` on its standard input, and return what it prints.
+
+    :raises CalledProcessError: it failed, and `check` holds; its output is in a note.
+    """
     done: subprocess.CompletedProcess[str] = subprocess.run(
         command, input=text, capture_output=True, text=True, check=False, **options
     )

@@ -8,12 +8,14 @@ from werkzeug.exceptions import Conflict
 from werkzeug.http import quote_etag
 
 from app import rate_limit
-from app.api import Blueprint
+from app.api import Blueprint, body_limit
 from app.database import database
 from app.idempotency import once
 from app.links import series, store
 from app.links.models import Link
 from app.links.schemas import (
+    BatchSchema,
+    CreatedSchema,
     Cursor,
     LinkCreateSchema,
     LinkPatchSchema,
@@ -25,6 +27,7 @@ from app.links.schemas import (
 )
 
 RANDOM_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
+BATCH_BODY_LIMIT = 4 * 1024 * 1024  # bytes
 
 blueprint = Blueprint("links", __name__, url_prefix="/api/links")
 
@@ -51,6 +54,31 @@ def create(fields: dict[str, Any]) -> Response:
             if "code" in fields:
                 break
     raise Conflict("Another link has this code.")
+
+
+@blueprint.route("/batch", methods=["POST"])
+@body_limit(BATCH_BODY_LIMIT)
+@blueprint.arguments(BatchSchema)
+@blueprint.response(201, CreatedSchema)
+def create_all(batch: dict[str, Any]) -> Response:
+    """Create up to 1,000 links: all of them, or none"""
+    links = batch["links"]
+    rate_limit.count("create", str(g.token.id), len(links))
+
+    def work(session: Session) -> Response:
+        created = store.create_all(session, links)
+        response: Response = jsonify(CreatedSchema().dump({"links": created}))
+        response.status_code = 201
+        return response
+
+    for _ in range(RANDOM_ATTEMPTS):
+        try:
+            return once(work, long=True)
+        except store.CodesTakenError as error:
+            raise conflict(error.refused) from None
+        except store.CodeTakenError:
+            pass
+    raise Conflict("Other clients want the same codes. Try again.")
 
 
 @blueprint.route("", methods=["GET"])
@@ -100,7 +128,7 @@ def delete(code: str) -> None:
 @blueprint.response(200, SeriesSchema)
 def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
     """Count a link's clicks by hour or day"""
-    with database().read() as session:
+    with database().read(long=True) as session:
         link = found(store.find(session, code))
         hours = store.clicks(session, link, span["first"], span["last"])
     buckets = series.cut(hours, **span)
@@ -115,6 +143,14 @@ def found(link: Link | None) -> Link:
     if link is None:
         abort(404, "There is no link with this code.")
     return link
+
+
+def conflict(refused: dict[int, str]) -> Conflict:
+    """Return a 409 that names the links of a batch whose codes are taken."""
+    error = Conflict("Codes of this batch are taken. No link was created.")
+    places = {index: {"code": [reason]} for index, reason in sorted(refused.items())}
+    error.data = {"messages": {"json": {"links": places}}}  # type: ignore[attr-defined]
+    return error
 
 
 def etag(link: Link) -> str:

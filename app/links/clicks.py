@@ -20,7 +20,7 @@ from sqlalchemy import Connection, Engine, Table, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
-from app.database import RETRY_WINDOW, add_up, is_conflict
+from app.database import SHORT_LIMITS, add_up, is_conflict
 from app.links.models import Link, LinkClicks
 
 ANSWER_WITHIN = 1.8  # seconds that a request waits for its batch
@@ -102,7 +102,7 @@ class Batcher:
 
     def _commit(self, batch: list[Waiting]) -> dict[str, Target]:
         """Resolve and count a batch, again if another transaction was in its way."""
-        deadline = time.monotonic() + RETRY_WINDOW
+        deadline = time.monotonic() + SHORT_LIMITS.retry
         while True:
             try:
                 with self._engine.connect() as connection:

@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app, has_request_context, request
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
 
 from app.links import codes, series, store, targets
@@ -16,13 +16,17 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", flags=re.ASCII
 )
+BATCH_LIMIT = 1000  # links
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def own_url() -> str:
-    """Return this service's own address, without a slash at its end."""
+    """Return this service's own address, without a slash at its end.
+
+    The command line does not know it where PUBLIC_URL is not set: "".
+    """
     url: str | None = current_app.config["PUBLIC_URL"]
-    return url or f"{request.scheme}://{request.host}"
+    return url or (f"{request.scheme}://{request.host}" if has_request_context() else "")
 
 
 def is_printable(text: str) -> None:
@@ -118,6 +122,40 @@ class LinkCreateSchema(LinkPatchSchema):
             raise ValidationError("Is a word of this service.")
 
 
+class LinkImportSchema(LinkCreateSchema):
+    """A link from an export. Without a code, it would be another one each time."""
+
+    code = fields.String(required=True)
+    created_at = Timestamp()
+    updated_at = Timestamp()
+    clicks = fields.Raw()
+
+    @post_load
+    def without_clicks(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """Drop the clicks: an export has their sum, and not the hours that it is made of."""
+        data.pop("clicks", None)
+        return data
+
+
+class ShortList(fields.List[Any]):
+    """A list whose length is checked before what is in it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list):
+            self._validate(value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
+class BatchSchema(Schema):
+    """Links that are created together."""
+
+    links = ShortList(
+        fields.Nested(LinkCreateSchema),
+        required=True,
+        validate=validate.Length(min=1, max=BATCH_LIMIT),
+    )
+
+
 class LinkSchema(Schema):
     """A link as it is told."""
 
@@ -130,6 +168,18 @@ class LinkSchema(Schema):
     created_at = Timestamp()
     updated_at = Timestamp()
     clicks = fields.Integer()
+
+
+class CreatedSchema(Schema):
+    """The links of a batch, in the order in which they came."""
+
+    links = fields.List(fields.Nested(LinkSchema))
+
+
+class ExportArgumentsSchema(Schema):
+    """The form of an export; the Accept header says it where this does not."""
+
+    format = fields.String(validate=validate.OneOf(["jsonl", "csv"]))
 
 
 class PageArgumentsSchema(Schema):

@@ -1,10 +1,11 @@
 """Links in the database: what the API does, without HTTP."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
-from sqlalchemy import Select, or_, select
+from sqlalchemy import RowMapping, Select, Table, insert, or_, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
@@ -12,12 +13,22 @@ from app.database import is_duplicate
 from app.links import codes
 from app.links.models import Link, LinkClicks
 
+TABLE = cast(Table, Link.__table__)
+
 OPTIONAL: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client may leave out, with their first values."""
 
 
 class CodeTakenError(Exception):
     """Another link has this code, in one spelling or another."""
+
+
+class CodesTakenError(CodeTakenError):
+    """Links that can't be created, by their place among others, with the reason of each."""
+
+    def __init__(self, refused: dict[int, str]) -> None:
+        super().__init__()
+        self.refused = refused
 
 
 class Position(NamedTuple):
@@ -32,27 +43,78 @@ def create(session: Session, fields: dict[str, Any]) -> Link:
 
     :raises CodeTakenError: the code is taken; the transaction can't go on.
     """
+    link = Link(**new_row(fields), clicks=0)
+    session.add(link)
+    with _unless_taken():
+        session.flush()
+    return link
+
+
+def create_all(session: Session, links: Sequence[dict[str, Any]]) -> list[Link]:
+    """Add new links in a few statements, all or none; what it returns has no ids.
+
+    :raises CodesTakenError: some of their own codes are taken, by links or by each other.
+    :raises CodeTakenError: a random code is taken, or another client was faster; a second try
+        can succeed.
+    """
+    rows = [new_row(fields) for fields in links]
+    there = known(session, [row["lookup_key"] for row in rows])
+    taken = dict.fromkeys(there, "Another link has this code.")
+    refused = {}
+    # Their own codes first, since a random one can give way.
+    for index in sorted(range(len(rows)), key=lambda index: "code" not in links[index]):
+        key = rows[index]["lookup_key"]
+        if key in taken:
+            refused[index] = taken[key]
+        taken.setdefault(key, "Another link of this batch has this code.")
+    if named := {i: reason for i, reason in refused.items() if "code" in links[i]}:
+        raise CodesTakenError(named)
+    if refused:
+        raise CodeTakenError
+    add_all(session, rows)
+    return [Link(**row, clicks=0) for row in rows]
+
+
+def new_row(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a new link, with a random code where `fields` has none."""
     code = fields.get("code") or codes.random_code()
-    now = datetime.now(UTC)
-    values = {
+    created_at = fields.get("created_at") or datetime.now(UTC)
+    return {
         **OPTIONAL,
+        "created_at": created_at,
+        "updated_at": created_at,
         **fields,
         "code": code,
         "lookup_key": codes.lookup_key(code),
-        "created_at": now,
-        "updated_at": now,
         "revision": 1,
-        "clicks": 0,
     }
-    link = Link(**values)
-    session.add(link)
+
+
+def known(session: Session, keys: Collection[str]) -> dict[str, RowMapping]:
+    """Return those links that have one of these lookup keys, by it."""
+    rows = session.execute(select(TABLE).where(Link.lookup_key.in_(keys)))
+    return {row["lookup_key"]: row for row in rows.mappings()}
+
+
+def add_all(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert rows in a few statements.
+
+    :raises CodeTakenError: one of their codes is taken; the transaction can't go on.
+    """
+    with _unless_taken():
+        # Into the table, since the ORM would make a statement for each run of links that have
+        # the same fields. From this, PyMySQL makes statements of up to 1 MB.
+        session.execute(insert(TABLE), rows)
+
+
+@contextmanager
+def _unless_taken() -> Iterator[None]:
     try:
-        session.flush()
+        yield
     except IntegrityError as error:
         if is_duplicate(error):
             raise CodeTakenError from None
         raise
-    return link
 
 
 def find(session: Session, code: str) -> Link | None:
@@ -105,6 +167,12 @@ def page(session: Session, limit: int, after: Position | None) -> tuple[Sequence
         )
     links = session.scalars(query).all()
     return links[:limit], len(links) > limit
+
+
+def following(session: Session, after: int, limit: int) -> Sequence[RowMapping]:
+    """Return up to `limit` links whose ids follow one, in the order of ids, with their clicks."""
+    query = select(TABLE, Link.clicks).where(Link.id > after).order_by(Link.id).limit(limit)
+    return session.execute(query).mappings().all()
 
 
 def clicks(session: Session, link: Link, start: datetime, end: datetime) -> dict[datetime, int]:

@@ -7,14 +7,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.checkout import ROOT
-from tests.compose import Stack
+from tests.compose import Stack, run
 from tests.service import Service
 from tests.waiting import free_port, wait_until
 
@@ -25,11 +24,23 @@ class Deployment:
     """A running service, its command line, and its database."""
 
     def __init__(
-        self, url: str, slipway: Callable[..., str], sql: Callable[[str], list[list[Any]]]
+        self,
+        url: str,
+        command: list[str],
+        sql: Callable[[str], list[list[Any]]],
+        stack: Stack | None = None,
+        **options: Any,
     ) -> None:
+        """Tell how it is reached; `options` are those of `subprocess` for its command line."""
         self.url = url
-        self.slipway = slipway
+        self.command = command
         self.sql = sql
+        self.stack = stack
+        self.options = options
+
+    def slipway(self, *arguments: str, text: str | None = None) -> str:
+        """Run the command line, with `text` on its standard input, and return what it prints."""
+        return run(*self.command, *arguments, text=text, **self.options)
 
     def token(self, scope: str = "write", *options: str) -> str:
         """Make a token with a new name."""
@@ -49,17 +60,11 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
     }
 
-    def run(*command: str | Path) -> str:
-        return subprocess.check_output(command, cwd=ROOT, env=environ, text=True)
-
-    def slipway(*arguments: str) -> str:
-        return run(PYTHON, "-m", "app", *arguments)
-
     def sql(statement: str) -> list[list[Any]]:
         with closing(sqlite3.connect(folder / "slipway.db")) as database, database:
             return [list(row) for row in database.execute(statement)]
 
-    run(PYTHON.parent / "alembic", "upgrade", "heads")
+    run(PYTHON.parent / "alembic", "upgrade", "heads", cwd=ROOT, env=environ)
     command: list[str | Path] = [
         PYTHON.parent / "gunicorn",
         "--config=python:app.gunicorn",
@@ -69,7 +74,8 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         try:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
-            yield Deployment(service.url, slipway, sql)
+            cli = [str(PYTHON), "-m", "app"]
+            yield Deployment(service.url, cli, sql, cwd=ROOT, env=environ)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -80,8 +86,10 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
     """The service, once on each database."""
     found = request.getfixturevalue(request.param)
     if isinstance(found, Stack):
-        slipway = partial(found.exec, "app", "slipway")
-        return Deployment(found.url, slipway, found.mysql_root)
+        cli = found.command("exec", "--no-TTY", "app", "slipway")
+        return Deployment(
+            found.url, cli, found.mysql_root, stack=found, cwd=found.root, env=found.env
+        )
     assert isinstance(found, Deployment)
     return found
 

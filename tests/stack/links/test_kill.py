@@ -2,10 +2,8 @@
 
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from functools import partial
 
-import pytest
 import requests
 
 from tests.compose import Stack
@@ -46,17 +44,6 @@ class Load:
                 assert status == 302
                 with self.lock:
                     self.answered[code] += 1
-
-
-@pytest.fixture
-def links(stack: Stack) -> Iterator[Links]:
-    """Makes links on the stack, and deletes them after the test."""
-    token = stack.exec("app", "slipway", "tokens", "create", "kill").strip()
-    with Service(stack.url, token) as service:
-        made = Links(service)
-        yield made
-        made.delete()
-    stack.exec("app", "slipway", "tokens", "revoke", "kill")
 
 
 def test_no_answered_click_is_lost(stack: Stack, links: Links) -> None:

@@ -1,0 +1,82 @@
+"""Every link as JSON Lines or CSV, with bounded memory.
+
+Each chunk is a query of its own, which goes on after the last primary key. So a link that is
+there all the time is there once, whatever others write, and a slow client holds no connection.
+"""
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import Any
+
+from flask import Response, request
+
+from app.api import Blueprint
+from app.database import Database, database
+from app.links import store
+from app.links.schemas import ExportArgumentsSchema, LinkSchema
+
+CHUNK = 1000  # links
+FORMATS = {"application/jsonl": "jsonl", "text/csv": "csv"}
+
+# A spreadsheet would run a title such as "=cmd|…" as a formula, so in CSV it gets a ' in front,
+# and one more where it has some already: so an import can take back exactly what was added.
+FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
+
+blueprint = Blueprint("export", __name__, url_prefix="/api")
+schema = LinkSchema(exclude=["short_url"])
+
+
+@blueprint.route("/export", methods=["GET"])
+@blueprint.arguments(ExportArgumentsSchema, location="query")
+@blueprint.response(200)
+def export(arguments: dict[str, str]) -> Response:
+    """Export all links as JSON Lines or CSV"""
+    accepted = request.accept_mimetypes.best_match(FORMATS) or "application/jsonl"
+    form = arguments.get("format") or FORMATS[accepted]
+    parts = lines(database(), form)
+    # Before the headers go out: a database that is away is a 503. One that goes away later cuts
+    # the connection, and the client misses the last chunk of the transfer coding.
+    first = next(parts, b"")
+    media_type = next(name for name, value in FORMATS.items() if value == form)
+    response = Response(chain([first], parts), mimetype=media_type)
+    response.headers["Content-Disposition"] = f'attachment; filename="links.{form}"'
+    response.vary.add("Accept")
+    return response
+
+
+def lines(database: Database, form: str) -> Iterator[bytes]:
+    """Yield all links in a form, "jsonl" or "csv", some at a time.
+
+    :raises sqlalchemy.exc.SQLAlchemyError: the database is away; what was yielded is incomplete.
+    """
+    write = _csv if form == "csv" else _jsonl
+    header = ",".join(schema.fields) + "\r\n" if form == "csv" else ""
+    after = 0
+    while True:
+        with database.read(long=True) as session:
+            links = store.following(session, after, CHUNK)
+        yield (header + write(schema.dump(links, many=True))).encode()
+        if len(links) < CHUNK:
+            return
+        header = ""
+        after = links[-1]["id"]
+
+
+def _jsonl(links: Sequence[dict[str, Any]]) -> str:
+    return "".join(json.dumps(link, ensure_ascii=False) + "\n" for link in links)
+
+
+def _csv(links: Sequence[dict[str, Any]]) -> str:
+    text = io.StringIO()
+    # In quotes, or a spreadsheet that splits at ; finds formulas behind one.
+    writer = csv.DictWriter(text, list(schema.fields), quoting=csv.QUOTE_NONNUMERIC)
+    for link in links:
+        title = link["title"]
+        guarded = f"'{title}" if FORMULA.match(title) else title
+        tags = json.dumps(link["tags"], ensure_ascii=False)
+        writer.writerow(link | {"title": guarded, "tags": tags})
+    return text.getvalue()

@@ -1,0 +1,136 @@
+"""Many links in one request: all of them, or none."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Deployment
+from tests.links import TARGET, Links
+from tests.service import Service
+
+PATH = "/api/links/batch"
+JSON = {"Content-Type": "application/json"}
+
+
+def batch(*links: dict[str, Any]) -> dict[str, Any]:
+    """Return the body of a request that creates links, each with a target."""
+    return {"links": [{"url": TARGET} | link for link in links]}
+
+
+def test_batch_answers_its_links_in_order(service: Service, links: Links) -> None:
+    """New links come back as sent, with random codes where they had none."""
+    sent: list[dict[str, Any]] = [
+        {"code": links.new_code(), "title": "Straße 🚀", "tags": ["b", "a"]},
+        {"expires_at": "2999-01-01T00:00:00Z"},
+        {"code": links.new_code().upper()},
+        {},
+    ]
+    answer = service.post(PATH, json=batch(*sent))
+    assert answer.status_code == 201, answer.text
+    created = answer.json()["links"]
+    links.codes += [link["code"] for link in created]
+    assert [link | fields for link, fields in zip(created, sent, strict=True)] == created
+    assert len({link["code"] for link in created}) == 4
+    for link in created:
+        assert service.get(f"/api/links/{link['code']}").json() == link
+
+
+def test_wrong_links_are_named_by_their_place(service: Service, links: Links) -> None:
+    """One wrong link is enough that none is created; each wrong field is named."""
+    code = links.new_code()
+    wrong: list[dict[str, Any]] = [{"code": code}, {"url": "/x"}, {}, {"code": "a b", "title": 1}]
+    answer = service.post(PATH, json=batch(*wrong))
+    assert answer.status_code == 422
+    assert {error["pointer"] for error in answer.json()["errors"]} == {
+        "#/links/1/url",
+        "#/links/3/code",
+        "#/links/3/title",
+    }
+    assert service.get(f"/api/links/{code}").status_code == 404
+
+
+def test_taken_codes_are_named_by_their_place(service: Service, links: Links) -> None:
+    """Codes that links have, or that stand twice, in any spelling, are each refused; no link is."""
+    taken = links.create(code=links.new_code())["code"]
+    free, twice = links.new_code(), links.new_code()
+    sent = [free, taken.upper(), twice, f"{twice[:3]}-{twice[3:]}", f"{taken}-"]
+    answer = service.post(PATH, json=batch(*({"code": code} for code in sent)))
+    problem = answer.json()
+    assert answer.status_code == problem["status"] == 409
+    assert problem["detail"] == "Codes of this batch are taken. No link was created."
+    assert [(error["pointer"], error["detail"]) for error in problem["errors"]] == [
+        ("#/links/1/code", "Another link has this code."),
+        ("#/links/3/code", "Another link of this batch has this code."),
+        ("#/links/4/code", "Another link has this code."),
+    ]
+    for code in (free, twice):
+        assert service.get(f"/api/links/{code}").status_code == 404
+
+
+def test_one_of_many_batches_gets_the_codes(service: Service, links: Links) -> None:
+    """Of eight clients that want the same codes at once, in any order, one gets them all."""
+    wanted = [{"code": links.new_code()} for _ in range(50)]
+
+    def create(number: int) -> int:
+        with service.again() as client:
+            order = wanted if number % 2 else wanted[::-1]
+            return client.post(PATH, json=batch(*order)).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(create, range(8))) == [201] + [409] * 7
+
+
+def test_repeated_batch_is_created_once(service: Service, links: Links) -> None:
+    """A batch with the same Idempotency-Key gets the first answer again."""
+    body = batch({"code": links.new_code()}, {})
+    headers = {"Idempotency-Key": links.new_code()}
+    first, second = (service.post(PATH, json=body, headers=headers) for _ in range(2))
+    links.codes += [link["code"] for link in first.json()["links"]]
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert first.json() == second.json()
+
+
+def test_each_link_of_a_batch_counts(deployment: Deployment, links: Links) -> None:
+    """A batch takes as much from the limit of creations as it has links."""
+    codes = [links.new_code() for _ in range(5)]
+    with Service(deployment.url, deployment.token()) as client:
+        answer = client.post(PATH, json=batch(*({"code": code} for code in codes)))
+    assert answer.headers["RateLimit"].startswith('"create";r=2995;')
+
+
+def test_reader_creates_no_batch(deployment: Deployment) -> None:
+    """A token that may only read can't create links."""
+    with Service(deployment.url, deployment.token("read")) as client:
+        assert client.post(PATH, json=batch({})).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer"),
+    [
+        ({}, "#/links"),
+        ({"links": None}, "#/links"),
+        ({"links": {}}, "#/links"),
+        ({"links": []}, "#/links"),
+        ({"links": [{}] * 1001}, "#/links"),
+        ({"links": [None]}, "#/links/0"),
+        (batch({}) | {"x": 1}, "#/x"),
+        ([], "#"),
+    ],
+)
+def test_wrong_batch_is_named(service: Service, body: Any, pointer: str) -> None:
+    """What is no list of 1 to 1,000 links is refused, with one error and not one for each link."""
+    answer = service.post(PATH, json=body)
+    assert answer.status_code == 422, answer.text
+    assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
+
+
+def test_body_may_have_4_mib(service: Service) -> None:
+    """A body of 4 MiB is read, one with a byte more is not, and the connection goes on."""
+    limit = 4 * 1024 * 1024
+    with service.again() as client:
+        for size, status in ((limit, 422), (limit + 1, 413), (limit + 900_000, 413)):
+            answer = client.post(PATH, data=b"{}".ljust(size), headers=JSON)
+            assert answer.status_code == status
+            assert answer.headers["Content-Type"] == "application/problem+json"
+            assert client.get("/livez").status_code == 200

@@ -1,0 +1,113 @@
+"""All links out of the service, over HTTP."""
+
+import csv
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Deployment
+from tests.links import TARGET, Links
+from tests.service import Service
+
+PATH = "/api/export"
+
+
+def told(service: Service, code: str) -> dict[str, Any]:
+    """Return a link as the API tells it, without what depends on who asks."""
+    link: dict[str, Any] = service.get(f"/api/links/{code}").json()
+    del link["short_url"]
+    return link
+
+
+def test_json_lines_hold_what_the_api_tells(service: Service, links: Links) -> None:
+    """Each link is a line of JSON with all its fields, its clicks too."""
+    codes = [
+        links.create(title="Straße 🚀\u2028", tags=["b", "a"])["code"],
+        links.create(expires_at="2999-01-01T00:00:00.5Z")["code"],
+    ]
+    service.get(f"/{codes[0]}")
+    answer = service.get(PATH)
+    assert answer.status_code == 200
+    assert answer.headers["Content-Type"] == "application/jsonl"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="links.jsonl"'
+    lines = [json.loads(line) for line in answer.content.decode().split("\n")[:-1]]
+    exported = [line for line in lines if line["code"] in codes]
+    assert exported == [told(service, code) for code in codes]
+    assert exported[0]["clicks"] == 1
+
+
+def test_csv_holds_what_the_api_tells(service: Service, links: Links) -> None:
+    """Each link is a row of CSV under the names of its fields, the tags as JSON."""
+    title = "\"a\", b; 'c'"
+    code = links.create(title=title, tags=["x,y", '"z"'])["code"]
+    answer = service.get(PATH, headers={"Accept": "text/csv"})
+    assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="links.csv"'
+    lines = answer.content.decode().split("\r\n")
+    link = told(service, code)
+    (row,) = (row for row in csv.DictReader(lines) if row["code"] == code)
+    assert list(row) == lines[0].split(",") == list(link)
+    assert json.loads(row["tags"]) == link["tags"]
+    shown = {name: str(link[name] or "") for name in link if name not in {"tags", "clicks"}}
+    assert row == shown | {"tags": row["tags"], "clicks": "0"}
+
+
+@pytest.mark.parametrize("title", ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "\uff1d1"])
+def test_csv_holds_no_formula(service: Service, links: Links, title: str) -> None:
+    """A title that a spreadsheet would run begins with one more ' in CSV."""
+    code = links.create(title=title)["code"]
+    lines = service.get(f"{PATH}?format=csv").content.decode().split("\r\n")
+    (row,) = (row for row in csv.DictReader(lines) if row["code"] == code)
+    assert row["title"] == f"'{title}"
+
+
+@pytest.mark.parametrize(
+    ("query", "accept", "kind"),
+    [
+        ("", "*/*", "application/jsonl"),
+        ("", "text/csv", "text/csv"),
+        ("", "text/csv;q=0.5, application/jsonl", "application/jsonl"),
+        ("", "text/*", "text/csv"),
+        ("", "application/json", "application/jsonl"),
+        ("?format=csv", "*/*", "text/csv"),
+        ("?format=jsonl", "text/csv", "application/jsonl"),
+    ],
+)
+def test_client_chooses_the_form(service: Service, query: str, accept: str, kind: str) -> None:
+    """The form is what the query says, or else the Accept header, or else JSON Lines."""
+    answer = service.get(f"{PATH}{query}", headers={"Accept": accept})
+    assert answer.headers["Content-Type"].split(";")[0] == kind
+    assert answer.headers["Vary"] == "Accept"
+
+
+def test_unknown_form_is_named(service: Service) -> None:
+    """A form that there is not is refused by its parameter's name."""
+    answer = service.get(f"{PATH}?format=xml")
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["parameter"] == "format"
+    assert error["detail"]
+
+
+def test_export_goes_beyond_a_chunk(deployment: Deployment, service: Service, links: Links) -> None:
+    """Of more links than one query reads, each is there once."""
+    prefix = links.new_code()
+    sent = [{"url": TARGET, "code": f"{prefix}{n}"} for n in range(1001)]
+    try:
+        for part in (sent[:1000], sent[1000:]):
+            assert service.post("/api/links/batch", json={"links": part}).status_code == 201
+        lines = service.get(PATH).content.decode().split("\n")[:-1]
+    finally:
+        deployment.sql(f"DELETE FROM links WHERE code LIKE '{prefix}%'")
+    codes = [json.loads(line)["code"] for line in lines]
+    assert [c for c in codes if c.startswith(prefix)] == [link["code"] for link in sent]
+
+
+def test_export_needs_a_token(deployment: Deployment) -> None:
+    """Who has a token that may read gets the export, and nobody else."""
+    with Service(deployment.url, deployment.token("read")) as client:
+        assert client.get(PATH).status_code == 200
+        assert client.head(PATH).content == b""
+    with Service(deployment.url) as client:
+        assert client.get(PATH).status_code == 401

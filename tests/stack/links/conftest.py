@@ -1,0 +1,22 @@
+"""Links on the stack, gone after the test."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from tests.compose import Stack
+from tests.links import Links
+from tests.service import Service
+
+
+@pytest.fixture
+def links(stack: Stack) -> Iterator[Links]:
+    """Makes links on the stack, and deletes them after the test."""
+    name = f"test-{secrets.token_hex(4)}"
+    token = stack.exec("app", "slipway", "tokens", "create", name).strip()
+    with Service(stack.url, token) as service:
+        made = Links(service)
+        yield made
+        made.delete()
+    stack.exec("app", "slipway", "tokens", "revoke", name)

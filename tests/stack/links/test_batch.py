@@ -1,0 +1,54 @@
+"""What a batch asks of MySQL."""
+
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.compose import Stack
+from tests.links import TARGET, Links
+
+
+@pytest.fixture
+def prefix(stack: Stack, links: Links) -> Iterator[str]:
+    """What the codes of a test begin with; links with such codes are deleted after it."""
+    prefix = links.new_code()
+    yield prefix
+    stack.mysql_root(f"DELETE FROM links WHERE code LIKE '{prefix}%'")
+
+
+def test_batch_takes_few_statements(stack: Stack, links: Links, prefix: str) -> None:
+    """1,000 links, some with a field and some without, are one INSERT; their limit is another."""
+
+    def inserts() -> int:
+        return int(stack.mysql_root("SHOW GLOBAL STATUS LIKE 'Com_insert'")[0][1])
+
+    expires = [{"expires_at": "2999-01-01T00:00:00Z"}, {}]
+    sent = [{"url": TARGET, "code": f"{prefix}{n}"} | expires[n % 2] for n in range(1000)]
+    before = inserts()
+    assert links.service.post("/api/links/batch", json={"links": sent}).status_code == 201
+    assert inserts() - before == 2
+
+
+def test_batch_waits_longer_than_a_single_link(stack: Stack, links: Links) -> None:
+    """While the table is locked, a single link gives up; a batch comes through after that."""
+    client = "MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root --unbuffered slipway"
+    locker = subprocess.Popen(
+        stack.command("exec", "--no-TTY", "db", "bash", "-c", client),
+        cwd=stack.root,
+        env=stack.env,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    body = {"links": [{"url": TARGET, "code": links.new_code()}]}
+    with locker, ThreadPoolExecutor() as pool:
+        assert locker.stdin
+        assert locker.stdout
+        print("LOCK TABLES links WRITE; SELECT 'locked';", file=locker.stdin, flush=True)
+        assert locker.stdout.readline()
+        batch = pool.submit(links.service.again().post, "/api/links/batch", json=body)
+        assert links.service.post("/api/links", json={"url": TARGET}).status_code == 503
+        locker.stdin.close()
+        assert batch.result().status_code == 201

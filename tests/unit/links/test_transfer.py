@@ -1,0 +1,63 @@
+"""Many links at once, on a small database of their own."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import make_url
+
+from app.config import Settings
+from app.database import Base, Database
+from app.links import codes, exports, store
+from app.links.models import Link
+
+URL = "https://example.com"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty database."""
+    database = Database(Settings(make_url(f"sqlite:///{tmp_path}/links.db")))
+    Base.metadata.create_all(database.writer)
+    yield database
+    for engine in (database.writer, database.long_reader):
+        engine.dispose()
+
+
+def create(database: Database, *links: dict[str, Any]) -> list[Link]:
+    """Create links, each with a URL."""
+    return database.write(
+        lambda session: store.create_all(session, [{"url": URL} | link for link in links])
+    )
+
+
+def delete(database: Database, code: str) -> None:
+    """Delete a link."""
+    database.write(lambda session: store.delete(session, code, lambda _: None))
+
+
+def test_export_has_what_stays_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While others create and delete, each link that is there all the time is exported once."""
+    monkeypatch.setattr(exports, "CHUNK", 2)
+    create(database, *({"code": f"stays{n}"} for n in range(3)), {"code": "goes"})
+    parts = exports.lines(database, "jsonl")
+    text = next(parts)
+    for code in ("stays0", "goes"):
+        delete(database, code)
+    create(database, *({"code": f"comes{n}"} for n in range(3)))
+    text += b"".join(parts)
+    exported = [json.loads(line)["code"] for line in text.splitlines()]
+    assert exported == ["stays0", "stays1", "stays2", "comes0", "comes1", "comes2"]
+
+
+def test_taken_random_code_is_nobodys_fault(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A random code that is taken, also by a link of the batch, asks for another try."""
+    monkeypatch.setattr(codes, "random_code", lambda: "aaaaaaa")
+    for other in ({}, {"code": "aaa-aaaa"}):
+        with pytest.raises(store.CodeTakenError) as caught:
+            create(database, {}, other)
+        assert not isinstance(caught.value, store.CodesTakenError)
