@@ -3,12 +3,15 @@
 from flask import Flask
 
 from app.api import Api
-from app.links import clicks, redirect
-from app.links.api import blueprint
+from app.links import api as links_api
+from app.links import clicks, codes, preview, redirect, schemas
 
 
 def init_app(app: Flask, api: Api) -> None:
-    """Add the API under `/api/links` and the redirects under `/<code>`."""
-    api.register_blueprint(blueprint)
+    """Add the API under `/api/links`, and what lies under `/<code>`."""
+    app.url_map.converters |= {"code": codes.CodeConverter, "rest": redirect.RestOfPath}
+    api.register_converter(codes.CodeConverter, lambda _: schemas.CODE)
+    api.register_converter(redirect.RestOfPath, lambda _: redirect.REST)
+    for part in (links_api, preview, redirect):
+        api.register_blueprint(part.blueprint)
     clicks.init_app(app)
-    redirect.init_app(app)
