@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import auth, cli, database, errors, health, hello, observability, rate_limit
+from app import auth, cli, database, docs, errors, headers, health, hello, observability, rate_limit
 from app.api import Api
 from app.config import Settings
 
@@ -32,15 +32,16 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
     observability.init_app(app)
+    headers.init_app(app)
     errors.init_app(app)
     database.init_app(app, settings)
     health.init_app(app)
-    hello.init_app(app)
     rate_limit.init_app(app, settings)
     auth.init_app(app)
     cli.init_app(app)
     api = Api(app)
-    api.register_blueprint(auth.blueprint)
+    for part in (hello, health, docs, auth):
+        api.register_blueprint(part.blueprint)
 
     from app import links  # noqa: PLC0415 this line and the next plug the example in
 

@@ -6,12 +6,15 @@ from functools import wraps
 from typing import Any, NoReturn
 
 import flask_smorest
-from flask import Request, request
+from flask import Flask, Request, request
+from marshmallow import Schema
+from marshmallow.fields import Field
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
 from werkzeug.wrappers import Response
 
 from app import errors
+from app.openapi import ABOUT, Common
 
 
 class Parser(FlaskParser):
@@ -27,13 +30,33 @@ class Parser(FlaskParser):
 
 
 class Blueprint(flask_smorest.Blueprint):
-    """A blueprint whose views read their arguments with `Parser`."""
+    """A blueprint whose views read their arguments with `Parser`.
+
+    A view's docstring is its text in the OpenAPI document, up to a line that begins with a colon.
+    """
 
     ARGUMENTS_PARSER = Parser()
+    DOCSTRING_INFO_DELIMITER = ":"
+
+
+class Output(Schema):
+    """The base of schemas of what goes out: no field is ever left out."""
+
+    def on_bind_field(self, field_name: str, field_obj: Field[Any]) -> None:  # noqa: ARG002
+        """Say so in the OpenAPI document."""
+        field_obj.required = True
 
 
 class Api(flask_smorest.Api):
-    """Registers blueprints, and leaves errors to `app.errors`."""
+    """Registers blueprints and documents them, and leaves errors to `app.errors`."""
+
+    ERROR_SCHEMA = errors.ProblemSchema
+    DEFAULT_ERROR_RESPONSE_NAME = None  # `Common` names each error
+
+    def __init__(self, app: Flask) -> None:
+        info = {"description": ABOUT}
+        super().__init__(app, spec_kwargs={"extra_plugins": [Common()], "info": info})
+        del self.spec.components.schemas["PaginationMetadata"]  # flask-smorest's, not used here
 
     def handle_http_exception(self, error: HTTPException) -> Response:
         """Give the service's one shape of error."""

@@ -11,21 +11,21 @@ from ipaddress import ip_interface
 from typing import Any
 
 from flask import Flask, g, request
-from marshmallow import Schema, fields
+from marshmallow import fields
 from sqlalchemy import LargeBinary, String, delete, select, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
 
 from app import rate_limit
-from app.api import Blueprint
+from app.api import Blueprint, Output
 from app.database import ID, Base, Database, UTCDateTime, database
 
 SCOPES = ("read", "write")  # each includes those before it
 NAME_LENGTH = 100
 USE_NOTED = timedelta(minutes=1)  # how exactly the last use is known, for the price of a write
 
-blueprint = Blueprint("auth", __name__, url_prefix="/api")
+blueprint = Blueprint("auth", __name__, url_prefix="/api", description="Who am I?")
 
 
 class Token(Base):
@@ -44,11 +44,11 @@ class Token(Base):
     last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime(0))
 
 
-class MeSchema(Schema):
+class MeSchema(Output):
     """A token, as its owner sees it."""
 
-    name = fields.String()
-    scope = fields.String()
+    name = fields.String(metadata={"examples": ["ci"]})
+    scope = fields.String(metadata={"enum": SCOPES, "examples": ["write"]})
 
 
 class RefusedError(HTTPException):

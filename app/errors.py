@@ -6,6 +6,7 @@ from urllib.parse import quote
 
 import structlog
 from flask import Flask, Response, jsonify, request
+from marshmallow import Schema, fields
 from werkzeug.exceptions import (
     HTTPException,
     InternalServerError,
@@ -20,6 +21,25 @@ log = structlog.get_logger()
 
 RETRY_AFTER = 1  # seconds
 DRAINED = 1024 * 1024  # bytes of a body, beyond its limit
+
+
+class FieldErrorSchema(Schema):
+    """What is wrong with one field of the body, or with one parameter."""
+
+    pointer = fields.String(metadata={"examples": ["#/name"]})
+    parameter = fields.String(metadata={"examples": ["limit"]})
+    detail = fields.String(required=True, metadata={"examples": ["Unknown field."]})
+
+
+class ProblemSchema(Schema):
+    """An error (RFC 9457)."""
+
+    type = fields.String(required=True, metadata={"examples": ["about:blank"]})
+    title = fields.String(required=True, metadata={"examples": ["Not Found"]})
+    status = fields.Integer(required=True, metadata={"examples": [404]})
+    detail = fields.String(required=True, metadata={"examples": ["There is nothing here."]})
+    instance = fields.String(required=True, metadata={"examples": ["/api/me"]})
+    errors = fields.List(fields.Nested(FieldErrorSchema))
 
 
 def init_app(app: Flask) -> None:
@@ -80,10 +100,11 @@ def invalid_fields(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
     """Walk marshmallow's tree of messages: first the place in the request, then the fields."""
     for place, tree in messages.items():
         for path, detail in _leaves(tree):
-            name = {"parameter": path[0]} if place != "json" and path else {}
-            yield (name or {"pointer": "#" + "".join(f"/{_escape(p)}" for p in path)}) | {
-                "detail": detail
-            }
+            if place == "json":
+                where = {"pointer": "#" + "".join(f"/{_escape(part)}" for part in path)}
+            else:
+                where = {"parameter": path[0]} if path else {}
+            yield where | {"detail": detail}
 
 
 def _escape(part: str) -> str:

@@ -5,6 +5,8 @@ from typing import Any, NamedTuple, Self
 
 import requests
 
+from tests import contract
+
 
 class RawAnswer(NamedTuple):
     """An answer to a request that `requests` would have tidied up first."""
@@ -15,7 +17,10 @@ class RawAnswer(NamedTuple):
 
 
 class Service(requests.Session):
-    """A session with one service; it follows no redirect and waits for nothing for long."""
+    """A session with one service; it follows no redirect and waits for nothing for long.
+
+    Every answer must be as the OpenAPI document says.
+    """
 
     def __init__(self, url: str, token: str = "") -> None:
         super().__init__()
@@ -31,7 +36,9 @@ class Service(requests.Session):
     def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:  # type: ignore[override]
         """Send a request to a path of the service."""
         options = {"timeout": 30, **options, "allow_redirects": False}
-        return super().request(method, self.url + str(url), **options)
+        answer = super().request(method, self.url + str(url), **options)
+        contract.check(answer, body=not options.get("stream"))
+        return answer
 
     def raw(self, target: str, method: str = "GET", body: bytes = b"", **headers: str) -> RawAnswer:
         """Send a request whose target and body stay as they are."""

@@ -3,14 +3,16 @@
 from flask import Flask
 
 from app.api import Api
-from app.links import cli, clicks, exports, redirect
-from app.links.api import blueprint
+from app.links import api as links_api
+from app.links import cli, clicks, codes, exports, preview, redirect, schemas
 
 
 def init_app(app: Flask, api: Api) -> None:
-    """Add the API under `/api/links`, `/api/export`, redirects under `/<code>`, and commands."""
-    api.register_blueprint(blueprint)
-    api.register_blueprint(exports.blueprint)
+    """Add the API under `/api/links`, `/api/export`, what lies under `/<code>`, and commands."""
+    app.url_map.converters |= {"code": codes.CodeConverter, "rest": redirect.RestOfPath}
+    api.register_converter(codes.CodeConverter, lambda _: schemas.CODE)
+    api.register_converter(redirect.RestOfPath, lambda _: redirect.REST)
+    for part in (links_api, exports, preview, redirect):
+        api.register_blueprint(part.blueprint)
     app.cli.add_command(cli.links)
     clicks.init_app(app)
-    redirect.init_app(app)

@@ -25,18 +25,32 @@ from app.links.schemas import (
     SeriesArgumentsSchema,
     SeriesSchema,
 )
+from app.openapi import COUNTED, problems, unchanged
 
 RANDOM_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
 BATCH_BODY_LIMIT = 4 * 1024 * 1024  # bytes
 
-blueprint = Blueprint("links", __name__, url_prefix="/api/links")
+CODE_FROM = {"code": "$response.body#/code"}
+FOLLOW_UPS = {
+    name: {"operationId": f"links.{name}", "parameters": CODE_FROM}
+    for name in ("read", "change", "delete", "clicks")
+}
+
+blueprint = Blueprint("links", __name__, url_prefix="/api/links", description="Manage links.")
 
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(LinkCreateSchema)
-@blueprint.response(201, LinkSchema)
+@blueprint.response(201, LinkSchema, headers={h: h for h in ("ETag", "Location", *COUNTED)})
+@blueprint.doc(
+    parameters=["Idempotency-Key"], responses={201: {"links": FOLLOW_UPS}} | problems(409)
+)
 def create(fields: dict[str, Any]) -> Response:
-    """Create a link"""
+    """Create a link
+
+    409 says that the code is taken, in one spelling or another, or that the first request with
+    this Idempotency-Key is still running.
+    """
     rate_limit.count("create", str(g.token.id))
 
     def work(session: Session) -> Response:
@@ -83,7 +97,19 @@ def create_all(batch: dict[str, Any]) -> Response:
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(PageArgumentsSchema, location="query")
-@blueprint.response(200, PageSchema)
+@blueprint.response(200, PageSchema, headers={"Link": "Link"})
+@blueprint.doc(
+    responses={
+        200: {
+            "links": {
+                "next": {
+                    "operationId": "links.listing",
+                    "parameters": {"after": "$response.body#/next"},
+                }
+            }
+        }
+    }
+)
 def listing(arguments: dict[str, Any]) -> Any:
     """List links, newest first"""
     limit = arguments["limit"]
@@ -96,38 +122,59 @@ def listing(arguments: dict[str, Any]) -> Any:
     return {"links": links, "next": cursor}, 200, {"Link": f'<{following}>; rel="next"'}
 
 
-@blueprint.route("/<code>", methods=["GET"])
-@blueprint.response(200, LinkSchema)
+@blueprint.route("/<code:code>", methods=["GET"])
+@blueprint.response(200, LinkSchema, headers={"ETag": "ETag"})
+@blueprint.doc(parameters=["If-None-Match"], responses=unchanged())
 def read(code: str) -> Any:
-    """Read a link and its clicks"""
+    """Read a link and its clicks
+
+    `ETag` is the link's revision. It changes with every edit and never with a click, so a 304
+    says nothing about clicks.
+    """
     with database().read() as session:
         link = found(store.find(session, code))
     if request.if_none_match.contains_weak(etag(link)):
-        return Response(status=304, headers=headers(link))
+        return Response(status=304, headers=headers(link), mimetype="application/json")
     return link, 200, headers(link)
 
 
-@blueprint.route("/<code>", methods=["PATCH"])
+@blueprint.route("/<code:code>", methods=["PATCH"])
 @blueprint.arguments(LinkPatchSchema, content_type="application/merge-patch+json")
-@blueprint.response(200, LinkSchema)
+@blueprint.response(200, LinkSchema, headers={"ETag": "ETag"})
+@blueprint.doc(
+    parameters=["If-Match"],
+    requestBody={"content": {"application/json": {"schema": LinkPatchSchema}}},
+    responses=problems(412),
+)
 def change(fields: dict[str, Any], code: str) -> tuple[Link, int, dict[str, str]]:
-    """Change a link"""
+    """Change a link
+
+    A JSON merge patch (RFC 7396): what it does not name stays, null gives a field its first
+    value back.
+    """
     link = found(database().write(lambda s: store.change(s, code, fields, if_match)))
     return link, 200, headers(link)
 
 
-@blueprint.route("/<code>", methods=["DELETE"])
+@blueprint.route("/<code:code>", methods=["DELETE"])
 @blueprint.response(204)
+@blueprint.doc(parameters=["If-Match"], responses=problems(412))
 def delete(code: str) -> None:
-    """Delete a link and its clicks"""
+    """Delete a link and its clicks
+
+    Its code may be used again.
+    """
     found(database().write(lambda s: store.delete(s, code, if_match)))
 
 
-@blueprint.route("/<code>/clicks", methods=["GET"])
+@blueprint.route("/<code:code>/clicks", methods=["GET"])
 @blueprint.arguments(SeriesArgumentsSchema, location="query")
 @blueprint.response(200, SeriesSchema)
 def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
-    """Count a link's clicks by hour or day"""
+    """Count a link's clicks by hour or day
+
+    In UTC, empty buckets included, at most 1,000 of them.
+    """
     with database().read(long=True) as session:
         link = found(store.find(session, code))
         hours = store.clicks(session, link, span["first"], span["last"])

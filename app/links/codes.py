@@ -5,10 +5,17 @@ import secrets
 from functools import cache
 
 from flask import Flask
+from werkzeug.routing import BaseConverter
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that reads like something else
 RANDOM_LENGTH = 7
+
+
+class CodeConverter(BaseConverter):
+    """A code in a path, in any spelling; with anything else there, no route matches."""
+
+    regex = CODE.pattern
 
 
 def lookup_key(code: str) -> str:

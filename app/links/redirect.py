@@ -3,12 +3,21 @@
 import re
 from urllib.parse import unquote
 
-from flask import Flask, Response, abort, request
+from flask import Response, abort, request
 from werkzeug.routing import BaseConverter
 
+from app.api import Blueprint
 from app.links import clicks, codes, targets
+from app.openapi import problems
 
 ORIGIN = re.compile(r"[a-z]+://[^/?#]*", flags=re.IGNORECASE)
+REST = {
+    "type": "string",
+    "description": "Goes on to the target as it is, slashes too; no segment may be `.` or `..`.",
+    "examples": ["install/linux"],
+}
+
+blueprint = Blueprint("redirect", __name__, description="Follow links.")
 
 
 class RestOfPath(BaseConverter):
@@ -18,15 +27,17 @@ class RestOfPath(BaseConverter):
     part_isolating = False
 
 
-def init_app(app: Flask) -> None:
-    """Add the routes; whatever else the service answers goes before them."""
-    app.url_map.converters["rest"] = RestOfPath
-    app.add_url_rule("/<code>", view_func=follow)
-    app.add_url_rule("/<code>/<rest:rest>", view_func=follow)
-
-
+@blueprint.route("/<code:code>/<rest:rest>", endpoint="follow_further")
+@blueprint.route("/<code:code>")
+@blueprint.doc(
+    responses={302: {"description": "The target.", "headers": {"Location": "Location"}}}
+    | problems(410)
+)
 def follow(**_decoded: str) -> Response:
-    """Redirect to a link's target, once the click is counted; HEAD counts nothing.
+    """Redirect to a link's target
+
+    The click is counted first; `HEAD` counts nothing. What follows the code in the path is
+    added to the target's path, and the query to its query.
 
     :raises NotFound: no such link, or a "." or ".." segment follows its code.
     :raises Gone: the link has expired.

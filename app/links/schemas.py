@@ -5,19 +5,50 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import current_app, has_request_context, request
+from flask import abort, current_app, has_request_context, request
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
 
+from app.api import Output
 from app.links import codes, series, store, targets
 from app.links.models import Link
 
 # What no text may hold: control characters, and half characters, which UTF-8 can't say.
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 RFC3339 = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", flags=re.ASCII
+    r"(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
+    flags=re.ASCII,
 )
 BATCH_LIMIT = 1000  # links
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+HOST_LENGTH = 255  # characters, as DNS has it
+
+# What the checks below say in Python, as far as JSON Schema can say it too.
+CODE = {
+    "type": "string",
+    "pattern": f"^{codes.CODE.pattern}$",
+    "description": "Case and `-` make no difference. The service's own words are none.",
+    "examples": ["compose"],
+}
+URL = {
+    "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+$",
+    "maxLength": targets.URL_LENGTH,
+    "description": "Where the link leads: http or https, with a host, and not to this service.",
+    "examples": ["https://docs.docker.com/compose/"],
+}
+NEW_URL = {**URL, "format": "iri"}  # browsers take more than IRIs, and so do we
+TEXT = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+TITLE = {**TEXT, "examples": ["Docker Compose"]}
+TAG = {**TEXT, "examples": ["docs"]}
+CURSOR = {
+    "type": "string",
+    "description": "Where the page before ended: its `next`.",
+    "examples": ["MjAyNi0xMS0yM1QxMjowMDowMCswMDowMCAx"],
+}
+TIME = {
+    "pattern": f"^{RFC3339.pattern}$",
+    "description": "From 1970 on. Of the fraction of a second, six digits count.",
+    "examples": ["2030-01-01T00:00:00Z"],
+}
+CREATED_AT = {"examples": ["2026-11-23T12:00:00.000000Z"]}
 
 
 def own_url() -> str:
@@ -26,7 +57,11 @@ def own_url() -> str:
     The command line does not know it where PUBLIC_URL is not set: "".
     """
     url: str | None = current_app.config["PUBLIC_URL"]
-    return url or (f"{request.scheme}://{request.host}" if has_request_context() else "")
+    if not url and not has_request_context():
+        return ""
+    if not url and not 1 <= len(request.host) <= HOST_LENGTH:  # "" where it has odd characters
+        abort(400, "The Host header is not valid.")
+    return url or f"{request.scheme}://{request.host}"
 
 
 def is_printable(text: str) -> None:
@@ -35,7 +70,7 @@ def is_printable(text: str) -> None:
         raise ValidationError("Must not contain control characters.")
 
 
-class Timestamp(fields.Field[datetime]):
+class Timestamp(fields.DateTime):
     """An RFC 3339 time: any offset comes in, UTC with `Z` goes out."""
 
     def _serialize(self, value: datetime | None, *_args: Any, **_kwargs: Any) -> str | None:
@@ -45,12 +80,11 @@ class Timestamp(fields.Field[datetime]):
         try:
             if not RFC3339.fullmatch(value):
                 raise ValueError
-            time = datetime.fromisoformat(value.upper()).astimezone(UTC)
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
-            raise ValidationError("Must be an RFC 3339 time with an offset.") from None
-        if time < EPOCH:
-            raise ValidationError("Must not be before 1970.")
-        return time
+            raise ValidationError(
+                "Must be an RFC 3339 time with an offset, not before 1970."
+            ) from None
 
 
 class Cursor(fields.Field[store.Position]):
@@ -77,13 +111,17 @@ class Cursor(fields.Field[store.Position]):
 class LinkPatchSchema(Schema):
     """What can be changed of a link; null gives a field its first value back (RFC 7396)."""
 
-    url = fields.String()
-    title = fields.String(validate=[validate.Length(max=200), is_printable])
-    tags = fields.List(
-        fields.String(validate=[validate.Length(min=1, max=50), is_printable]),
-        validate=validate.Length(max=20),
+    url = fields.String(metadata=NEW_URL)
+    title = fields.String(
+        allow_none=True, validate=[validate.Length(max=200), is_printable], metadata=TITLE
     )
-    expires_at = Timestamp(allow_none=True)
+    tags = fields.List(
+        fields.String(validate=[validate.Length(min=1, max=50), is_printable], metadata=TAG),
+        allow_none=True,
+        validate=validate.Length(max=20),
+        metadata={"uniqueItems": True},
+    )
+    expires_at = Timestamp(allow_none=True, metadata=TIME)
 
     @pre_load
     def null_is_default(self, data: Any, **_kwargs: Any) -> Any:
@@ -108,8 +146,8 @@ class LinkPatchSchema(Schema):
 class LinkCreateSchema(LinkPatchSchema):
     """A new link. Its code is made where it has none."""
 
-    url = fields.String(required=True)
-    code = fields.String()
+    url = fields.String(required=True, metadata=NEW_URL)
+    code = fields.String(metadata=CODE)
 
     @validates("code")
     def is_free_for_use(self, code: str, **_kwargs: Any) -> None:
@@ -156,21 +194,29 @@ class BatchSchema(Schema):
     )
 
 
-class LinkSchema(Schema):
-    """A link as it is told."""
+class PreviewSchema(Output):
+    """A link as everyone may see it."""
 
-    code = fields.String()
-    short_url = fields.Function(lambda link: f"{own_url()}/{link.code}")
-    url = fields.String()
-    title = fields.String()
-    tags = fields.List(fields.String())
-    expires_at = Timestamp()
-    created_at = Timestamp()
-    updated_at = Timestamp()
-    clicks = fields.Integer()
+    code = fields.String(metadata=CODE)
+    short_url = fields.Function(
+        lambda link: f"{own_url()}/{link.code}",
+        metadata={"type": "string", "examples": ["http://localhost:8000/compose"]},
+    )
+    url = fields.String(metadata=URL)
+    title = fields.String(metadata=TITLE)
 
 
-class CreatedSchema(Schema):
+class LinkSchema(PreviewSchema):
+    """A link as it is told to those with a token."""
+
+    tags = fields.List(fields.String(metadata=TAG))
+    expires_at = Timestamp(allow_none=True, metadata=TIME)
+    created_at = Timestamp(metadata=CREATED_AT)
+    updated_at = Timestamp(metadata=CREATED_AT)
+    clicks = fields.Integer(metadata={"minimum": 0, "examples": [42]})
+
+
+class CreatedSchema(Output):
     """The links of a batch, in the order in which they came."""
 
     links = fields.List(fields.Nested(LinkSchema))
@@ -186,14 +232,14 @@ class PageArgumentsSchema(Schema):
     """Which page of the list."""
 
     limit = fields.Integer(load_default=20, validate=validate.Range(min=1, max=100))
-    after = Cursor()
+    after = Cursor(metadata=CURSOR)
 
 
-class PageSchema(Schema):
+class PageSchema(Output):
     """A page of the list, and where the next one begins: null on the last."""
 
     links = fields.List(fields.Nested(LinkSchema))
-    next = fields.String(allow_none=True)
+    next = fields.String(allow_none=True, metadata=CURSOR)
 
 
 class SeriesArgumentsSchema(Schema):
@@ -202,9 +248,11 @@ class SeriesArgumentsSchema(Schema):
     class Meta:
         """`from` is a word of Python's."""
 
-        include = {"from": Timestamp()}  # noqa: RUF012 marshmallow's form
+        include = {  # noqa: RUF012 marshmallow's form
+            "from": Timestamp(metadata=TIME | {"description": "If absent, a day or 30 days ago."})
+        }
 
-    to = Timestamp()
+    to = Timestamp(metadata=TIME | {"description": "If absent, now."})
     by = fields.String(load_default="day", validate=validate.OneOf(list(series.SIZES)))
 
     @post_load
@@ -218,15 +266,15 @@ class SeriesArgumentsSchema(Schema):
         return {"first": first, "last": last, "by": by}
 
 
-class BucketSchema(Schema):
+class BucketSchema(Output):
     """The clicks of one hour or day."""
 
-    at = Timestamp()
-    clicks = fields.Integer()
+    at = Timestamp(metadata={"examples": ["2026-11-23T00:00:00Z"]})
+    clicks = fields.Integer(metadata={"minimum": 0, "examples": [42]})
 
 
-class SeriesSchema(Schema):
+class SeriesSchema(Output):
     """All buckets of a span, empty ones too, and their sum."""
 
-    total = fields.Integer()
+    total = fields.Integer(metadata={"minimum": 0, "examples": [42]})
     series = fields.List(fields.Nested(BucketSchema))

@@ -1,0 +1,84 @@
+"""The API's documentation: the OpenAPI document, and a page made from it.
+
+The page is a template and not one of the usual programs for the browser: those are megabytes of
+somebody else's JavaScript that want a weaker Content-Security-Policy than ours.
+"""
+
+import json
+import re
+from typing import Any
+
+from flask import Response, jsonify, render_template, request, send_from_directory
+from flask_smorest import current_api
+from markupsafe import Markup, escape
+
+from app.api import Blueprint
+from app.openapi import unchanged
+
+KEPT = 3600  # seconds that a browser keeps a file without asking again
+
+blueprint = Blueprint("docs", __name__, description="This documentation.")
+
+
+@blueprint.route("/openapi.json")
+@blueprint.response(200, {"type": "object"}, example={"openapi": "3.1.0"})
+def document() -> Response:
+    """Give this document, in OpenAPI 3.1"""
+    return jsonify(current_api.spec.to_dict())
+
+
+@blueprint.route("/docs")
+@blueprint.response(200, {"type": "string"}, content_type="text/html", example="<!doctype html>…")
+def page() -> Response:
+    """Show this document as a page"""
+    spec = current_api.spec.to_dict()
+
+    def follow(thing: dict[str, Any]) -> dict[str, Any]:
+        """Return what a reference refers to, or else the thing itself."""
+        if "$ref" not in thing:
+            return thing
+        _, _, kind, name = thing["$ref"].split("/")
+        found: dict[str, Any] = spec["components"][kind][name]
+        return found
+
+    def curl(path: str, method: str, operation: dict[str, Any]) -> str:
+        """Return the command that makes an operation's example request."""
+        words = ["curl", *(["-X", method.upper()] if method not in {"get", "post"} else [])]
+        if "security" in operation:
+            words.append('-H "Authorization: Bearer $TOKEN"')
+        if "requestBody" in operation:
+            content = next(iter(operation["requestBody"]["content"].values()))
+            words.append(f"--json '{json.dumps(follow(content['schema'])['examples'][0])}'")
+        for parameter in operation["parameters"]:
+            schema = follow(parameter).get("schema", {})
+            if follow(parameter)["in"] == "path":
+                path = path.replace("{" + parameter["name"] + "}", schema["examples"][0])
+        return " ".join([*words, request.url_root.removesuffix("/") + path])
+
+    for item in spec["paths"].values():
+        shared = item.pop("parameters", [])
+        for operation in item.values():
+            operation["parameters"] = shared + operation["parameters"]
+    return Response(render_template("docs.html", spec=spec, follow=follow, curl=curl, prose=prose))
+
+
+@blueprint.route("/static/<path:name>")
+@blueprint.response(
+    200,
+    {"type": "string"},
+    content_type="text/css",
+    example=":root {}",
+    headers={h: h for h in ("Content-Disposition", "ETag", "Last-Modified")},
+)
+@blueprint.doc(parameters=["If-None-Match"], responses=unchanged("Content-Disposition"))
+def static(name: str) -> Response:
+    """Send a file that pages refer to"""
+    response = send_from_directory("static", name, conditional=False, max_age=KEPT)
+    response.make_conditional(request)
+    return response
+
+
+def prose(text: str) -> Markup:
+    """Return a description as HTML: of Markdown, paragraphs and `code` are enough for us."""
+    code = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup("".join(f"<p>{paragraph}</p>" for paragraph in code.split("\n\n")))  # noqa: S704 escaped above

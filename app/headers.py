@@ -1,0 +1,23 @@
+"""Headers that keep browsers and caches from harm: said once, for all answers."""
+
+from flask import Flask, Response
+
+ALWAYS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+PAGES = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; img-src 'self';"
+    " form-action 'self'; frame-ancestors 'none'; base-uri 'none'",
+    # Not on redirects: there, the policy of the page that has the link goes on to the target.
+    "Referrer-Policy": "same-origin",
+}
+
+
+def init_app(app: Flask) -> None:
+    """Add them where a view has not set its own."""
+    app.after_request(_add)
+
+
+def _add(response: Response) -> Response:
+    wanted = ALWAYS | (PAGES if response.mimetype == "text/html" else {})
+    for name, value in wanted.items():
+        response.headers.setdefault(name, value)
+    return response

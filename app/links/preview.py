@@ -1,0 +1,79 @@
+"""`GET /<code>+` and `GET /<code>.qr`: a link shown, without going there and without a click."""
+
+from datetime import UTC, datetime
+from io import BytesIO
+
+import segno
+from flask import Response, abort, jsonify, render_template, request
+
+from app.api import Blueprint
+from app.database import database
+from app.links import store
+from app.links.api import found
+from app.links.models import Link
+from app.links.schemas import PreviewSchema, own_url
+from app.openapi import problems, unchanged
+
+SCALE = 8  # pixels a module
+
+blueprint = Blueprint(
+    "preview", __name__, template_folder="templates", description="Look at links, uncounted."
+)
+
+
+@blueprint.route("/<code:code>+")
+@blueprint.response(200, PreviewSchema, headers={"Vary": "Vary"})
+@blueprint.alt_response(
+    200, schema={"type": "string"}, content_type="text/html", example="<!doctype html>…"
+)
+@blueprint.doc(responses=problems(410))
+def preview(code: str) -> Response:
+    """Show where a link leads
+
+    A page for browsers, JSON for all others.
+    """
+    shown = PreviewSchema().dump(_unexpired(code))
+    kinds = ["application/json", "text/html"]
+    if request.accept_mimetypes.best_match(kinds) == "text/html":
+        response = Response(render_template("preview.html", link=shown))
+    else:
+        response = jsonify(shown)
+    response.vary.add("Accept")
+    return response
+
+
+@blueprint.route("/<code:code>.qr")
+@blueprint.response(
+    200,
+    {"type": "string"},
+    content_type="image/svg+xml",
+    example="<svg/>",
+    headers={"ETag": "ETag", "Vary": "Vary"},
+)
+@blueprint.alt_response(200, schema={"contentMediaType": "image/png"}, content_type="image/png")
+@blueprint.doc(parameters=["If-None-Match"], responses=unchanged("Vary") | problems(410))
+def picture(code: str) -> Response:
+    """Draw a link's short URL as a QR code
+
+    SVG, or PNG for who accepts only that.
+    """
+    url = f"{own_url()}/{_unexpired(code).code}"
+    kinds = ["image/svg+xml", "image/png"]
+    kind = request.accept_mimetypes.best_match(kinds, kinds[0])
+    drawn = BytesIO()
+    # White around it, or no camera would find it on a dark page.
+    segno.make_qr(url).save(drawn, kind[6:9], scale=SCALE, light="white")
+    response = Response(drawn.getvalue(), mimetype=kind)
+    response.vary.add("Accept")
+    response.add_etag()
+    response.make_conditional(request)
+    return response
+
+
+def _unexpired(code: str) -> Link:
+    """Answer 404 or 410 where the code leads nowhere."""
+    with database().read() as session:
+        link = found(store.find(session, code))
+    if link.expires_at and link.expires_at <= datetime.now(UTC):
+        abort(410, "This link has expired.")
+    return link
