@@ -74,7 +74,9 @@ def _shared() -> list[Any]:
 
 def _rendered(settings: Settings) -> list[Any]:
     if settings.log_format == "console":
-        return [structlog.dev.ConsoleRenderer()]
+        # Rich's tracebacks, the default where it is installed, show the values of variables.
+        plain = structlog.dev.plain_traceback
+        return [structlog.dev.ConsoleRenderer(exception_formatter=plain)]
     return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
 
 

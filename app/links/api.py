@@ -73,9 +73,13 @@ def create(fields: dict[str, Any]) -> Response:
 @blueprint.route("/batch", methods=["POST"])
 @body_limit(BATCH_BODY_LIMIT)
 @blueprint.arguments(BatchSchema)
-@blueprint.response(201, CreatedSchema)
+@blueprint.response(201, CreatedSchema, headers={h: h for h in COUNTED})
+@blueprint.doc(parameters=["Idempotency-Key"], responses=problems(409))
 def create_all(batch: dict[str, Any]) -> Response:
-    """Create up to 1,000 links: all of them, or none"""
+    """Create up to 1,000 links: all of them, or none
+
+    Each counts as a creation. What is refused is named by its place: `#/links/3/code`.
+    """
     links = batch["links"]
     rate_limit.count("create", str(g.token.id), len(links))
 

@@ -26,15 +26,28 @@ FORMATS = {"application/jsonl": "jsonl", "text/csv": "csv"}
 # and one more where it has some already: so an import can take back exactly what was added.
 FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
-blueprint = Blueprint("export", __name__, url_prefix="/api")
+blueprint = Blueprint("export", __name__, url_prefix="/api", description="Take all links along.")
 schema = LinkSchema(exclude=["short_url"])
 
 
 @blueprint.route("/export", methods=["GET"])
 @blueprint.arguments(ExportArgumentsSchema, location="query")
-@blueprint.response(200)
+@blueprint.response(
+    200,
+    {"type": "string"},
+    content_type="application/jsonl",
+    example='{"code": "compose", …}\n',
+    headers={h: h for h in ("Content-Disposition", "Vary")},
+)
+@blueprint.alt_response(
+    200, schema={"type": "string"}, content_type="text/csv", example="code,url,…\r\n"
+)
 def export(arguments: dict[str, str]) -> Response:
-    """Export all links as JSON Lines or CSV"""
+    """Export all links as JSON Lines or CSV
+
+    One that is there all the time is in it once, whatever happens meanwhile. A transfer that
+    ends without its last chunk is incomplete.
+    """
     accepted = request.accept_mimetypes.best_match(FORMATS) or "application/jsonl"
     form = arguments.get("format") or FORMATS[accepted]
     parts = lines(database(), form)
