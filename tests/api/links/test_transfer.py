@@ -239,6 +239,18 @@ def test_form_is_told_by_the_name(
     assert told == "1 created, 0 unchanged, 0 refused\n"
 
 
+def test_loop_is_refused_where_the_address_is_known(embedded: Deployment, line: str) -> None:
+    """With PUBLIC_URL set, no imported link leads to this service."""
+    environ = embedded.options["env"] | {"PUBLIC_URL": TARGET.removesuffix("/docs")}
+    command = [*embedded.command, "links", "import", "-"]
+    options = embedded.options | {"env": environ}
+    run = subprocess.run(
+        command, input=line, capture_output=True, text=True, check=False, **options
+    )
+    assert run.returncode == 1
+    assert run.stderr == "Line 1: #/url: Must not lead back to this service.\n"
+
+
 def test_progress_is_a_line_now_and_then(deployment: Deployment, links: Links) -> None:
     """Where nobody watches, an import tells how far it is every 10,000 lines."""
     text = jsonl({"code": links.new_code(), "url": TARGET}) * 10_001
