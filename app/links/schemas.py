@@ -8,6 +8,7 @@ from typing import Any
 from flask import current_app, request
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
 
+from app.database import WORD_LENGTH, words
 from app.links import codes, series, store, targets
 from app.links.models import Link
 
@@ -17,6 +18,8 @@ RFC3339 = re.compile(
     r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", flags=re.ASCII
 )
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+LOOKUP_KEY = re.compile("[a-z0-9_]{1,64}")
+WORDS = 20  # of a search: each costs
 
 
 def own_url() -> str:
@@ -29,6 +32,17 @@ def is_printable(text: str) -> None:
     """Refuse control characters and lone surrogates."""
     if CONTROL.search(text):
         raise ValidationError("Must not contain control characters.")
+
+
+def is_searchable(text: str) -> None:
+    """Refuse a search for nothing, for too much, and for what no index has."""
+    found = words(text)
+    if not found:
+        raise ValidationError("Must contain a word: letters, digits or _.")
+    if len(found) > WORDS:
+        raise ValidationError(f"Must not contain more than {WORDS} words.")
+    if max(map(len, found)) > WORD_LENGTH:
+        raise ValidationError(f"Must not contain a word of more than {WORD_LENGTH} characters.")
 
 
 class Timestamp(fields.Field[datetime]):
@@ -49,18 +63,21 @@ class Timestamp(fields.Field[datetime]):
         return time
 
 
-class Cursor(fields.Field[store.Position]):
+class Cursor(fields.Field[store.Position | str]):
     """The place in a list where a page ended; only this service knows what it means."""
 
     @staticmethod
-    def encode(link: Link) -> str:
+    def encode(link: Link, sort: str) -> str:
         """Return the place of a link."""
-        plain = f"{link.created_at.isoformat()} {link.id}"
-        return base64.urlsafe_b64encode(plain.encode()).decode()
+        place = link.lookup_key if sort == "code" else f"{link.created_at.isoformat()} {link.id}"
+        return base64.urlsafe_b64encode(place.encode()).decode()
 
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> store.Position:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> store.Position | str:
         try:
-            time, number = base64.urlsafe_b64decode(value).decode().split(" ")
+            place = base64.urlsafe_b64decode(value).decode()
+            if LOOKUP_KEY.fullmatch(place):
+                return place
+            time, number = place.split(" ")
             created_at = datetime.fromisoformat(time).astimezone(UTC)
             position = store.Position(created_at, int(number))
         except (ValueError, OverflowError):
@@ -70,13 +87,16 @@ class Cursor(fields.Field[store.Position]):
         return position
 
 
+TAG = (validate.Length(min=1, max=50), is_printable)
+
+
 class LinkPatchSchema(Schema):
     """What can be changed of a link; null gives a field its first value back (RFC 7396)."""
 
     url = fields.String()
     title = fields.String(validate=[validate.Length(max=200), is_printable])
     tags = fields.List(
-        fields.String(validate=[validate.Length(min=1, max=50), is_printable]),
+        fields.String(validate=TAG),
         validate=validate.Length(max=20),
     )
     expires_at = Timestamp(allow_none=True)
@@ -137,6 +157,16 @@ class PageArgumentsSchema(Schema):
 
     limit = fields.Integer(load_default=20, validate=validate.Range(min=1, max=100))
     after = Cursor()
+    q = fields.String(validate=[validate.Length(max=200), is_printable, is_searchable])
+    tag = fields.String(validate=TAG)
+    sort = fields.String(load_default=store.SORTS[0], validate=validate.OneOf(store.SORTS))
+
+    @post_load
+    def fit_together(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """Refuse the place of one order in another."""
+        if "after" in data and isinstance(data["after"], str) != (data["sort"] == "code"):
+            raise ValidationError("Is no page of this list.", "after")
+        return data
 
 
 class PageSchema(Schema):
