@@ -9,13 +9,17 @@ import select
 import sqlite3
 import ssl
 import time
-from collections.abc import Callable, Sequence
+import unicodedata
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app
 from sqlalchemy import (
     BigInteger,
+    Boolean,
+    ColumnElement,
     Connection,
     DateTime,
     Dialect,
@@ -26,6 +30,7 @@ from sqlalchemy import (
     Table,
     create_engine,
     event,
+    func,
     text,
 )
 from sqlalchemy.dialects import mysql, sqlite
@@ -53,6 +58,9 @@ LONG = 2  # connections a process, for each engine of work that may take long
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
 DUPLICATE_KEY = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+TOO_MANY_MATCHES = 188  # for innodb_ft_result_cache_limit, see db/my.cnf
+
+WORD_LENGTH = 84  # characters: MySQL's full-text indexes leave longer words out
 
 AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """What is raised when the database can't do its work now: away, full, locked, read-only."""
@@ -207,6 +215,11 @@ def is_duplicate(error: IntegrityError) -> bool:
     return error_code(error) in DUPLICATE_KEY
 
 
+def is_too_broad(error: InternalError) -> bool:
+    """Say whether a search was given up because too many rows have its words."""
+    return error_code(error) == TOO_MANY_MATCHES
+
+
 def product(engine: Engine) -> tuple[str, str]:
     """Return the database's name and version, as it tells them."""
     name, function = (
@@ -256,6 +269,45 @@ def hit(connection: Connection, client: str, period: int, amount: int) -> int:
     return int(connection.execute(text(statement), values).scalar_one())
 
 
+def words(text: str) -> list[str]:
+    """Split a text as MySQL's full-text parser does: words are letters, digits and `_`.
+
+    What lies beyond U+FFFF, such as emoji, is in no word.
+    """
+    return ["".join(group) for is_word, group in groupby(text, _in_word) if is_word]
+
+
+def _in_word(character: str) -> bool:
+    return character == "_" or (
+        character <= "\uffff" and unicodedata.category(character)[0] in "LMN"  # with its accents
+    )
+
+
+def has_words(dialect: str, wanted: Iterable[str], *columns: Any) -> ColumnElement[bool]:
+    """Make the condition that each wanted word begins a word of the columns.
+
+    Case and accents don't count. In MySQL the columns need a FULLTEXT index together.
+    """
+    if dialect == "mysql":
+        # MySQL keeps in memory what has the first word, and looks for the others in that. The
+        # longest is likely to be the rarest.
+        terms = (f"+{word}*" for word in sorted(wanted, key=len, reverse=True))
+        return mysql.match(*columns, against=" ".join(terms)).in_boolean_mode()
+    return func.has_words(" ".join(wanted), *columns, type_=Boolean)
+
+
+def _has_words(wanted: str, *texts: str) -> bool:
+    """Do in SQLite what a FULLTEXT index does in MySQL, row by row."""
+    found = {_fold(word) for text in texts for word in words(text)}
+    return all(any(f.startswith(_fold(w)) for f in found) for w in words(wanted))
+
+
+def _fold(word: str) -> str:
+    """Return what a word has in common with those that differ by case or accents."""
+    letters = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))
+
+
 class UTCDateTime(TypeDecorator[datetime]):
     """An aware datetime, kept in UTC, in MySQL with `digits` of a second."""
 
@@ -286,6 +338,12 @@ def ascii_string(length: int) -> String:
     return String(length).with_variant(exact, "mysql")
 
 
+def exact_string(length: int) -> String:
+    """Return a type for any text that is compared character by character, as in Python."""
+    exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_0900_bin")
+    return String(length).with_variant(exact, "mysql")
+
+
 def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None:
     # An idle MySQL says nothing, so a socket with something to read was closed by the server.
     # This costs no round trip, and against a server that hangs no time-out, as a ping would.
@@ -295,6 +353,7 @@ def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None
 
 def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # transactions begin where SQLAlchemy says
+    connection.create_function("has_words", -1, _has_words, deterministic=True)
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA foreign_keys=ON")

@@ -3,13 +3,15 @@
 from typing import Any
 
 from flask import Response, abort, g, jsonify, request, url_for
+from flask_smorest import abort as abort_with
+from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import Conflict
 from werkzeug.http import quote_etag
 
 from app import rate_limit
 from app.api import Blueprint, body_limit
-from app.database import database
+from app.database import database, is_too_broad
 from app.idempotency import once
 from app.links import series, store
 from app.links.models import Link
@@ -115,14 +117,28 @@ def create_all(batch: dict[str, Any]) -> Response:
     }
 )
 def listing(arguments: dict[str, Any]) -> Any:
-    """List links, newest first"""
-    limit = arguments["limit"]
-    with database().read() as session:
-        links, more = store.page(session, limit, arguments.get("after"))
+    """List links, page by page
+
+    `q` finds links by words: each of its words must begin a word of the code, the title or the
+    URL. Case and accents don't count, nor does anything between words. A word is letters, digits
+    and `_`, and nothing beyond U+FFFF, such as emoji; one of more than 84 characters is not
+    found. A search that finds too many links to be sorted is refused: add words to it.
+
+    `tag` is compared exactly, case and accents included.
+
+    `sort=code` goes by what codes are the same by: without case and `-`.
+    """
+    try:
+        with database().read() as session:
+            links, more = store.page(session, **arguments)
+    except InternalError as error:
+        if not is_too_broad(error):
+            raise
+        abort_with(422, messages={"query": {"q": ["Finds too many links. Add words."]}})
     if not more:
         return {"links": links, "next": None}
-    cursor = Cursor.encode(links[-1])
-    following = url_for("links.listing", limit=limit, after=cursor)
+    cursor = Cursor.encode(links[-1], arguments["sort"])
+    following = url_for("links.listing", **arguments | {"after": cursor})
     return {"links": links, "next": cursor}, 200, {"Link": f'<{following}>; rel="next"'}
 
 

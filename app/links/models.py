@@ -6,13 +6,14 @@ from sqlalchemy import (
     JSON,
     BigInteger,
     ForeignKey,
+    Index,
     String,
     func,
     select,
 )
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from app.database import ID, Base, UTCDateTime, ascii_string
+from app.database import ID, Base, UTCDateTime, ascii_string, exact_string
 
 
 class LinkClicks(Base):
@@ -35,10 +36,13 @@ class Link(Base):
     """A short code and where it leads."""
 
     __tablename__ = "links"
-    __table_args__ = ({"sqlite_autoincrement": True},)  # no id twice, as in MySQL
+    __table_args__ = (
+        Index("ix_links_search", "code", "title", "url", mysql_prefix="FULLTEXT"),
+        {"sqlite_autoincrement": True},  # no id twice, as in MySQL
+    )
 
     id: Mapped[int] = mapped_column(ID, primary_key=True)
-    code: Mapped[str] = mapped_column(ascii_string(64))  # as its owner spelled it
+    code: Mapped[str] = mapped_column(String(64))  # as its owner spelled it
     lookup_key: Mapped[str] = mapped_column(ascii_string(64), unique=True)  # see codes.py
     url: Mapped[str] = mapped_column(String(2048))
     title: Mapped[str] = mapped_column(String(200))
@@ -53,3 +57,23 @@ class Link(Base):
         .scalar_subquery(),
         expire_on_flush=False,
     )
+
+
+class LinkTag(Base):
+    """A tag of a link, with all that lists are sorted by: an index to `links.tags`.
+
+    Tags that differ in anything are different ones, so that each link has what it was given.
+    """
+
+    __tablename__ = "link_tags"
+    __table_args__ = (
+        Index("ix_link_tags_tag_created_at", "tag", "created_at", "link_id"),
+        Index("ix_link_tags_tag_lookup_key", "tag", "lookup_key"),
+    )
+
+    link_id: Mapped[int] = mapped_column(
+        ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True
+    )
+    tag: Mapped[str] = mapped_column(exact_string(50), primary_key=True)
+    created_at: Mapped[datetime] = mapped_column(UTCDateTime(6))
+    lookup_key: Mapped[str] = mapped_column(ascii_string(64))

@@ -9,6 +9,7 @@ from flask import abort, current_app, has_request_context, request
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
 
 from app.api import Output
+from app.database import WORD_LENGTH, words
 from app.links import codes, series, store, targets
 from app.links.models import Link
 
@@ -38,6 +39,10 @@ NEW_URL = {**URL, "format": "iri"}  # browsers take more than IRIs, and so do we
 TEXT = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 TITLE = {**TEXT, "examples": ["Docker Compose"]}
 TAG = {**TEXT, "examples": ["docs"]}
+Q = {
+    "description": "Words, each of which must begin a word of the code, the title or the URL.",
+    "examples": ["docker compose"],
+}
 CURSOR = {
     "type": "string",
     "description": "Where the page before ended: its `next`.",
@@ -49,6 +54,8 @@ TIME = {
     "examples": ["2030-01-01T00:00:00Z"],
 }
 CREATED_AT = {"examples": ["2026-11-23T12:00:00.000000Z"]}
+LOOKUP_KEY = re.compile("[a-z0-9_]{1,64}")
+WORDS = 20  # of a search: each costs
 
 
 def own_url() -> str:
@@ -70,6 +77,17 @@ def is_printable(text: str) -> None:
         raise ValidationError("Must not contain control characters.")
 
 
+def is_searchable(text: str) -> None:
+    """Refuse a search for nothing, for too much, and for what no index has."""
+    found = words(text)
+    if not found:
+        raise ValidationError("Must contain a word: letters, digits or _.")
+    if len(found) > WORDS:
+        raise ValidationError(f"Must not contain more than {WORDS} words.")
+    if max(map(len, found)) > WORD_LENGTH:
+        raise ValidationError(f"Must not contain a word of more than {WORD_LENGTH} characters.")
+
+
 class Timestamp(fields.DateTime):
     """An RFC 3339 time: any offset comes in, UTC with `Z` goes out."""
 
@@ -87,18 +105,21 @@ class Timestamp(fields.DateTime):
             ) from None
 
 
-class Cursor(fields.Field[store.Position]):
+class Cursor(fields.Field[store.Position | str]):
     """The place in a list where a page ended; only this service knows what it means."""
 
     @staticmethod
-    def encode(link: Link) -> str:
+    def encode(link: Link, sort: str) -> str:
         """Return the place of a link."""
-        plain = f"{link.created_at.isoformat()} {link.id}"
-        return base64.urlsafe_b64encode(plain.encode()).decode()
+        place = link.lookup_key if sort == "code" else f"{link.created_at.isoformat()} {link.id}"
+        return base64.urlsafe_b64encode(place.encode()).decode()
 
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> store.Position:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> store.Position | str:
         try:
-            time, number = base64.urlsafe_b64decode(value).decode().split(" ")
+            place = base64.urlsafe_b64decode(value).decode()
+            if LOOKUP_KEY.fullmatch(place):
+                return place
+            time, number = place.split(" ")
             created_at = datetime.fromisoformat(time).astimezone(UTC)
             position = store.Position(created_at, int(number))
         except (ValueError, OverflowError):
@@ -106,6 +127,9 @@ class Cursor(fields.Field[store.Position]):
         if not 0 <= position.id < 2**63:
             raise ValidationError("Is no page of this list.")
         return position
+
+
+TAG_RULES = (validate.Length(min=1, max=50), is_printable)
 
 
 class LinkPatchSchema(Schema):
@@ -116,7 +140,7 @@ class LinkPatchSchema(Schema):
         allow_none=True, validate=[validate.Length(max=200), is_printable], metadata=TITLE
     )
     tags = fields.List(
-        fields.String(validate=[validate.Length(min=1, max=50), is_printable], metadata=TAG),
+        fields.String(validate=TAG_RULES, metadata=TAG),
         allow_none=True,
         validate=validate.Length(max=20),
         metadata={"uniqueItems": True},
@@ -233,6 +257,16 @@ class PageArgumentsSchema(Schema):
 
     limit = fields.Integer(load_default=20, validate=validate.Range(min=1, max=100))
     after = Cursor(metadata=CURSOR)
+    q = fields.String(validate=[validate.Length(max=200), is_printable, is_searchable], metadata=Q)
+    tag = fields.String(validate=TAG_RULES, metadata=TAG)
+    sort = fields.String(load_default=store.SORTS[0], validate=validate.OneOf(store.SORTS))
+
+    @post_load
+    def fit_together(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """Refuse the place of one order in another."""
+        if "after" in data and isinstance(data["after"], str) != (data["sort"] == "code"):
+            raise ValidationError("Is no page of this list.", "after")
+        return data
 
 
 class PageSchema(Output):

@@ -1,22 +1,26 @@
 """Links in the database: what the API does, without HTTP."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import RowMapping, Select, Table, insert, or_, select
+from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
-from app.database import is_duplicate
+from app.database import has_words, is_duplicate, words
 from app.links import codes
-from app.links.models import Link, LinkClicks
+from app.links.models import Link, LinkClicks, LinkTag
 
 TABLE = cast(Table, Link.__table__)
 
 OPTIONAL: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client may leave out, with their first values."""
+
+SORTS = ("-created_at", "code")
+"""How a list can be sorted: newest first, or by what codes are the same by."""
 
 
 class CodeTakenError(Exception):
@@ -32,7 +36,7 @@ class CodesTakenError(CodeTakenError):
 
 
 class Position(NamedTuple):
-    """A link's place in the list."""
+    """A link's place in the list by time. In that by code, its lookup key is its place."""
 
     created_at: datetime
     id: int
@@ -47,6 +51,7 @@ def create(session: Session, fields: dict[str, Any]) -> Link:
     session.add(link)
     with _unless_taken():
         session.flush()
+    _index_tags(session, {link.id: link})
     return link
 
 
@@ -105,6 +110,9 @@ def add_all(session: Session, rows: Sequence[dict[str, Any]]) -> None:
         # Into the table, since the ORM would make a statement for each run of links that have
         # the same fields. From this, PyMySQL makes statements of up to 1 MB.
         session.execute(insert(TABLE), rows)
+    tagged = {row["lookup_key"]: Link(**row) for row in rows if row["tags"]}
+    ids = session.execute(select(Link.id, Link.lookup_key).where(Link.lookup_key.in_(tagged)))
+    _index_tags(session, {number: tagged[key] for number, key in ids.tuples()})
 
 
 @contextmanager
@@ -132,6 +140,9 @@ def change(
             setattr(link, name, value)
         link.revision += 1
         link.updated_at = datetime.now(UTC)
+        if "tags" in fields:
+            session.execute(delete_from(LinkTag).where(LinkTag.link_id == link.id))
+            _index_tags(session, {link.id: link})
     return link
 
 
@@ -156,15 +167,25 @@ def _locked(session: Session, code: str, check: Callable[[Link], None]) -> Link 
     return link
 
 
-def page(session: Session, limit: int, after: Position | None) -> tuple[Sequence[Link], bool]:
-    """Return up to `limit` links, newest first, and whether more follow."""
-    query = select(Link).order_by(Link.created_at.desc(), Link.id.desc()).limit(limit + 1)
-    if after:
-        # Spelled out, since MySQL reads a comparison of rows without the index.
-        query = query.where(
-            Link.created_at <= after.created_at,
-            or_(Link.created_at < after.created_at, Link.id < after.id),
-        )
+def _index_tags(session: Session, links: Mapping[int, Link]) -> None:
+    """Add the tags of links, given by their ids, to the index."""
+    rows = [
+        {
+            "link_id": number,
+            "tag": tag,
+            "created_at": link.created_at,
+            "lookup_key": link.lookup_key,
+        }
+        for number, link in links.items()
+        for tag in link.tags
+    ]
+    if rows:
+        session.execute(insert(LinkTag), rows)
+
+
+def page(session: Session, limit: int, **which: Any) -> tuple[Sequence[Link], bool]:
+    """Return up to `limit` links, and whether more follow; `which` ones: see `listed`."""
+    query = listed(session.get_bind().dialect.name, **which).limit(limit + 1)
     links = session.scalars(query).all()
     return links[:limit], len(links) > limit
 
@@ -173,6 +194,38 @@ def following(session: Session, after: int, limit: int) -> Sequence[RowMapping]:
     """Return up to `limit` links whose ids follow one, in the order of ids, with their clicks."""
     query = select(TABLE, Link.clicks).where(Link.id > after).order_by(Link.id).limit(limit)
     return session.execute(query).mappings().all()
+
+
+def listed(
+    dialect: str,
+    sort: str,
+    after: Position | str | None = None,
+    tag: str | None = None,
+    q: str | None = None,
+) -> Select[Link]:
+    """Return the query for all links in the order of `sort`.
+
+    :param after: only those behind this place, which is one of the same order.
+    :param tag: only those with this tag.
+    :param q: only those with these words: see `has_words`.
+    """
+    query = select(Link)
+    time, number, key = Link.created_at, Link.id, Link.lookup_key
+    if q:
+        query = query.where(has_words(dialect, words(q), Link.code, Link.title, Link.url))
+    elif tag:
+        # From the index that has the tag's links in order. What words have found is sorted
+        # instead, by columns of its own: MySQL then looks at the tags of one page only.
+        time, number, key = LinkTag.created_at, LinkTag.link_id, LinkTag.lookup_key
+    if tag:
+        query = query.join(LinkTag, LinkTag.link_id == Link.id).where(LinkTag.tag == tag)
+    if isinstance(after, Position):
+        # Spelled out, since MySQL reads a comparison of rows without the index.
+        older = or_(time < after.created_at, number < after.id)
+        query = query.where(time <= after.created_at, older)
+    elif after:
+        query = query.where(key > after)
+    return query.order_by(key) if sort == "code" else query.order_by(time.desc(), number.desc())
 
 
 def clicks(session: Session, link: Link, start: datetime, end: datetime) -> dict[datetime, int]:

@@ -1,0 +1,223 @@
+"""Lists of links: searched, by tag, sorted, page by page."""
+
+import uuid
+from collections.abc import Iterator
+from itertools import product
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.links import Links
+from tests.service import Service
+
+
+@pytest.fixture
+def word() -> str:
+    """A word, and a tag, that no other test has."""
+    return f"w{uuid.uuid4().hex}"
+
+
+def pages(service: Service, **which: str) -> Iterator[list[str]]:
+    """Read a list to its end, and give the codes of each page."""
+    answer = service.get("/api/links", params=which)
+    while True:
+        assert answer.status_code == 200, answer.text
+        page = answer.json()
+        yield [link["code"] for link in page["links"]]
+        if not page["next"]:
+            assert "Link" not in answer.headers
+            return
+        following = answer.links["next"]["url"]
+        query = parse_qs(urlsplit(following).query)
+        kept = which | {"after": page["next"]}
+        assert query.items() >= {name: [value] for name, value in kept.items()}.items()
+        answer = service.get(following)
+
+
+def listed(service: Service, **which: str) -> set[str]:
+    """Return the codes of a whole list."""
+    return {code for page in pages(service, **which) for code in page}
+
+
+@pytest.mark.parametrize(
+    ("title", "found", "missed"),
+    [
+        ("Straße nach Ünïx", "stras|STRASSE na|straß|unix, nach", "rasse|nach2"),
+        ("égalité e\u0301galite\u0301", "egal|ÉGALITÉ|e\u0301gal", "galite|egales"),
+        ("the a of to", "a|the of|t o", "th x"),
+        ("x-ray don't foo_bar", "ray|t|foo_", "_|bar|xray"),
+        ("日本語テキスト שלום عالم", "日本|של|عا", "本|テ"),
+        ("हिन्दी भाषा", "हिन्|भाषा हि", "भाषाओं"),
+        ("🚀launch🚀pad", "pad|launch 🚀 p", "ad"),
+        ("2026-11-23", "23 2026|2026-11", "6"),
+    ],
+)
+def test_every_word_begins_a_word(
+    links: Links, word: str, title: str, found: str, missed: str
+) -> None:
+    """A search finds words by their beginning, whatever their case, accents, length or script."""
+    code = links.create(title=f"{title} {word}")["code"]
+    for q in found.split("|"):
+        assert listed(links.service, q=f"{q} {word}") == {code}, q
+    for q in missed.split("|"):
+        assert listed(links.service, q=f"{q} {word}") == set(), q
+
+
+def test_words_may_stand_in_different_fields(service: Service, links: Links, word: str) -> None:
+    """Code, title and URL are searched together."""
+    code = f"{word}-Code"
+    links.create(code=code, title="A title", url=f"https://example.com/{word}/Péage?x=query")
+    for q in (word, "peage", "title code", "https example quer", f"com/{word} -code"):
+        assert listed(service, q=f"{q} {word}") == {code}, q
+    assert listed(service, q=f"{word} other") == set()
+
+
+@pytest.mark.parametrize(
+    "q",
+    ["-two", "+one -two", '"two one"', "(one", "one)", "~two", "<one >two", '"one two" @o', "'"],
+)
+def test_operators_mean_nothing(service: Service, links: Links, word: str, q: str) -> None:
+    """What has a meaning in the database's own search has none here."""
+    code = links.create(title=f"one two {word}")["code"]
+    assert listed(service, q=f"{q} {word}") == {code}
+    assert listed(service, q=f"{q} three {word}") == set()
+
+
+def test_search_sees_every_change_at_once(service: Service, links: Links, word: str) -> None:
+    """A link is found by what it says now, and no more when it is gone."""
+    code = links.create(title=f"before {word}")["code"]
+    assert listed(service, q=f"before {word}") == {code}
+    service.patch(f"/api/links/{code}", json={"title": f"after {word}"})
+    assert listed(service, q=f"before {word}") == set()
+    assert listed(service, q=f"after {word}") == {code}
+    service.delete(f"/api/links/{code}")
+    assert listed(service, q=word) == set()
+
+
+def test_tags_are_compared_exactly(service: Service, links: Links, word: str) -> None:
+    """Tags that differ by case, an accent, its encoding or a space are different tags."""
+    tags = [f"{word}{end}" for end in ("e", "E", "é", "e\u0301", "e ", "ß", "ss", "🚀")]
+    codes = {tag: links.create(tags=["x", tag])["code"] for tag in tags}
+    assert {tag: listed(service, tag=tag) for tag in tags} == {t: {c} for t, c in codes.items()}
+
+
+def test_list_by_tag_follows_changes(service: Service, links: Links, word: str) -> None:
+    """A link is listed by the tags that it has now, and by none when it is gone."""
+    old, both, new = (f"{word}-{n}" for n in range(3))
+    code = links.create(tags=[old, both])["code"]
+    service.patch(f"/api/links/{code}", json={"tags": [new, both]})
+    assert [listed(service, tag=tag) for tag in (old, both, new)] == [set(), {code}, {code}]
+    service.patch(f"/api/links/{code}", json={"title": "same tags"})
+    assert listed(service, tag=new) == {code}
+    service.patch(f"/api/links/{code}", json={"tags": None})
+    assert listed(service, tag=new) == set()
+    service.patch(f"/api/links/{code}", json={"tags": [old]})
+    service.delete(f"/api/links/{code}")
+    assert listed(service, tag=old) == set()
+    links.create(code=code)
+    assert listed(service, tag=old) == set()
+
+
+@pytest.mark.parametrize("sort", [None, "-created_at", "code"])
+@pytest.mark.parametrize("filters", [(), ("tag",), ("q",), ("tag", "q")])
+def test_lists_are_complete_and_in_order(
+    service: Service, links: Links, word: str, sort: str | None, filters: tuple[str, ...]
+) -> None:
+    """Every combination of sort, tag and words gives each of its links once, in order."""
+    # In the order of what makes codes the same: without case and hyphens.
+    codes = [f"{word}{end}" for end in ("-0", "1", "_", "A-B", "ac", "AD", "b", "B1")]
+    made = [3, 1, 4, 7, 5, 0, 6, 2]
+    untagged, unfound = {1, 6}, {3, 6}
+    for number in made:
+        tags = ["x", word + "x" * (number in untagged)]
+        title = "un" * (number in unfound) + "wanted"
+        links.create(code=codes[number], tags=tags, title=title)
+
+    which = {"sort": sort} if sort else {}
+    which |= {name: {"tag": word, "q": f"want {word}"}[name] for name in filters}
+    left_out = (untagged if "tag" in filters else set()) | (unfound if "q" in filters else set())
+    order = sorted(made) if sort == "code" else made[::-1]
+    found = list(pages(service, limit="2", **which))
+    assert {len(page) for page in found[:-1]} <= {2}
+    mine = [code for page in found for code in page if code.startswith(word)]
+    assert mine == [codes[number] for number in order if number not in left_out]
+    assert not filters or len(mine) == sum(map(len, found))
+
+
+def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
+    """The next page of one order is no page of another."""
+    for _ in range(2):
+        links.create()
+    places = {
+        sort: service.get(f"/api/links?limit=1&sort={sort}").json()["next"]
+        for sort in ("-created_at", "code")
+    }
+    for sort, place in product(places, places.values()):
+        answer = service.get(f"/api/links?sort={sort}&after={place}")
+        if place == places[sort]:
+            assert answer.status_code == 200
+        else:
+            assert answer.status_code == 422
+            assert [error["parameter"] for error in answer.json()["errors"]] == ["after"]
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("q", ""),
+        ("q", " -+*\"'()"),
+        ("q", "🚀"),
+        ("q", "a\0b"),
+        ("q", "x " * 101),
+        ("q", "x " * 21),
+        ("q", "x" * 85),
+        ("tag", ""),
+        ("tag", "x" * 51),
+        ("tag", "a\nb"),
+        ("sort", ""),
+        ("sort", "clicks"),
+        ("after", "Zm9v"),  # foo
+        ("after", "Rk9P"),  # FOO
+    ],
+)
+def test_wrong_list_is_named(service: Service, parameter: str, value: str) -> None:
+    """A list that can't be is refused by its parameter's name."""
+    answer = service.get("/api/links", params={parameter: value})
+    assert answer.status_code == 422, answer.text
+    assert {error["parameter"] for error in answer.json()["errors"]} == {parameter}
+
+
+@pytest.mark.parametrize("parameter", ["q", "tag", "sort", "after", "limit"])
+def test_odd_characters_break_nothing(service: Service, parameter: str) -> None:
+    """No text, be it text or not, is an error of the service."""
+    odd = [
+        *("%00", "a%00", "%ED%A0%80", "a%ED%A0%80", "%FF", "%F0%9F%9A%80", "a%F0%9F%9A%80", "%"),
+        *(
+            "%E2%80%AEtxt",
+            "%D7%A9%E2%80%8F",
+            "%E6%97%A5",
+            "%CC%81",
+            "%D9%80",
+            "%EF%BB%BF",
+            "%0D%0A",
+        ),
+        *(
+            "'",
+            "%22",
+            "%5C",
+            "%60",
+            "%25",
+            "_",
+            "*",
+            "a*",
+            "%2Ba",
+            "-a",
+            "%40",
+            "a%40",
+            "(((((",
+            "~",
+        ),
+        *("%C2%B2", "%C2%BD", "%EF%B7%BA", "%E0%A4%B9%E0%A5%8D", "%F0%9D%90%87", "%F0%A0%80%80"),
+    ]
+    statuses = {value: service.raw(f"/api/links?{parameter}={value}").status for value in odd}
+    assert set(statuses.values()) <= {200, 422}, statuses
