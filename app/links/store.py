@@ -112,7 +112,7 @@ def add_all(session: Session, rows: Sequence[dict[str, Any]]) -> None:
         session.execute(insert(TABLE), rows)
     tagged = {row["lookup_key"]: Link(**row) for row in rows if row["tags"]}
     ids = session.execute(select(Link.id, Link.lookup_key).where(Link.lookup_key.in_(tagged)))
-    _index_tags(session, {number: tagged[key] for number, key in ids.tuples()})
+    _index_tags(session, {number: tagged[key] for number, key in ids})
 
 
 @contextmanager
@@ -233,4 +233,4 @@ def clicks(session: Session, link: Link, start: datetime, end: datetime) -> dict
     query = select(LinkClicks.hour, LinkClicks.clicks).where(
         LinkClicks.link_id == link.id, LinkClicks.hour >= start, LinkClicks.hour < end
     )
-    return dict(session.execute(query).tuples().all())
+    return dict(session.execute(query).all())
