@@ -97,7 +97,8 @@ class Stack:
 
     def mysql_root(self, sql: str) -> list[list[str]]:
         """Run SQL as root in the database's container and return the rows."""
-        client = "exec mysql --user=root --batch --skip-column-names slipway"
+        options = "--user=root --batch --skip-column-names --default-character-set=utf8mb4"
+        client = f"exec mysql {options} slipway"
         password = "MYSQL_PWD=$(</run/secrets/root_password)"  # noqa: S105
         rows = self.exec("db", "bash", "-c", f"{password} {client}", text=sql)
         return [row.split("\t") for row in rows.splitlines()]
