@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 # A shell command for the database's container, which reads SQL from standard input.
 MYSQL_ROOT = (
     "MYSQL_PWD=$(</run/secrets/root_password)"
-    " exec mysql --user=root --batch --skip-column-names slipway"
+    " exec mysql --user=root --batch --skip-column-names --default-character-set=utf8mb4 slipway"
 )
 SETTINGS = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
 

@@ -1,0 +1,113 @@
+"""How MySQL reads lists: from an index, and no more rows than a page has, wherever it is."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from sqlalchemy.dialects import mysql
+
+from app.links import store
+from tests.compose import Stack
+from tests.service import Service
+
+BEGIN = datetime(2020, 1, 1, tzinfo=UTC)  # other tests' links are all newer
+PAGE = 21  # rows: the service asks for one more than it shows
+FOUND = 30  # links that the search finds
+
+FILL = """
+    SET SESSION cte_max_recursion_depth = 30000;
+    INSERT INTO links (code, lookup_key, url, title, tags, created_at, updated_at, revision)
+        WITH RECURSIVE rows_ (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows_ WHERE n < 30000)
+        SELECT CONCAT('plan', n), CONCAT('plan', n), 'https://example.com',
+            CONCAT('found', n % 1000), '[]', '2020-01-01' + INTERVAL n SECOND, NOW(), 1 FROM rows_;
+    INSERT INTO link_tags (link_id, tag, created_at, lookup_key)
+        SELECT id, 'plan all', created_at, lookup_key FROM links WHERE lookup_key LIKE 'plan%';
+    INSERT INTO link_tags (link_id, tag, created_at, lookup_key)
+        SELECT id, 'plan few', created_at, lookup_key FROM links WHERE lookup_key LIKE 'plan%00';
+    ANALYZE TABLE links, link_tags;
+"""
+CLEAR = """
+    DELETE FROM links WHERE lookup_key LIKE 'plan%';
+    OPTIMIZE TABLE links, link_tags;  -- the full-text index keeps what is deleted until then
+"""
+
+PLACES: dict[str, list[store.Position | str | None]] = {
+    "-created_at": [None, *(store.Position(BEGIN + timedelta(hours=n), 5) for n in (8, 4, 1))],
+    "code": [None, "plan1", "plan5", "plan99"],
+}
+TAGS = [None, "plan all", "plan few"]
+
+KEYS = {
+    ("-created_at", False): {"links": "ix_links_created_at"},
+    ("code", False): {"links": "lookup_key"},
+    ("-created_at", True): {"link_tags": "ix_link_tags_tag_created_at", "links": "PRIMARY"},
+    ("code", True): {"link_tags": "ix_link_tags_tag_lookup_key", "links": "PRIMARY"},
+}
+
+
+@pytest.fixture(scope="module", name="filled")
+def _filled(stack: Stack) -> Iterator[Stack]:
+    """The stack with many links."""
+    stack.mysql_root(FILL)
+    yield stack
+    stack.mysql_root(CLEAR)
+
+
+def statement(**which: Any) -> str:
+    """Return the service's own SQL for a page, with its values in it."""
+    query = store.listed("mysql", **which).limit(PAGE)
+    dialect = mysql.dialect(paramstyle="named")
+    return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
+
+
+def plan(stack: Stack, sql: str) -> str:
+    """Return what MySQL is going to do for a statement."""
+    return stack.mysql_root(f"EXPLAIN FORMAT=TREE {sql}")[0][0]
+
+
+def rows_read(stack: Stack, sql: str) -> int:
+    """Run a statement and count the rows that MySQL has read for it, from tables and indexes."""
+    told = stack.mysql_root(f"FLUSH STATUS; {sql}; SHOW SESSION STATUS LIKE 'Handler_read_%'")
+    return sum(int(row[1]) for row in told if row[0].startswith("Handler_read_"))
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("sort", PLACES)
+def test_page_is_read_from_an_index(filled: Stack, sort: str, tag: str | None) -> None:
+    """Every sort, with a tag and without, has an index that gives any page in its order."""
+    for place in PLACES[sort]:
+        sql = statement(sort=sort, after=place, tag=tag)
+        planned = plan(filled, sql)
+        used = dict(re.findall(r"on (links|link_tags) using (\w+)", planned))
+        assert used == KEYS[sort, tag is not None], planned
+        assert not re.search("Sort|Table scan|temporary", planned), planned
+        assert rows_read(filled, sql) <= 5 * PAGE, planned
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("sort", PLACES)
+def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -> None:
+    """Words are looked up, and only links that have them are read and sorted."""
+    for place in PLACES[sort]:
+        sql = statement(sort=sort, after=place, tag=tag, q="example found100")
+        planned = plan(filled, sql)
+        assert "Full-text index search on links using ix_links_search" in planned
+        assert rows_read(filled, sql) <= 5 * FOUND, planned
+
+
+def test_search_that_finds_too_much_is_refused(filled: Stack) -> None:
+    """A search that would take too much of the database's memory is the client's error."""
+    token = filled.exec("app", "slipway", "tokens", "create", "plans").strip()
+    limit = filled.mysql_root("SELECT @@GLOBAL.innodb_ft_result_cache_limit")[0][0]
+    with Service(filled.url, token) as service:
+        assert service.get("/api/links?q=example").status_code == 200
+        filled.mysql_root("SET GLOBAL innodb_ft_result_cache_limit = 1000000")
+        try:
+            answer = service.get("/api/links?q=example")
+        finally:
+            filled.mysql_root(f"SET GLOBAL innodb_ft_result_cache_limit = {limit}")
+            filled.exec("app", "slipway", "tokens", "revoke", "plans")
+    assert answer.status_code == 422
+    assert [error["parameter"] for error in answer.json()["errors"]] == ["q"]

@@ -1,0 +1,24 @@
+"""Migrations of the example, in SQLite."""
+
+import sqlite3
+from pathlib import Path
+
+from tests.unit.test_migrations import alembic
+
+
+def test_older_links_get_their_tags(tmp_path: Path) -> None:
+    """What was tagged before there were lists by tag is in them."""
+    database = tmp_path / "test.db"
+    alembic(database, "upgrade", "links_0002")
+    with sqlite3.connect(database) as connection:
+        connection.execute(
+            """
+            INSERT INTO links
+                (code, lookup_key, url, title, tags, created_at, updated_at, revision)
+            VALUES ('A-b', 'ab', '', '', '["Old", "ä🚀"]', '2026-01-01 00:00', '', 1)
+            """
+        )
+    alembic(database, "upgrade", "heads")
+    with sqlite3.connect(database) as connection:
+        rows = connection.execute("SELECT * FROM link_tags ORDER BY tag").fetchall()
+    assert rows == [(1, tag, "2026-01-01 00:00", "ab") for tag in ("Old", "ä🚀")]

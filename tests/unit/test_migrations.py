@@ -1,0 +1,30 @@
+"""The schema in SQLite."""
+
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.checkout import ROOT
+
+
+def alembic(database: Path, *arguments: str) -> str:
+    """Run alembic on a database and return what it prints."""
+    return subprocess.check_output(
+        [sys.executable, "-m", "alembic", *arguments],
+        cwd=ROOT,
+        env={"DATABASE_URL": f"sqlite:///{database}"},
+        text=True,
+    )
+
+
+def test_migrations_make_the_tables_of_the_models_and_take_them_back(tmp_path: Path) -> None:
+    """Upgraded, nothing is left for `--autogenerate` to find; downgraded, there is no table."""
+    database = tmp_path / "test.db"
+    alembic(database, "upgrade", "heads")
+    assert "No new upgrade operations detected." in alembic(database, "check")
+    alembic(database, "downgrade", "base")
+    with sqlite3.connect(database) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        assert {name for (name,) in tables} <= {"alembic_version", "sqlite_sequence"}
+    alembic(database, "upgrade", "heads")
