@@ -18,11 +18,12 @@ PYTHON = Path(sys.executable)
 
 
 class Deployment:
-    """A running service, and its command line."""
+    """A running service, its command line and its log."""
 
-    def __init__(self, url: str, slipway: Callable[..., str]) -> None:
+    def __init__(self, url: str, slipway: Callable[..., str], log: Callable[[], str]) -> None:
         self.url = url
         self.slipway = slipway
+        self.log = log
 
     def token(self, scope: str = "write", *options: str) -> str:
         """Make a token with a new name."""
@@ -54,11 +55,15 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "--config=python:app.gunicorn",
         f"--bind=127.0.0.1:{port}",
     ]
-    with subprocess.Popen(command, cwd=ROOT, env=environ) as server:
+    log = folder / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output) as server,
+    ):
         try:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
-            yield Deployment(service.url, slipway)
+            yield Deployment(service.url, slipway, log.read_text)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -69,7 +74,11 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
     """The service, once on each database."""
     found = request.getfixturevalue(request.param)
     if isinstance(found, Stack):
-        return Deployment(found.url, lambda *arguments: found.exec("app", "slipway", *arguments))
+        return Deployment(
+            found.url,
+            lambda *arguments: found.exec("app", "slipway", *arguments),
+            lambda: found.compose("logs", "--no-log-prefix", "app"),
+        )
     assert isinstance(found, Deployment)
     return found
 
