@@ -1,6 +1,7 @@
 """flask-smorest as this service uses it: strict JSON, and errors in our one shape."""
 
 import json
+import re
 from collections.abc import Callable
 from functools import wraps
 from typing import Any, NoReturn
@@ -8,9 +9,14 @@ from typing import Any, NoReturn
 import flask_smorest
 from flask import Flask, Request, request
 from marshmallow import Schema
-from marshmallow.fields import Field
+from marshmallow.fields import Field, Integer
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import BadRequest, HTTPException, UnsupportedMediaType
+from werkzeug.exceptions import (
+    BadRequest,
+    HTTPException,
+    RequestEntityTooLarge,
+    UnsupportedMediaType,
+)
 from werkzeug.wrappers import Response
 
 from app import errors
@@ -21,10 +27,15 @@ class Parser(FlaskParser):
     """Reads JSON as RFC 8259 has it: UTF-8, no NaN, and no name twice in one object."""
 
     def _raw_load_json(self, req: Request) -> Any:
-        if not req.is_json:
-            raise UnsupportedMediaType("The body must be application/json.")
+        if not req.is_json or req.content_encoding:
+            raise UnsupportedMediaType("The body must be application/json, not compressed.")
+        body = req.get_data()
+        if len(body) < (req.content_length or 0):
+            raise BadRequest("The body is shorter than its Content-Length.")
+        if req.environ["wsgi.input"].read(1):  # werkzeug cuts off a body that is chunked
+            raise RequestEntityTooLarge
         try:
-            return strict_json(req.get_data())
+            return strict_json(body)
         except ValueError as error:
             raise BadRequest(f"The body is not JSON: {error}") from None
 
@@ -37,6 +48,15 @@ class Blueprint(flask_smorest.Blueprint):
 
     ARGUMENTS_PARSER = Parser()
     DOCSTRING_INFO_DELIMITER = ":"
+
+
+class WholeNumber(Integer):
+    """A number in a query: digits, and not all else that Python's `int` takes, such as `1_0`."""
+
+    def _validated(self, value: Any) -> int:
+        if not re.fullmatch("-?[0-9]{1,18}", str(value)):
+            raise self.make_error("invalid")
+        return super()._validated(value)
 
 
 class Output(Schema):

@@ -1,24 +1,29 @@
 """Every error becomes RFC 9457 `application/problem+json`, in one shape."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
 import structlog
 from flask import Flask, Response, jsonify, request
+from gunicorn.http.errors import ParseException
 from marshmallow import Schema, fields
 from werkzeug.exceptions import (
+    BadRequest,
     HTTPException,
     InternalServerError,
     RequestEntityTooLarge,
     ServiceUnavailable,
     UnprocessableEntity,
 )
+from werkzeug.http import HTTP_STATUS_CODES
 
 from app.database import AWAY
 
 log = structlog.get_logger()
 
+MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # seconds
 DRAINED = 1024 * 1024  # bytes of a body, beyond its limit
 
@@ -46,6 +51,7 @@ def init_app(app: Flask) -> None:
     """Answer every error in the one shape."""
     app.register_error_handler(HTTPException, http_error)
     app.register_error_handler(RequestEntityTooLarge, body_too_large)
+    app.register_error_handler(ParseException, malformed)
     app.register_error_handler(Exception, unexpected)
     for error in AWAY:
         app.register_error_handler(error, database_away)
@@ -54,32 +60,43 @@ def init_app(app: Flask) -> None:
 def http_error(error: HTTPException) -> Response:
     """Turn an HTTP error into a problem; its headers (Allow, WWW-Authenticate, …) stay."""
     details = getattr(error, "data", None) or {}
-    problem: dict[str, Any] = {
-        "type": "about:blank",
-        "title": error.name,
-        "status": error.code,
-        "detail": error.description,
-        "instance": quote(request.path),
-    }
+    body = problem(error.code or 500, error.description or "", quote(request.path))
     if "messages" in details:
         if error.code == UnprocessableEntity.code:
-            problem["detail"] = "The request has invalid fields."
-        problem["errors"] = list(invalid_fields(details["messages"]))
-    response = jsonify(problem)
-    response.status_code = error.code or 500
+            body["detail"] = "The request has invalid fields."
+        body["errors"] = list(invalid_fields(details["messages"]))
+    response = jsonify(body)
+    response.status_code = body["status"]
     response.headers.extend(error.get_headers())
     response.headers.extend(details.get("headers") or {})
-    response.content_type = "application/problem+json"
+    response.content_type = MEDIA_TYPE
     return response
+
+
+def problem(status: int, detail: str, instance: str) -> dict[str, Any]:
+    """Return an error in the one shape."""
+    return {
+        "type": "about:blank",
+        "title": HTTP_STATUS_CODES[status],
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+    }
 
 
 def body_too_large(error: RequestEntityTooLarge) -> Response:
     """Answer 413 after reading on for a while: who still sends would see a reset, no answer."""
     body = request.environ["wsgi.input"]
-    for _ in range(0, (request.max_content_length or 0) + DRAINED, 65_536):
-        if not body.read(65_536):
-            break
+    with suppress(OSError, ParseException):  # what comes may as well stop, or be wrong
+        for _ in range(0, (request.max_content_length or 0) + DRAINED, 65_536):
+            if not body.read(65_536):
+                break
     return http_error(error)
+
+
+def malformed(error: ParseException) -> Response:
+    """Answer 400 where gunicorn finds the body's chunks wrong only while it is read."""
+    return http_error(BadRequest(str(error)))
 
 
 def database_away(error: Exception) -> Response:

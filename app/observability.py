@@ -22,6 +22,8 @@ def init_app(app: Flask) -> None:
     """Give each request an id and a log line."""
     app.before_request(_begin)
     app.after_request(_end)
+    # Threads are used again, and what the server logs between requests is of none.
+    app.teardown_request(lambda _error: structlog.contextvars.clear_contextvars())
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
@@ -84,7 +86,6 @@ def _begin() -> None:
     g.began = time.perf_counter()
     given = request.headers.get("X-Request-Id", "")
     g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    structlog.contextvars.clear_contextvars()  # threads are used again
     structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 

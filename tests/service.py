@@ -1,6 +1,7 @@
 """A client for the service under test."""
 
 import http.client
+import socket
 from typing import Any, NamedTuple, Self
 
 import requests
@@ -52,3 +53,17 @@ class Service(requests.Session):
             return RawAnswer(answer.status, answer.msg, answer.read())
         finally:
             connection.close()
+
+    def speak(self, sent: bytes, *, ends: bool = True) -> RawAnswer:
+        """Send bytes that may be no HTTP at all, and return the first answer.
+
+        :param ends: whether the server is told that no more comes.
+        """
+        host, _, port = self.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            connection.sendall(sent)
+            if ends:
+                connection.shutdown(socket.SHUT_WR)
+            answer = http.client.HTTPResponse(connection)
+            answer.begin()
+            return RawAnswer(answer.status, answer.msg, answer.read())

@@ -8,7 +8,7 @@ from typing import Any
 from flask import abort, current_app, has_request_context, request
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
 
-from app.api import Output
+from app.api import Output, WholeNumber
 from app.database import WORD_LENGTH, words
 from app.links import codes, series, store, targets
 from app.links.models import Link
@@ -255,7 +255,7 @@ class ExportArgumentsSchema(Schema):
 class PageArgumentsSchema(Schema):
     """Which page of the list."""
 
-    limit = fields.Integer(load_default=20, validate=validate.Range(min=1, max=100))
+    limit = WholeNumber(load_default=20, validate=validate.Range(min=1, max=100))
     after = Cursor(metadata=CURSOR)
     q = fields.String(validate=[validate.Length(max=200), is_printable, is_searchable], metadata=Q)
     tag = fields.String(validate=TAG_RULES, metadata=TAG)

@@ -6,7 +6,7 @@ from urllib.parse import quote, unquote, urlsplit
 from werkzeug.urls import iri_to_uri
 
 URL_LENGTH = 2048
-UNSAFE = re.compile(r"[\s\\\x00-\x20\x7f-\x9f\ud800-\udfff]")
+UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # with JavaScript's \s
 SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)  # as browsers read a path
 PORTS = {"http": 80, "https": 443}
 PRINTABLE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "\\")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,14 @@ PYTHON = Path(sys.executable)
 
 
 class Deployment:
-    """A running service, its command line, and its database."""
+    """A running service, its command line, its database and its log."""
 
     def __init__(
         self,
         url: str,
         command: list[str],
         sql: Callable[[str], list[list[Any]]],
+        log: Callable[[], str],
         stack: Stack | None = None,
         **options: Any,
     ) -> None:
@@ -35,6 +37,7 @@ class Deployment:
         self.url = url
         self.command = command
         self.sql = sql
+        self.log = log
         self.stack = stack
         self.options = options
 
@@ -70,12 +73,16 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         "--config=python:app.gunicorn",
         f"--bind=127.0.0.1:{port}",
     ]
-    with subprocess.Popen(command, cwd=ROOT, env=environ) as server:
+    log = folder / "log"
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output) as server,
+    ):
         try:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
             cli = [str(PYTHON), "-m", "app"]
-            yield Deployment(service.url, cli, sql, cwd=ROOT, env=environ)
+            yield Deployment(service.url, cli, sql, log.read_text, cwd=ROOT, env=environ)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -87,8 +94,9 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
     found = request.getfixturevalue(request.param)
     if isinstance(found, Stack):
         cli = found.command("exec", "--no-TTY", "app", "slipway")
+        log = partial(found.compose, "logs", "--no-log-prefix", "app")
         return Deployment(
-            found.url, cli, found.mysql_root, stack=found, cwd=found.root, env=found.env
+            found.url, cli, found.mysql_root, log, stack=found, cwd=found.root, env=found.env
         )
     assert isinstance(found, Deployment)
     return found

@@ -83,6 +83,7 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
         ("url", "https://example.com:99999", "#/url"),
         ("url", "https://[::1", "#/url"),
         ("url", "https:\\\\example.com", "#/url"),
+        ("url", "https://example.com/\ufeff", "#/url"),
         ("url", "https://example.com/\ud800", "#/url"),
         ("url", "https://example.com/" + "x" * 2029, "#/url"),
         ("code", "", "#/code"),

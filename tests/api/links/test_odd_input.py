@@ -1,0 +1,98 @@
+"""Odd bodies and headers where they matter most: at the creation of links."""
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.api.test_odd_input import assert_problem
+from tests.links import TARGET, Links
+from tests.service import Service
+
+BODY = json.dumps({"url": TARGET}).encode()
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+LARGE = b"10000\r\n" + b" " * 65_536 + b"\r\n"
+
+
+def post(service: Service, rest: bytes, host: bytes = b"localhost", *, ends: bool = True) -> Any:
+    """Send a creation with headers and body that stay as they are."""
+    head = b"POST /api/links HTTP/1.1\r\nContent-Type: application/json\r\nHost: " + host
+    token = b"\r\nAuthorization: Bearer " + service.token.encode() + b"\r\n"
+    return service.speak(head + token + rest, ends=ends)
+
+
+def whole(body: bytes) -> bytes:
+    """Return a body with its length."""
+    return b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [
+        # where the body ends
+        (CHUNKED + b"xyz\r\n", 400),
+        (CHUNKED + b"f" * 20 + b"\r\n", 400),
+        (CHUNKED + b"%x\r\n" % len(BODY) + BODY + b"XX0\r\n\r\n", 400),
+        (CHUNKED + b"%x\r\n" % len(BODY) + BODY, 400),
+        (
+            CHUNKED
+            + b"10000\r\n"
+            + BODY
+            + b" " * (65_536 - len(BODY))
+            + b"\r\n1\r\n \r\n0\r\n\r\n",
+            413,
+        ),
+        (CHUNKED + LARGE * 2 + b"0\r\n\r\n", 413),
+        (CHUNKED + LARGE * 2 + b"xyz\r\n", 413),
+        (b"Content-Length: 100\r\n\r\n" + BODY, 400),
+        (b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 413),
+        (b"Content-Encoding: gzip\r\n" + whole(BODY), 415),
+        # what the body is
+        (whole(b"\xef\xbb\xbf" + BODY), 400),
+        (whole(b'{"url": "\xed\xa0\x80"}'), 400),
+        (whole(b'{"url": "\0"}'), 400),
+        (whole(b'{"url": ' + b'{"a": ' * 3000 + b"1" + b"}" * 3001), 400),
+        (whole(b'{"url": ' + b"[" * 500 + b"]" * 500 + b"}"), 422),
+        (whole(b'{"url": 1e999}'), 422),
+        (whole(b'{"url": -0.0}'), 422),
+        (whole(b'{"\\ud800~/\\n": 1}'), 422),
+        (whole(b'{"url": "https://\\u2100.com"}'), 422),
+        (whole(b'{"url": "https://xn--\\udc00"}'), 422),
+        (whole(b'{"url": "https://a\\u0000b.com"}'), 422),
+        (whole(b'{"url": "https://[::1%25\\u0301]/"}'), 422),
+        # headers
+        (b"Idempotency-Key:\r\n" + whole(BODY), 400),
+        (b"Idempotency-Key: \xff\r\n" + whole(BODY), 400),
+        (b"Idempotency-Key: " + b"x" * 256 + b"\r\n" + whole(BODY), 400),
+    ],
+)
+def test_odd_creation_is_a_problem(service: Service, rest: bytes, status: int) -> None:
+    """A body that is cut, too long, compressed or no JSON in UTF-8 creates nothing."""
+    assert_problem(post(service, rest), status)
+
+
+@pytest.mark.parametrize("host", [b"<script>", b"a b", b"[::", b"a:99999", b"a." * 200, b"\xff"])
+def test_odd_host_is_in_no_short_url(service: Service, host: bytes) -> None:
+    """Where the answer would repeat it, a host that can't be is refused."""
+    assert_problem(post(service, whole(BODY), host), 400)
+
+
+def test_body_that_never_comes_is_not_waited_for(service: Service) -> None:
+    """Who promises a body and sends none gets an answer, and the thread is free again."""
+    assert_problem(post(service, b"Content-Length: 100\r\n\r\n", ends=False), 400)
+
+
+@pytest.mark.parametrize(
+    "text", ["🚀", "\u202eabc\u2066", "\ufeff", "e\u0301", "\ufffd\uffff", "'\"<&"]
+)
+def test_any_text_comes_back_as_it_was(service: Service, links: Links, text: str) -> None:
+    """Four bytes long, right to left, combining: text is kept, not tidied up."""
+    link = links.create(title=text, tags=[text])
+    assert (link["title"], link["tags"]) == (text, [text])
+    assert service.get(f"/api/links/{link['code']}").json() == link
+
+
+@pytest.mark.parametrize("limit", ["1_0", "%D9%A2", "+5", "%205", "5.0", "1e1", "0x10", "", "-0"])
+def test_only_digits_are_a_number(service: Service, limit: str) -> None:
+    """What only Python takes for a number is none."""
+    assert service.get(f"/api/links?limit={limit}").status_code == 422

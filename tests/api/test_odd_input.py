@@ -1,0 +1,146 @@
+"""Whatever comes in, an answer in the one shape goes out: no fault, no silence, no second line."""
+
+import json
+import socket
+
+import pytest
+
+from tests import contract
+from tests.api.conftest import Deployment
+from tests.service import RawAnswer, Service
+
+HOST = b"Host: localhost\r\n"
+GET = b"GET /livez HTTP/1.1\r\n" + HOST
+POST = b"POST /livez HTTP/1.1\r\n" + HOST
+
+
+def assert_problem(answer: RawAnswer, status: int) -> None:
+    """Fail where this is no error in the one shape."""
+    assert answer.status == status, answer.body
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert answer.headers["X-Request-Id"]
+    problem = json.loads(answer.body)
+    assert problem["status"] == status
+    assert not contract.errors(problem, {"$ref": "#/components/schemas/Problem"})
+
+
+@pytest.mark.parametrize(
+    ("sent", "status"),
+    [
+        # the request line
+        (b"\0\1\2\r\n\r\n", 400),
+        (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", 400),  # TLS
+        (b"GET /livez\r\n\r\n", 400),
+        (b"GET  /livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET /\xff HTTP/1.1\r\n\r\n", 400),
+        (b"GET /\xf0\x9f\x9a\x80 HTTP/1.1\r\n\r\n", 400),
+        (b"GET http://[/livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET /livez HTTP/9.9\r\n\r\n", 400),
+        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
+        (b"get /livez HTTP/1.1\r\n\r\n", 400),
+        (b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /?" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414),
+        (b"GET /x" + b"/." * 4_000 + b" HTTP/1.1\r\n\r\n", 404),
+        (b"GET /" + b"%00" * 2_000 + b" HTTP/1.1\r\n\r\n", 404),
+        (b"GET /" + b"%F0%9F%9A%80" * 600 + b" HTTP/1.1\r\n\r\n", 404),
+        (b"GET /%E2%80%AEabc HTTP/1.1\r\n\r\n", 404),  # right to left
+        (b"GET /%ED%A0%80 HTTP/1.1\r\n\r\n", 404),  # half a character
+        (b"GET /%zz%%% HTTP/1.1\r\n\r\n", 404),
+        (b"GET /static/../api.py HTTP/1.1\r\n\r\n", 404),
+        (b"GET /static/%2e%2e/api.py HTTP/1.1\r\n\r\n", 404),
+        (b"GET /static/" + b"x" * 5_000 + b" HTTP/1.1\r\n\r\n", 404),
+        (b"FROB /livez HTTP/1.1\r\n\r\n", 405),
+        (b"CONNECT localhost:80 HTTP/1.1\r\n\r\n", 405),
+        (b"TRACE /livez HTTP/1.1\r\n\r\n", 405),
+        # headers
+        (GET + b"X: " + b"x" * 10_000 + b"\r\n\r\n", 431),
+        (GET + b"".join(b"X%d: x\r\n" % n for n in range(200)) + b"\r\n", 431),
+        (GET + b"X Y: z\r\n\r\n", 400),
+        (GET + b"X: a\0b\r\n\r\n", 400),
+        (GET + b"X: a\rb\r\n\r\n", 400),
+        (GET + b"X: a\r\n b\r\n\r\n", 400),
+        (GET + b"no colon\r\n\r\n", 400),
+        (GET + b"Host: b\r\n\r\n", 400),
+        (b"GET /livez HTTP/1.1\nHost: a\n\n", 400),
+        (b"GET /livez HTTP/1.1\r\nHost: " + b"x" * 70 + b".com\r\n\r\n", 400),
+        (GET + b"Expect: a miracle\r\n\r\n", 417),
+        # where the body ends
+        (POST + b"Content-Length: -1\r\n\r\n", 400),
+        (POST + b"Content-Length: +1\r\n\r\n", 400),
+        (POST + b"Content-Length: x\r\n\r\n", 400),
+        (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
+        (POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
+        (POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 405),
+        (POST + b"Transfer-Encoding: rot13\r\n\r\n", 501),
+        # tokens
+        (b"GET /api/me HTTP/1.1\r\n\r\n", 401),
+        (b"GET /api/me HTTP/1.1\r\nAuthorization:\r\n\r\n", 401),
+        (b"GET /api/me HTTP/1.1\r\nAuthorization: Bearer \xff\xfe\r\n\r\n", 401),
+        (b"GET /api/me HTTP/1.1\r\nAuthorization: Basic !\r\n\r\n", 401),
+        (b"GET /api/me HTTP/1.1\r\nAuthorization: Digest a*=b''%ff\r\n\r\n", 401),
+    ],
+)
+def test_odd_request_is_a_problem(service: Service, sent: bytes, status: int) -> None:
+    """What is wrong is refused in the one shape, by whichever layer first sees it."""
+    assert_problem(service.speak(sent), status)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"GET /livez HTTP/1.0\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\n\r\n",
+        b"GET http://localhost/livez HTTP/1.1\r\n" + HOST + b"\r\n",
+        b'GET /livez HTTP/1.1\r\nHost: <">{}\r\n\r\n',
+        b"GET /livez HTTP/1.1\r\nHost: a:99999999\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost: \xc3\xbc\r\n\r\n",
+        b"GET /livez?%0d%0aX:y&&=&a=%00 HTTP/1.1\r\n" + HOST + b"\r\n",
+        GET + b"X-Forwarded-For: \xff, a b\r\nX-Forwarded-Proto: \xff\r\n\r\n",
+        GET + b"X-Forwarded-Host: a<b>\r\nX-Forwarded-Proto: javascript\r\n\r\n",
+        GET + b'Cookie: \xff=;;;="\r\n\r\n',
+        GET + b"Accept: \xff;q=x,,;;\r\nAccept-Encoding: \xff\r\n\r\n",
+        GET + b"Range: bytes=5-1,-,x\r\nIf-Range: \xff\r\n\r\n",
+        GET + b'If-None-Match: "\xff, W/\r\nIf-Modified-Since: never\r\n\r\n',
+        GET + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n",
+        GET + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000,
+        GET + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
+        b"GET /livez HTTP/1.1\r\n"
+        + HOST
+        + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+    ],
+)
+def test_odd_but_harmless_request_is_answered(service: Service, sent: bytes) -> None:
+    """What does not matter to an answer does not prevent it."""
+    assert service.speak(sent).status == 200
+
+
+def test_requests_in_a_row_are_answered_in_order(service: Service) -> None:
+    """Pipelined requests (RFC 9112, 9.3.2) get their answers one after the other."""
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(GET + b"\r\n" + b"GET /no/link.html HTTP/1.1\r\n" + HOST + b"\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        answers = connection.makefile("rb").read()
+    assert answers.index(b"HTTP/1.1 200") < answers.index(b"HTTP/1.1 404")
+
+
+def test_client_that_stops_is_let_go(service: Service) -> None:
+    """Who stops in the middle of a request does not keep a thread for ever."""
+    with pytest.raises(ConnectionError):
+        service.speak(GET + b"Con", ends=False)
+
+
+@pytest.mark.parametrize("given", ["a\nb", "a\r\nX-Injected: b", "a\x00", "a\x1b[31m", "\u2028"])
+def test_nothing_breaks_out_of_a_log_line(
+    service: Service, deployment: Deployment, given: str
+) -> None:
+    """Every line of the log is one JSON object, whatever a client puts into its request."""
+    encoded = "".join(f"%{byte:02x}" for byte in given.encode())
+    not_found = service.raw(f"/{encoded}.html?{encoded}")
+    assert (not_found.status, not_found.headers["X-Injected"]) == (404, None)
+    refused = service.speak(f"GET /{given} HTTP/1.1\r\n{given}: {given}\r\n\r\n".encode())
+    assert refused.status == 400
+    lines = [json.loads(line) for line in deployment.log().splitlines()]
+    logged = {line.get("request_id") for line in lines}
+    assert {answer.headers["X-Request-Id"] for answer in (not_found, refused)} < logged
