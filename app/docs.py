@@ -16,6 +16,8 @@ from app.api import Blueprint
 from app.openapi import unchanged
 
 KEPT = 3600  # seconds that a browser keeps a file without asking again
+NAME = {"in": "path", "name": "name", "schema": {"type": "string", "examples": ["page.css"]}}
+OF_FILES = ("Content-Disposition", "Expires", "Last-Modified")
 
 blueprint = Blueprint("docs", __name__, description="This documentation.")
 
@@ -62,15 +64,15 @@ def page() -> Response:
     return Response(render_template("docs.html", spec=spec, follow=follow, curl=curl, prose=prose))
 
 
-@blueprint.route("/static/<path:name>")
+@blueprint.route("/static/<path:name>", parameters=[NAME])
 @blueprint.response(
     200,
     {"type": "string"},
     content_type="text/css",
     example=":root {}",
-    headers={h: h for h in ("Content-Disposition", "ETag", "Last-Modified")},
+    headers={name: name for name in ("ETag", *OF_FILES)},
 )
-@blueprint.doc(parameters=["If-None-Match"], responses=unchanged("Content-Disposition"))
+@blueprint.doc(parameters=["If-None-Match"], responses=unchanged(*OF_FILES))
 def static(name: str) -> Response:
     """Send a file that pages refer to"""
     response = send_from_directory("static", name, conditional=False, max_age=KEPT)

@@ -65,6 +65,7 @@ HEADERS = {
     "Content-Security-Policy": _text("What the page may load.", PAGES["Content-Security-Policy"]),
     "Content-Disposition": _text("How to show the file.", "inline; filename=page.css"),
     "ETag": _text("The revision.", '"1-1"', pattern='^"[^"]*"$'),
+    "Expires": _text("Until when it may be kept.", "Mon, 23 Nov 2026 12:00:00 GMT"),
     "Last-Modified": _text("When the file changed.", "Mon, 23 Nov 2026 12:00:00 GMT"),
     "Link": _text("The next page.", '</api/things?after=x>; rel="next"'),
     "Location": _text("Where it is.", "/api/things/x", format="uri-reference"),

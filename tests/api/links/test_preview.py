@@ -1,0 +1,125 @@
+"""Links shown without being followed: `/<code>+` and `/<code>.qr`."""
+
+from datetime import UTC, datetime, timedelta
+from io import BytesIO
+
+import pytest
+import segno
+
+from tests.links import TARGET, Links
+from tests.service import Service
+
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+BOTH = pytest.mark.parametrize("ending", ["+", ".qr"])
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "application/json"),
+        ("application/json", "application/json"),
+        ("text/plain", "application/json"),
+        ("nonsense", "application/json"),
+        ("application/json;q=0.5,text/html;q=0.4", "application/json"),
+        ("text/html", "text/html"),
+        (BROWSER, "text/html"),
+    ],
+)
+def test_preview_is_a_page_for_browsers(
+    service: Service, links: Links, accept: str, kind: str
+) -> None:
+    """Who names HTML gets a page, and all others JSON."""
+    answer = service.get(f"/{links.create()['code']}+", headers={"Accept": accept})
+    assert (answer.status_code, answer.headers["Vary"]) == (200, "Accept")
+    assert answer.headers["Content-Type"].partition(";")[0] == kind
+
+
+def test_preview_tells_where_a_link_leads(service: Service, links: Links) -> None:
+    """Everyone may see code, target and title, and nothing else of it."""
+    link = links.create(title="Docs", tags=["secret"])
+    shown = service.get(f"/{link['code']}+", headers={"Authorization": ""}).json()
+    assert shown == {name: link[name] for name in ("code", "short_url", "url", "title")}
+
+
+def test_page_shows_any_text_as_text(service: Service, links: Links) -> None:
+    """A title or target can't become markup, no robot keeps the page, it loads only our own."""
+    link = links.create(title="<script>alert(1)</script>", url=f"{TARGET}?'\"><b>&amp;")
+    answer = service.get(f"/{link['code']}+", headers={"Accept": "text/html"})
+    assert "<script" not in answer.text
+    assert "&lt;script&gt;" in answer.text
+    assert f'href="{TARGET}?&#39;&#34;&gt;&lt;b&gt;&amp;amp;"' in answer.text
+    assert '<meta name="robots" content="noindex">' in answer.text
+    assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
+    assert answer.headers["Referrer-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("*/*", "image/svg+xml"),
+        ("image/*", "image/svg+xml"),
+        ("text/html", "image/svg+xml"),
+        ("image/png", "image/png"),
+        ("image/svg+xml;q=0.5,image/png", "image/png"),
+        (BROWSER, "image/svg+xml"),
+    ],
+)
+def test_picture_is_of_the_short_url(
+    service: Service, links: Links, accept: str, kind: str
+) -> None:
+    """The QR code says the short URL, in the form that the client prefers."""
+    link = links.create()
+    answer = service.get(f"/{link['code']}.qr", headers={"Accept": accept})
+    wanted = BytesIO()
+    segno.make_qr(link["short_url"]).save(wanted, kind[6:9], scale=8, light="white")
+    assert (answer.status_code, answer.headers["Vary"]) == (200, "Accept")
+    assert answer.headers["Content-Type"].partition(";")[0] == kind
+    assert answer.content == wanted.getvalue()
+
+
+def test_picture_is_not_sent_twice(service: Service, links: Links) -> None:
+    """Who has the picture is spared it; the other form is another picture."""
+    path = f"/{links.create()['code']}.qr"
+    etag = service.get(path).headers["ETag"]
+    assert not etag.startswith("W/")
+    again = service.get(path, headers={"If-None-Match": etag})
+    assert (again.status_code, again.content, again.headers["ETag"]) == (304, b"", etag)
+    other = service.get(path, headers={"If-None-Match": etag, "Accept": "image/png"})
+    assert other.status_code == 200
+
+
+@BOTH
+def test_head_tells_the_same(service: Service, links: Links, ending: str) -> None:
+    """HEAD has the headers of GET and no body."""
+    path = f"/{links.create()['code']}{ending}"
+    head, get = service.head(path), service.get(path)
+    assert (head.status_code, head.content) == (200, b"")
+    for name in ("Content-Type", "Content-Length", "ETag", "Vary"):
+        assert head.headers.get(name) == get.headers.get(name)
+
+
+@BOTH
+def test_looking_is_no_click(service: Service, links: Links, ending: str) -> None:
+    """Only following counts."""
+    code = links.create()["code"]
+    service.get(f"/{code}{ending}")
+    assert service.get(f"/api/links/{code}").json()["clicks"] == 0
+
+
+@BOTH
+def test_any_spelling_shows_the_same(service: Service, links: Links, ending: str) -> None:
+    """Case and hyphens don't count here either."""
+    code = links.create(code=links.new_code())["code"]
+    wanted = service.get(f"/{code}{ending}").content
+    for spelling in (code.upper(), f"{code[:5]}-{code[5:]}-"):
+        assert service.get(f"/{spelling}{ending}").content == wanted
+
+
+@BOTH
+def test_nothing_is_shown_of_what_is_not_there(service: Service, links: Links, ending: str) -> None:
+    """404 for a code without a link, for no code and for the service's words, 410 after a time."""
+    past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
+    assert service.get(f"/{links.create(expires_at=past)['code']}{ending}").status_code == 410
+    code = links.create()["code"]
+    for path in (links.new_code(), f"{code}%2Fx", f"-{code}", f"{code}%00", "api", "livez", ""):
+        assert service.get(f"/{path}{ending}").status_code == 404, path

@@ -1,0 +1,66 @@
+"""The documentation is served, for programs and for people, from the service alone."""
+
+import re
+
+import pytest
+
+from tests import contract
+from tests.service import Service
+
+
+def test_document_is_the_one_of_this_code(service: Service) -> None:
+    """What is served, without a token too, is what the tests go by."""
+    answer = service.get("/openapi.json", headers={"Authorization": ""})
+    assert answer.headers["Content-Type"] == "application/json"
+    assert answer.json() == contract.document()
+
+
+def test_page_tells_every_operation_and_schema(service: Service) -> None:
+    """People find all of it, with a command to try."""
+    answer = service.get("/docs")
+    assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
+    for path, item in contract.document()["paths"].items():
+        for method in item.keys() - {"parameters"}:
+            assert f"{method.upper()} {path}" in answer.text
+            assert f'id="{item[method]["operationId"]}"' in answer.text
+    for name in contract.document()["components"]["schemas"]:
+        assert f'id="{name}"' in answer.text
+    assert answer.text.count(f"{service.url}/") >= len(contract.document()["paths"])
+
+
+def test_page_leads_to_what_exists_and_nowhere_else(service: Service) -> None:
+    """All that the page refers to is on it or on this service; it holds no script and no style."""
+    answer = service.get("/docs")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "unsafe" not in policy
+    assert not re.search(r"<script|<style|\sstyle=|\son\w+=", answer.text)
+    references = set(re.findall(r'(?:href|src)="([^"]*)"', answer.text))
+    for reference in references:
+        if reference.startswith("#"):
+            assert f'id="{reference[1:]}"' in answer.text
+        else:
+            assert reference.startswith("/")
+            assert service.get(reference).status_code == 200
+    assert "/static/page.css" in references
+
+
+def test_file_is_kept_for_a_while(service: Service) -> None:
+    """A browser keeps a file, and gets it again only where it has changed."""
+    first = service.get("/static/page.css")
+    assert (first.status_code, first.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
+    assert first.headers["Cache-Control"] == "public, max-age=3600"
+    headers = {"If-None-Match": first.headers["ETag"]}
+    second = service.get("/static/page.css", headers=headers)
+    assert (second.status_code, second.content) == (304, b"")
+
+
+@pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/openapi.json", "/api/me", "/nothing.x"])
+def test_headers_for_safety_are_on_every_answer(service: Service, path: str) -> None:
+    """No browser guesses types, no cache keeps what changes, only pages have a page's policies."""
+    answer = service.get(path)
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Cache-Control"] in {"no-store", "private, no-cache"}
+    page = answer.headers["Content-Type"].startswith("text/html")
+    assert ("Content-Security-Policy" in answer.headers) == page
+    assert ("Referrer-Policy" in answer.headers) == page

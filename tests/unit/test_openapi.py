@@ -1,0 +1,161 @@
+"""The OpenAPI document is valid, complete and true to itself."""
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+import openapi_spec_validator
+import pytest
+import requests
+
+from tests import contract
+from tests.checkout import ROOT
+
+ROUTES = """
+import json
+from app import create_app
+rules = create_app().url_map.iter_rules()
+print(json.dumps([[rule.rule, sorted(rule.methods - {"HEAD", "OPTIONS"})] for rule in rules]))
+"""
+
+
+def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Give the path, the method and the rest of each operation."""
+    for path, item in contract.document()["paths"].items():
+        for method, operation in item.items():
+            if method != "parameters":
+                yield path, method, operation
+
+
+def examples(node: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """Give each example in a part of the document, with its schema."""
+    if isinstance(node, dict):
+        if "type" in node or "properties" in node:
+            yield from ((example, node) for example in node.get("examples", []))
+        if "example" in node and "schema" in node:
+            yield node["example"], node["schema"]
+        for child in node.values():
+            yield from examples(child)
+    elif isinstance(node, list):
+        for child in node:
+            yield from examples(child)
+
+
+def test_document_is_openapi() -> None:
+    """It is a valid document of OpenAPI 3.1."""
+    assert contract.document()["openapi"].startswith("3.1.")
+    openapi_spec_validator.validate(contract.document())
+
+
+def test_every_route_is_documented() -> None:
+    """No route is missing, and none is told that does not exist."""
+    environ = {"DATABASE_URL": "sqlite:///unused.db"}
+    command = [sys.executable, "-c", ROUTES]
+    routes = json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))
+    existing = {
+        (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule), method.lower())
+        for rule, methods in routes
+        for method in methods
+    }
+    assert existing == {(path, method) for path, method, _ in operations()}
+
+
+def test_operations_are_complete() -> None:
+    """Each has its text, its tag, its success and all errors that it can have."""
+    for path, method, operation in operations():
+        assert operation["summary"]
+        assert operation["tags"][0] in {tag["name"] for tag in contract.document()["tags"]}
+        wanted = {"400", "414", "431", "500", "503"}
+        if path.startswith("/api/"):
+            wanted |= {"401", "429"} if method == "get" else {"401", "403", "429"}
+            assert operation["security"] == [{"bearer": ["read" if method == "get" else "write"]}]
+        if "{" in path:
+            wanted |= {"404"}
+        if "requestBody" in operation:
+            wanted |= {"413", "415", "422"}
+        assert wanted <= operation["responses"].keys(), (path, method)
+        assert any(status[0] in "23" for status in operation["responses"])
+
+
+def test_operations_have_examples() -> None:
+    """Each path parameter, body and answer has an example, in its schema or beside it."""
+    for path, method, operation in operations():
+        for parameter in contract.document()["paths"][path].get("parameters", []):
+            assert parameter["schema"]["examples"]
+        bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
+        media = [m for body in bodies for m in contract.follow(body).get("content", {}).items()]
+        for kind, content in media:
+            told = "example" in content or contract.follow(content["schema"]).get("examples")
+            assert told or kind == "image/png", (path, method, kind)
+
+
+def test_every_example_is_right() -> None:
+    """An example keeps the rules of its schema."""
+    found = list(examples(contract.document()))
+    assert len(found) > 30
+    for example, schema in found:
+        assert not contract.errors(example, schema), (example, schema)
+
+
+def test_bodies_are_closed() -> None:
+    """A field that is not documented is refused: the schema of each body says so."""
+    for _, _, operation in operations():
+        for content in operation.get("requestBody", {"content": {}})["content"].values():
+            assert contract.follow(content["schema"])["additionalProperties"] is False
+
+
+def test_errors_have_one_shape() -> None:
+    """Every error is the one schema, of the one media type."""
+    for _, _, operation in operations():
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                content = contract.follow(response)["content"]
+                assert content.keys() == {"application/problem+json"}
+                schema = content["application/problem+json"]["schema"]
+                assert schema == {"$ref": "#/components/schemas/Problem"}
+
+
+def answer(**changes: Any) -> requests.Response:
+    """Return an answer as /livez gives it, but for what is changed."""
+    made = requests.Response()
+    made.request = requests.Request("GET", "http://x/livez").prepare()
+    made.status_code = 200
+    made._content = b'{"status": "ok"}'
+    made.headers.update(
+        {
+            "Content-Type": "application/json",
+            "Cache-Control": "no-store",
+            "X-Content-Type-Options": "nosniff",
+            "X-Request-Id": "x",
+        }
+    )
+    for name, value in changes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_judge_lets_the_right_answer_pass() -> None:
+    """What is as documented is no failure."""
+    contract.check(answer())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"status_code": 418},
+        {"headers": {**answer().headers, "Content-Type": "text/html"}},
+        {"headers": {**answer().headers, "X-Content-Type-Options": "sniff"}},
+        {"headers": {**answer().headers, "X-New": "x"}},
+        {"headers": {"Content-Type": "application/json"}},
+        {"_content": b'{"status": "down"}'},
+        {"_content": b'{"status": "ok", "more": 1}'},
+        {"_content": b"{}"},
+    ],
+)
+def test_judge_sees_what_is_wrong(changes: dict[str, Any]) -> None:
+    """A status, header or body that is not as documented is a failure."""
+    with pytest.raises(AssertionError):
+        contract.check(answer(**changes))
