@@ -21,7 +21,8 @@ run: .venv/run ## serve without Docker, on SQLite
 	exec gunicorn --config python:app.gunicorn --bind $(BIND_ADDRESS):$(PORT)
 
 token: .venv/run ## make a token for what `make run` serves, named NAME or me
-	python -m app tokens create $(or $(NAME),me)
+	@test -d data || { echo 'Run make run first.' >&2; exit 1; }
+	@python -m app tokens create $(or $(NAME),me)
 
 test: lint ## run all checks and tests
 	pytest

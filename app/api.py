@@ -22,12 +22,14 @@ from werkzeug.wrappers import Response
 from app import errors
 from app.openapi import ABOUT, Common
 
+JSON_TYPES = {"application/json", "application/merge-patch+json"}
+
 
 class Parser(FlaskParser):
     """Reads JSON as RFC 8259 has it: UTF-8, no NaN, and no name twice in one object."""
 
     def _raw_load_json(self, req: Request) -> Any:
-        if not req.is_json or req.content_encoding:
+        if req.mimetype not in JSON_TYPES or req.content_encoding:
             raise UnsupportedMediaType("The body must be application/json, not compressed.")
         body = req.get_data()
         if len(body) < (req.content_length or 0):

@@ -6,8 +6,9 @@ is found by the index on the hash, which no client can steer: how long that take
 
 import hashlib
 import secrets
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_interface
+from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Any
 
 from flask import Flask, g, request
@@ -19,7 +20,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import rate_limit
 from app.api import Blueprint, Output
-from app.database import ID, Base, Database, UTCDateTime, database
+from app.database import AWAY, ID, Base, Database, UTCDateTime, database, exact_string
 
 SCOPES = ("read", "write")  # each includes those before it
 NAME_LENGTH = 100
@@ -32,9 +33,10 @@ class Token(Base):
     """Who may use the API. The token itself is not kept."""
 
     __tablename__ = "tokens"
+    __table_args__ = ({"sqlite_autoincrement": True},)  # no id twice, as in MySQL
 
     id: Mapped[int] = mapped_column(ID, primary_key=True)
-    name: Mapped[str] = mapped_column(String(NAME_LENGTH), unique=True)
+    name: Mapped[str] = mapped_column(exact_string(NAME_LENGTH), unique=True)
     digest: Mapped[bytes] = mapped_column(
         LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"), unique=True
     )
@@ -114,16 +116,19 @@ def _valid_token() -> Token | None:
 def _network(address: str) -> str:
     """Return whose address this is: of IPv6, a client has a whole /64."""
     try:
-        network = ip_interface(f"{address}/64" if ":" in address else address).network
+        ip = ip_address(address)
     except ValueError:
         return "unknown"
-    return str(network)
+    if isinstance(ip, IPv4Address):
+        return address
+    return str(ip.ipv4_mapped or IPv6Network((int(ip) >> 64 << 64, 64)))
 
 
 def _note_use(token: Token) -> None:
     now = datetime.now(UTC)
     if token.last_used_at is None or token.last_used_at < now - USE_NOTED:
-        with database().read() as session:
+        # A database that can only read now can still serve reads.
+        with suppress(*AWAY), database().read() as session:
             session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
 
 

@@ -2,6 +2,7 @@
 
 import os
 import re
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from sqlalchemy.exc import ArgumentError
 SECRETS = {"DATABASE_URL"}
 """Settings that can also come from a file, which NAME_FILE names."""
 
+PORTS = 65_535
 WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
@@ -85,7 +87,11 @@ class _DatabaseURL(fields.Field[URL]):
             url = make_url(value)
         except (ArgumentError, ValueError):
             url = URL.create("unknown")
-        if url.drivername not in {"mysql+pymysql", "sqlite"} or not url.database:
+        if url.drivername not in {"mysql+pymysql", "sqlite"} or url.database in {
+            None,
+            "",
+            ":memory:",
+        }:
             raise ValidationError(
                 "Must be mysql+pymysql://user:password@host/database or sqlite:///file."
             )
@@ -100,14 +106,17 @@ class _RateLimit(fields.Field[RateLimit]):
         return RateLimit(int(count), WINDOWS[window])
 
 
-def _is_file(value: str) -> None:
-    if not Path(value).is_file():
-        raise ValidationError("Must name a file.")
+def _has_certificates(value: str) -> None:
+    try:
+        ssl.create_default_context(cafile=value)
+    except OSError as error:
+        raise ValidationError(f"Must name a file with certificates: {error}.") from None
 
 
 def _is_base_url(value: str) -> None:
-    if not re.fullmatch(r"https?://[^/?#\s]+(/[^?#\s]*)?(?<!/)", value):
-        raise ValidationError("Must be http(s)://host[:port][/path], without a slash at its end.")
+    found = re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:([0-9]{1,5}))?", value)
+    if not found or not 0 < int(found[3] or 1) <= PORTS:
+        raise ValidationError("Must be http(s)://host[:port], in lower case, and nothing behind.")
 
 
 class _Schema(Schema):
@@ -119,12 +128,12 @@ class _Schema(Schema):
         required=True,
         error_messages={"required": "Is not set. It says where the database is."},
     )
-    database_ca_file = fields.String(data_key="DATABASE_CA_FILE", validate=_is_file)
+    database_ca_file = fields.String(data_key="DATABASE_CA_FILE", validate=_has_certificates)
     public_url = fields.String(data_key="PUBLIC_URL", validate=_is_base_url)
-    trusted_proxies = fields.Integer(data_key="TRUSTED_PROXIES", validate=validate.Range(min=0))
-    web_concurrency = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(min=1))
-    web_threads = fields.Integer(data_key="WEB_THREADS", validate=validate.Range(min=1))
-    shutdown_delay = fields.Integer(data_key="SHUTDOWN_DELAY", validate=validate.Range(min=0))
+    trusted_proxies = fields.Integer(data_key="TRUSTED_PROXIES", validate=validate.Range(0, 100))
+    web_concurrency = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(1, 1000))
+    web_threads = fields.Integer(data_key="WEB_THREADS", validate=validate.Range(1, 1000))
+    shutdown_delay = fields.Integer(data_key="SHUTDOWN_DELAY", validate=validate.Range(0, 3600))
     rate_limit_create = _RateLimit(data_key="RATE_LIMIT_CREATE")
     rate_limit_auth = _RateLimit(data_key="RATE_LIMIT_AUTH")
     log_level = fields.String(

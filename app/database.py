@@ -52,11 +52,13 @@ T = TypeVar("T")
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
 
 CONNECT_TIMEOUT = 1.0  # seconds for a connection from the server
-POOL_RECYCLE = 1800  # seconds: below MySQL's wait_timeout and the idle limits of most networks
+SILENCE = 60  # seconds until the server ends a session, with its locks, whose client is gone
+POOL_RECYCLE = 1800  # seconds, after which all have followed the host's name to a new address
 WRITERS = 4  # connections a process: a write holds one for a few milliseconds
 LONG = 2  # connections a process, for each engine of work that may take long
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
+NO_SUCH_TABLE = 1146
 DUPLICATE_KEY = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
 TOO_MANY_MATCHES = 188  # for innodb_ft_result_cache_limit, see db/my.cnf
 
@@ -166,7 +168,8 @@ def _time_limits(limits: Limits) -> dict[str, Any]:
         "write_timeout": limits.answer,
         # A time-out of the client does not stop a SELECT on the server, max_execution_time does.
         "init_command": f"""SET SESSION max_execution_time={limits.answer * 1000:.0f},
-            innodb_lock_wait_timeout=1, lock_wait_timeout=1, time_zone='+00:00'""",
+            innodb_lock_wait_timeout=1, lock_wait_timeout=1, wait_timeout={SILENCE},
+            time_zone='+00:00'""",
     }
 
 
@@ -347,7 +350,9 @@ def exact_string(length: int) -> String:
 def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None:
     # An idle MySQL says nothing, so a socket with something to read was closed by the server.
     # This costs no round trip, and against a server that hangs no time-out, as a ping would.
-    if select.select([connection._sock], [], [], 0)[0]:
+    socket = select.poll()
+    socket.register(connection._sock, select.POLLIN)
+    if socket.poll(0):
         raise DisconnectionError
 
 

@@ -6,6 +6,7 @@ somebody else's JavaScript that want a weaker Content-Security-Policy than ours.
 
 import json
 import re
+from copy import deepcopy
 from typing import Any
 
 from flask import Response, jsonify, render_template, request, send_from_directory
@@ -33,7 +34,7 @@ def document() -> Response:
 @blueprint.response(200, {"type": "string"}, content_type="text/html", example="<!doctype html>…")
 def page() -> Response:
     """Show this document as a page"""
-    spec = current_api.spec.to_dict()
+    spec = deepcopy(current_api.spec.to_dict())  # whose parts are the original's
 
     def follow(thing: dict[str, Any]) -> dict[str, Any]:
         """Return what a reference refers to, or else the thing itself."""

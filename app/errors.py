@@ -9,6 +9,7 @@ import structlog
 from flask import Flask, Response, jsonify, request
 from gunicorn.http.errors import ParseException
 from marshmallow import Schema, fields
+from sqlalchemy.exc import ProgrammingError
 from werkzeug.exceptions import (
     BadRequest,
     HTTPException,
@@ -19,7 +20,7 @@ from werkzeug.exceptions import (
 )
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app.database import AWAY
+from app.database import AWAY, NO_SUCH_TABLE, error_code
 
 log = structlog.get_logger()
 
@@ -53,6 +54,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(RequestEntityTooLarge, body_too_large)
     app.register_error_handler(ParseException, malformed)
     app.register_error_handler(Exception, unexpected)
+    app.register_error_handler(ProgrammingError, no_schema)
     for error in AWAY:
         app.register_error_handler(error, database_away)
 
@@ -105,6 +107,11 @@ def database_away(error: Exception) -> Response:
     return http_error(
         ServiceUnavailable("The database does not answer. Try again.", retry_after=RETRY_AFTER)
     )
+
+
+def no_schema(error: ProgrammingError) -> Response:
+    """Answer 503 where a table is missing: the migrations are late."""
+    return database_away(error) if error_code(error) == NO_SUCH_TABLE else unexpected(error)
 
 
 def unexpected(error: Exception) -> Response:

@@ -9,6 +9,7 @@ import hashlib
 import random
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -20,6 +21,7 @@ from sqlalchemy.orm import Mapped, Session, mapped_column
 from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
 
 from app.database import (
+    AWAY,
     ID,
     LOCK_WAIT_TIMEOUT,
     Base,
@@ -27,6 +29,7 @@ from app.database import (
     ascii_string,
     database,
     error_code,
+    is_duplicate,
 )
 from app.errors import RETRY_AFTER
 
@@ -103,8 +106,10 @@ def _keyed(
     session.add(answer)
     try:
         session.flush()
-    except IntegrityError:
-        raise RepeatedError from None
+    except IntegrityError as error:
+        if is_duplicate(error):
+            raise RepeatedError from None
+        raise
     except OperationalError as error:
         if error_code(error) == LOCK_WAIT_TIMEOUT:
             raise StillRunningError from None
@@ -118,11 +123,13 @@ def _keyed(
 
 def _replay(row: dict[str, object]) -> Response | None:
     """Return the first answer; None where it has just gone, so that the key is free."""
+    too_old = datetime.now(UTC) - KEPT
     with database().read() as session:
         first = session.get(Answer, (row["token_id"], row["key"]))
-        if first and first.created_at < datetime.now(UTC) - KEPT:
-            session.delete(first)
-            session.flush()
+        if first and first.created_at < too_old:
+            # Only if it is old: another request may have taken the key meanwhile.
+            this = (Answer.token_id == row["token_id"], Answer.key == row["key"])
+            session.execute(delete(Answer).where(*this, Answer.created_at < too_old))
             return None
     if first and first.fingerprint != row["fingerprint"]:
         raise UnprocessableEntity("This Idempotency-Key came with another request before.")
@@ -132,5 +139,6 @@ def _replay(row: dict[str, object]) -> Response | None:
 def _sweep() -> None:
     if random.random() < SWEPT:  # noqa: S311 no secret hangs on it
         old = delete(Answer).where(Answer.created_at < datetime.now(UTC) - KEPT)
-        with database().reader.connect() as connection:
+        # What was asked for is done; that this fails is nothing to the client.
+        with suppress(*AWAY), database().reader.connect() as connection:
             connection.execute(old.with_dialect_options(mysql_limit=SWEPT_AT_ONCE))

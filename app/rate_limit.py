@@ -19,6 +19,7 @@ from app.config import RateLimit, Settings
 from app.database import Base, UTCDateTime, ascii_string, database, hit
 
 SWEPT = 0.001  # of the counted requests take idle counters away
+SWEPT_AT_ONCE = 1000  # rows
 KEPT = timedelta(days=2)  # longer than the longest window
 
 
@@ -28,7 +29,7 @@ class Counter(Base):
     __tablename__ = "rate_limits"
 
     client: Mapped[str] = mapped_column(ascii_string(100), primary_key=True)
-    period: Mapped[int] = mapped_column(BigInteger)  # number of the window since 1970
+    period: Mapped[int] = mapped_column(BigInteger)  # second in which the window began
     hits: Mapped[int] = mapped_column(BigInteger)
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime(0), index=True)
 
@@ -50,13 +51,15 @@ def count(name: str, client: str, amount: int = 1) -> None:
     """
     limit: RateLimit = current_app.extensions["rate_limits"][name]
     now = time.time()
-    period = int(now // limit.seconds)
-    reset = limit.seconds - int(now % limit.seconds)
+    gone = int(now % limit.seconds)
+    # The second in which the window began, which goes on growing if the setting changes.
+    period = int(now) - gone
+    reset = limit.seconds - gone
     with database().reader.connect() as connection:
         hits = hit(connection, f"{name}:{client}", period, amount)
         if random() < SWEPT:  # noqa: S311 no secret hangs on it
-            idle = datetime.now(UTC) - KEPT
-            connection.execute(delete(Counter).where(Counter.updated_at < idle))
+            idle = delete(Counter).where(Counter.updated_at < datetime.now(UTC) - KEPT)
+            connection.execute(idle.with_dialect_options(mysql_limit=SWEPT_AT_ONCE))
     g.rate_limit = (
         f'"{name}";q={limit.count};w={limit.seconds}',
         f'"{name}";r={max(limit.count - hits, 0)};t={reset}',

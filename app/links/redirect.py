@@ -10,7 +10,7 @@ from app.api import Blueprint
 from app.links import clicks, codes, targets
 from app.openapi import problems
 
-ORIGIN = re.compile(r"[a-z]+://[^/?#]*", flags=re.IGNORECASE)
+ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
 REST = {
     "type": "string",
     "description": "Goes on to the target as it is, slashes too; no segment may be `.` or `..`.",
@@ -23,7 +23,7 @@ blueprint = Blueprint("redirect", __name__, description="Follow links.")
 class RestOfPath(BaseConverter):
     """Anything, also nothing and slashes in a row."""
 
-    regex = ".*?"
+    regex = r"[\s\S]*?"
     part_isolating = False
 
 

@@ -8,6 +8,9 @@ from werkzeug.urls import iri_to_uri
 URL_LENGTH = 2048
 UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # with JavaScript's \s
 SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)  # as browsers read a path
+HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")  # a name or an IPv6 address
+# Letters that older rules for names turn into others, and so into other domains.
+DEVIANT = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
 PORTS = {"http": 80, "https": 443}
 PRINTABLE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "\\")
 
@@ -24,19 +27,21 @@ def problem(url: str, own_url: str) -> str | None:
     try:
         scheme, host, port = _origin(url)
         own_host_and_port = _origin(own_url)[1:]
+        deviant = DEVIANT.search(urlsplit(url).netloc)
     except ValueError:
         return "Must be a valid URL."
-    if scheme not in PORTS or not host:
-        return "Must be an absolute http or https URL with a host."
+    if scheme not in PORTS or deviant or not HOST.fullmatch(host):
+        return "Must be an absolute http or https URL with a valid host."
     if (host, port) == own_host_and_port:
         return "Must not lead back to this service."
     return None
 
 
 def _origin(url: str) -> tuple[str, str, int | None]:
+    """Return scheme, host and port; None for a default port, which often redirects to the other."""
     parts = urlsplit(iri_to_uri(url))
     host = (parts.hostname or "").rstrip(".")
-    return parts.scheme, host, parts.port or PORTS.get(parts.scheme)
+    return parts.scheme, host, None if parts.port in PORTS.values() else parts.port
 
 
 def has_dot_segment(rest: str) -> bool:

@@ -159,6 +159,16 @@ def test_wrong_command_is_refused(deployment: Deployment, arguments: tuple[str, 
     assert not str(caught.value.stdout).strip()
 
 
+def test_names_are_exact(deployment: Deployment) -> None:
+    """A name differs from another in every letter, and revoking one leaves the other."""
+    name = f"José-{secrets.token_hex(4)}"
+    token = deployment.slipway("tokens", "create", name).strip()
+    with pytest.raises(subprocess.CalledProcessError):
+        deployment.slipway("tokens", "revoke", name.replace("é", "e"))
+    with Service(deployment.url, token) as client:
+        assert client.get("/api/me").json()["name"] == name
+
+
 def test_name_is_taken_once(deployment: Deployment) -> None:
     """Two tokens can't have one name."""
     name = f"twice-{secrets.token_hex(4)}"
@@ -183,6 +193,17 @@ def test_guessing_is_slowed(deployment: Deployment) -> None:
         assert guesser.get("/api/me", headers=address()).status_code == 401
     with Service(deployment.url, deployment.token()) as owner:
         assert owner.get("/api/me", headers=headers).status_code == 200
+
+
+def test_ipv4_behind_ipv6_is_one_client_each(deployment: Deployment) -> None:
+    """Clients that a proxy tells as IPv4-mapped addresses are told apart."""
+    with Service(deployment.url, "wrong") as guesser:
+        first, second = (
+            guesser.get("/api/me", headers={"X-Forwarded-For": f"::ffff:198.51.{n}"}).headers
+            for n in (f"{secrets.randbelow(100)}.1", f"{100 + secrets.randbelow(100)}.1")
+        )
+    assert first["RateLimit"].startswith('"auth";r=29;')
+    assert second["RateLimit"].startswith('"auth";r=29;')
 
 
 def test_neighbours_in_one_ipv6_network_are_one_client(deployment: Deployment) -> None:

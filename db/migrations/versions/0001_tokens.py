@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from app.database import ID, UTCDateTime
+from app.database import ID, UTCDateTime, exact_string
 
 revision = "0001"
 down_revision = None
@@ -17,7 +17,7 @@ def upgrade() -> None:
     op.create_table(
         "tokens",
         sa.Column("id", ID, primary_key=True),
-        sa.Column("name", sa.String(100), nullable=False, unique=True),
+        sa.Column("name", exact_string(100), nullable=False, unique=True),
         sa.Column(
             "digest",
             sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"),
@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("created_at", UTCDateTime(0), nullable=False),
         sa.Column("expires_at", UTCDateTime(0)),
         sa.Column("last_used_at", UTCDateTime(0)),
+        sqlite_autoincrement=True,
     )
 
 

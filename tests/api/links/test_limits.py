@@ -45,3 +45,21 @@ def test_limit_holds_over_all_workers(deployment: Deployment) -> None:
         with ThreadPoolExecutor(16) as pool:
             assert sorted(pool.map(create, range(40))) == [201] * 10 + [429] * 30
         links.delete()
+
+
+def test_window_ends(deployment: Deployment) -> None:
+    """When its window is over, a token can create again, whatever it did before."""
+    name = f"window-{secrets.token_hex(4)}"
+    token = deployment.slipway("tokens", "create", name).strip()
+    with Service(deployment.url, token) as client:
+        links = Links(client)
+        links.create()
+        [[number]] = deployment.sql(f"SELECT id FROM tokens WHERE name = '{name}'")
+        deployment.sql(
+            "UPDATE rate_limits SET hits = 9999, period = period - 60 "
+            f"WHERE client = 'create:{number}'"
+        )
+        links.create()
+        counter = f"SELECT hits FROM rate_limits WHERE client = 'create:{number}'"
+        assert [[int(hits)] for [hits] in deployment.sql(counter)] == [[1]]
+        links.delete()

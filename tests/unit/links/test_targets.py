@@ -14,6 +14,7 @@ OWN = "https://go.example.com"
     [
         "https://go.example.com",
         "http://go.example.com:443/x",
+        "http://go.example.com",
         "https://GO.example.com./x",
         "https://user:pw@go.example.com:443",
         "HTTPS://go.example.com?x",
@@ -27,7 +28,6 @@ def test_own_address_is_a_loop(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://go.example.com",
         "https://go.example.com:8443",
         "https://example.com",
         "https://[2001:db8::1]:8080/x",
@@ -39,6 +39,22 @@ def test_own_address_is_a_loop(url: str) -> None:
 def test_other_addresses_are_fine(url: str) -> None:
     """Whatever a browser can open is a target."""
     assert targets.problem(url, OWN) is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://%67o.example.com",
+        "http://exa%00mple.com",
+        "http://<b>.example",
+        "http://straße.example",
+        "http://[fe80::1%25eth0]/",
+        "http://a|b/",
+    ],
+)
+def test_odd_hosts_are_refused(url: str) -> None:
+    """A host that browsers read as another, or not at all, is no target."""
+    assert targets.problem(url, OWN) == "Must be an absolute http or https URL with a valid host."
 
 
 def test_location_keeps_the_host() -> None:
