@@ -292,10 +292,11 @@ def has_words(dialect: str, wanted: Iterable[str], *columns: Any) -> ColumnEleme
     Case and accents don't count. In MySQL the columns need a FULLTEXT index together.
     """
     if dialect == "mysql":
-        # MySQL keeps in memory what has the first word, and looks for the others in that. The
-        # longest is likely to be the rarest.
-        terms = (f"+{word}*" for word in sorted(wanted, key=len, reverse=True))
-        return mysql.match(*columns, against=" ".join(terms)).in_boolean_mode()
+        # The first word is the one that takes memory and time for each row that has it: numbers,
+        # and then long words, are likely to be rare.
+        rare_first = sorted(wanted, key=lambda word: (word.isalpha(), -len(word)))
+        terms = " ".join(f"+{word}*" for word in rare_first)
+        return mysql.match(*columns, against=terms).in_boolean_mode()
     return func.has_words(" ".join(wanted), *columns, type_=Boolean)
 
 

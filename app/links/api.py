@@ -122,7 +122,7 @@ def listing(arguments: dict[str, Any]) -> Any:
     `q` finds links by words: each of its words must begin a word of the code, the title or the
     URL. Case and accents don't count, nor does anything between words. A word is letters, digits
     and `_`, and nothing beyond U+FFFF, such as emoji; one of more than 84 characters is not
-    found. A search that finds too many links to be sorted is refused: add words to it.
+    found. A search for words that some hundred thousand links have may be refused.
 
     `tag` is compared exactly, case and accents included.
 
@@ -134,7 +134,9 @@ def listing(arguments: dict[str, Any]) -> Any:
     except InternalError as error:
         if not is_too_broad(error):
             raise
-        abort_with(422, messages={"query": {"q": ["Finds too many links. Add words."]}})
+        abort_with(
+            422, messages={"query": {"q": ["Too many links have these words. Use rarer ones."]}}
+        )
     if not more:
         return {"links": links, "next": None}
     cursor = Cursor.encode(links[-1], arguments["sort"])
