@@ -20,7 +20,7 @@ from app.links import store
 from app.links.schemas import ExportArgumentsSchema, LinkSchema
 
 CHUNK = 1000  # links
-FORMATS = {"application/jsonl": "jsonl", "text/csv": "csv"}
+MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 
 # A spreadsheet would run a title such as "=cmd|…" as a formula, so in CSV it gets a ' in front,
 # and one more where it has some already: so an import can take back exactly what was added.
@@ -48,14 +48,13 @@ def export(arguments: dict[str, str]) -> Response:
     One that is there all the time is in it once, whatever happens meanwhile. A transfer that
     ends without its last chunk is incomplete.
     """
-    accepted = request.accept_mimetypes.best_match(FORMATS) or "application/jsonl"
-    form = arguments.get("format") or FORMATS[accepted]
+    accepted = request.accept_mimetypes.best_match(MEDIA_TYPES.values())
+    form = arguments.get("format") or ("csv" if accepted == "text/csv" else "jsonl")
     parts = lines(database(), form)
     # Before the headers go out: a database that is away is a 503. One that goes away later cuts
     # the connection, and the client misses the last chunk of the transfer coding.
     first = next(parts, b"")
-    media_type = next(name for name, value in FORMATS.items() if value == form)
-    response = Response(chain([first], parts), mimetype=media_type)
+    response = Response(chain([first], parts), mimetype=MEDIA_TYPES[form])
     response.headers["Content-Disposition"] = f'attachment; filename="links.{form}"'
     response.vary.add("Accept")
     return response
