@@ -12,6 +12,8 @@ def init_app(app: Flask, api: Api) -> None:
     app.url_map.converters |= {"code": codes.CodeConverter, "rest": redirect.RestOfPath}
     api.register_converter(codes.CodeConverter, lambda _: schemas.CODE)
     api.register_converter(redirect.RestOfPath, lambda _: redirect.REST)
-    for part in (links_api, preview, redirect):
-        api.register_blueprint(part.blueprint)
+    api.register_blueprint(links_api.blueprint)
+    app.url_map.converters["free"] = codes.free_code(app)
+    api.register_blueprint(preview.blueprint)
+    api.register_blueprint(redirect.blueprint)
     clicks.init_app(app)
