@@ -32,7 +32,7 @@ def _text(description: str, example: str, **schema: Any) -> dict[str, Any]:
     return {"description": description, "schema": whole}
 
 
-ID = _text("The request's id: in the answer and in every line of the log.", "b7e2c1", minLength=1)
+ID = _text("The request's id: in the answer and in every line of the log.", "b7e2c1")
 
 PARAMETERS = {
     "Idempotency-Key": _text(

@@ -12,7 +12,10 @@ def init_app(app: Flask, api: Api) -> None:
     app.url_map.converters |= {"code": codes.CodeConverter, "rest": redirect.RestOfPath}
     api.register_converter(codes.CodeConverter, lambda _: schemas.CODE)
     api.register_converter(redirect.RestOfPath, lambda _: redirect.REST)
-    for part in (links_api, exports, preview, redirect):
-        api.register_blueprint(part.blueprint)
+    api.register_blueprint(links_api.blueprint)
+    api.register_blueprint(exports.blueprint)
+    app.url_map.converters["free"] = codes.free_code(app)
+    api.register_blueprint(preview.blueprint)
+    api.register_blueprint(redirect.blueprint)
     app.cli.add_command(cli.links)
     clicks.init_app(app)

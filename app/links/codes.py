@@ -18,6 +18,15 @@ class CodeConverter(BaseConverter):
     regex = CODE.pattern
 
 
+def free_code(app: Flask) -> type[CodeConverter]:
+    """Return a converter for codes that are none of the words that the service has so far.
+
+    Else `/<code>/<rest>` would match below them too, and tell other methods than GET of it (405).
+    """
+    own = "|".join(map(re.escape, words(app)))
+    return type("FreeCodeConverter", (CodeConverter,), {"regex": rf"(?!(?:{own})\Z){CODE.pattern}"})
+
+
 def lookup_key(code: str) -> str:
     """Return what all spellings of a code have in common: case and `-` don't count."""
     return code.lower().replace("-", "")
@@ -28,11 +37,13 @@ def random_code() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
 
 
+def words(app: Flask) -> set[str]:
+    """Return the service's own words: the first parts of all its routes."""
+    rules = (rule.rule for rule in app.url_map.iter_rules())
+    return {rule.split("/")[1] for rule in rules if not rule.startswith("/<")}
+
+
 @cache
 def reserved(app: Flask) -> frozenset[str]:
-    """Return the keys of the service's own words: the first parts of all its routes."""
-    return frozenset(
-        lookup_key(rule.rule.split("/")[1])
-        for rule in app.url_map.iter_rules()
-        if not rule.rule.startswith("/<")
-    )
+    """Return the keys of the service's own words."""
+    return frozenset(map(lookup_key, words(app)))

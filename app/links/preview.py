@@ -21,7 +21,7 @@ blueprint = Blueprint(
 )
 
 
-@blueprint.route("/<code:code>+")
+@blueprint.route("/<free:code>+")
 @blueprint.response(200, PreviewSchema, headers={"Vary": "Vary"})
 @blueprint.alt_response(
     200, schema={"type": "string"}, content_type="text/html", example="<!doctype html>…"
@@ -42,7 +42,7 @@ def preview(code: str) -> Response:
     return response
 
 
-@blueprint.route("/<code:code>.qr")
+@blueprint.route("/<free:code>.qr")
 @blueprint.response(
     200,
     {"type": "string"},

@@ -27,8 +27,8 @@ class RestOfPath(BaseConverter):
     part_isolating = False
 
 
-@blueprint.route("/<code:code>/<rest:rest>", endpoint="follow_further")
-@blueprint.route("/<code:code>")
+@blueprint.route("/<free:code>/<rest:rest>", endpoint="follow_further")
+@blueprint.route("/<free:code>")
 @blueprint.doc(
     responses={302: {"description": "The target.", "headers": {"Location": "Location"}}}
     | problems(410)

@@ -51,7 +51,7 @@ def assert_problem(answer: RawAnswer, status: int) -> None:
         (b"GET /static/%2e%2e/api.py HTTP/1.1\r\n\r\n", 404),
         (b"GET /static/" + b"x" * 5_000 + b" HTTP/1.1\r\n\r\n", 404),
         (b"FROB /livez HTTP/1.1\r\n\r\n", 405),
-        (b"CONNECT localhost:80 HTTP/1.1\r\n\r\n", 405),
+        (b"CONNECT /livez HTTP/1.1\r\n\r\n", 405),
         (b"TRACE /livez HTTP/1.1\r\n\r\n", 405),
         # headers
         (GET + b"X: " + b"x" * 10_000 + b"\r\n\r\n", 431),

@@ -33,7 +33,7 @@ RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
     ("PATCH", "/api/links/{code}", {"title": "changed"}, 401, 403, 200),
     ("DELETE", "/api/links/{code}", None, 401, 403, 204),
     ("GET", "/api/no/such/thing", None, 401, 404, 404),
-    ("POST", "/api/no/such/thing", {}, 401, 403, 405),
+    ("POST", "/api/no/such/thing", {}, 401, 403, 404),
 ]
 
 
