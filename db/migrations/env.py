@@ -9,6 +9,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
+import app.idempotency  # noqa: F401 its table is there also where no resource uses it
 from app import create_app
 from app.config import Settings
 from app.database import Base, encryption

@@ -1,7 +1,7 @@
 """The tags of the links that there are.
 
-A service of the version before that still runs adds none to this table: what it tags meanwhile
-is not listed by tag until its tags are changed once more.
+Links can be followed meanwhile but not edited. A service of the version before that still runs
+adds none to this table: what it tags is not listed by tag until its tags are changed once more.
 """
 
 from alembic import op
@@ -18,7 +18,7 @@ TAGS = {
 
 
 def upgrade() -> None:
-    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    """Migrate to this revision: no DDL statement, compatible with the version before."""
     tags = TAGS[op.get_bind().dialect.name]
     op.execute(
         "INSERT INTO link_tags (link_id, tag, created_at, lookup_key)"  # noqa: S608 constants
