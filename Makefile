@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint lock db-shell
+.PHONY: help run test fuzz lint lock db-shell
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -22,6 +22,9 @@ run: .venv/run ## serve without Docker, on SQLite
 
 test: lint ## run all checks and tests
 	pytest
+
+fuzz: .venv/dev ## try the API with thousands of made-up requests
+	python -m tests.fuzz
 
 lint: .venv/dev ## check form and types
 	ruff format --check
