@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test lint lock db-shell
+.PHONY: help run token test fuzz lint lock db-shell
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -26,6 +26,9 @@ token: .venv/run ## make a token for what `make run` serves, named NAME or me
 
 test: lint ## run all checks and tests
 	pytest
+
+fuzz: .venv/dev ## try the API with thousands of made-up requests
+	python -m tests.fuzz
 
 lint: .venv/dev ## check form and types
 	ruff format --check
