@@ -1,8 +1,8 @@
 """The way to the database: engines, transactions, and what differs between MySQL and SQLite.
 
 Every wait has a limit below the two seconds that a request may take, or the thirty seconds that
-one with much work may. What waited in vain is not tried again, so a request meets at most one of
-these limits.
+one with much work may. What waited in vain is not tried again, so a request that has a thread
+meets at most one of these limits.
 """
 
 import select
