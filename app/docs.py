@@ -1,11 +1,12 @@
 """The API's documentation: the OpenAPI document, and a page made from it.
 
-The page is a template and not one of the usual programs for the browser: those are megabytes of
-somebody else's JavaScript that want a weaker Content-Security-Policy than ours.
+The page is a template and none of the usual programs for the browser (Swagger UI, Redoc, …): those
+are a megabyte or more of JavaScript, and want inline styles that our Content-Security-Policy bars.
 """
 
 import json
 import re
+from copy import deepcopy
 from typing import Any
 
 from flask import Response, jsonify, render_template, request, send_from_directory
@@ -33,7 +34,7 @@ def document() -> Response:
 @blueprint.response(200, {"type": "string"}, content_type="text/html", example="<!doctype html>…")
 def page() -> Response:
     """Show this document as a page"""
-    spec = current_api.spec.to_dict()
+    spec = deepcopy(current_api.spec.to_dict())
 
     def follow(thing: dict[str, Any]) -> dict[str, Any]:
         """Return what a reference refers to, or else the thing itself."""
@@ -61,7 +62,8 @@ def page() -> Response:
         shared = item.pop("parameters", [])
         for operation in item.values():
             operation["parameters"] = shared + operation["parameters"]
-    return Response(render_template("docs.html", spec=spec, follow=follow, curl=curl, prose=prose))
+    helpers = {"follow": follow, "curl": curl, "prose": prose, "dumps": json.dumps}
+    return Response(render_template("docs.html", spec=spec, **helpers))
 
 
 @blueprint.route("/static/<path:name>", parameters=[NAME])
