@@ -1,7 +1,7 @@
 """The API's documentation: the OpenAPI document, and a page made from it.
 
-The page is a template and not one of the usual programs for the browser: those are megabytes of
-somebody else's JavaScript that want a weaker Content-Security-Policy than ours.
+The page is a template and none of the usual programs for the browser (Swagger UI, Redoc, …): those
+are a megabyte or more of JavaScript, and want inline styles that our Content-Security-Policy bars.
 """
 
 import json
@@ -62,7 +62,8 @@ def page() -> Response:
         shared = item.pop("parameters", [])
         for operation in item.values():
             operation["parameters"] = shared + operation["parameters"]
-    return Response(render_template("docs.html", spec=spec, follow=follow, curl=curl, prose=prose))
+    helpers = {"follow": follow, "curl": curl, "prose": prose, "dumps": json.dumps}
+    return Response(render_template("docs.html", spec=spec, **helpers))
 
 
 @blueprint.route("/static/<path:name>", parameters=[NAME])

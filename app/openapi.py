@@ -19,7 +19,7 @@ does, without the body; another method than those listed gets 405 with `Allow`.
 Everything under `/api` needs a token, made on the command line: `slipway tokens create NAME`.
 
 Every error is a problem (RFC 9457) in one shape, also those that say that a request was no HTTP:
-400, 414, 417, 431, 501 and 505.
+400, 414, 417, 431 and 501.
 
 `ETag` names a revision. `If-None-Match` spares the answer that the client has, `If-Match` a
 change of what somebody else has changed since. What has no other `Cache-Control` is asked for
@@ -146,7 +146,7 @@ class Common(BasePlugin):
             }
             content = {"schema": "Problem", "example": example}
             response = {
-                "description": title,
+                "description": PROBLEMS[status],
                 "content": {"application/problem+json": content},
                 "headers": {header: header for header in headers},
             }

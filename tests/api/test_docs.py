@@ -15,6 +15,13 @@ def test_document_is_the_one_of_this_code(service: Service) -> None:
     assert answer.json() == contract.document()
 
 
+def test_page_leaves_the_document_as_it_is(service: Service) -> None:
+    """Who asks for the page first gets the same document after it, from the same process."""
+    with service.again() as client:
+        client.get("/docs")
+        assert client.get("/openapi.json").json() == contract.document()
+
+
 def test_page_tells_every_operation_and_schema(service: Service) -> None:
     """People find all of it, with a command to try."""
     answer = service.get("/docs")
