@@ -13,7 +13,7 @@ from app import rate_limit
 from app.api import Blueprint, body_limit
 from app.database import database, is_too_broad
 from app.idempotency import once
-from app.links import series, store
+from app.links import codes, series, store
 from app.links.models import Link
 from app.links.schemas import (
     BatchSchema,
@@ -72,7 +72,7 @@ def create(fields: dict[str, Any]) -> Response:
     raise Conflict("Another link has this code.")
 
 
-@blueprint.route("/batch", methods=["POST"])
+@blueprint.route(f"/{codes.BATCH}", methods=["POST"])
 @body_limit(BATCH_BODY_LIMIT)
 @blueprint.arguments(BatchSchema)
 @blueprint.response(201, CreatedSchema, headers={h: h for h in COUNTED})

@@ -8,6 +8,7 @@ from flask import Flask
 from werkzeug.routing import BaseConverter
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+BATCH = "batch"  # stands in the place of a code in the API, so it is none
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # nothing that reads like something else
 RANDOM_LENGTH = 7
 
@@ -15,7 +16,7 @@ RANDOM_LENGTH = 7
 class CodeConverter(BaseConverter):
     """A code in a path, in any spelling; with anything else there, no route matches."""
 
-    regex = CODE.pattern
+    regex = rf"(?!{BATCH}\Z){CODE.pattern}"
 
 
 def free_code(app: Flask) -> type[CodeConverter]:
@@ -38,9 +39,9 @@ def random_code() -> str:
 
 
 def words(app: Flask) -> set[str]:
-    """Return the service's own words: the first parts of all its routes."""
+    """Return the service's own words: the first parts of all its routes, and `BATCH`."""
     rules = (rule.rule for rule in app.url_map.iter_rules())
-    return {rule.split("/")[1] for rule in rules if not rule.startswith("/<")}
+    return {BATCH} | {rule.split("/")[1] for rule in rules if not rule.startswith("/<")}
 
 
 @cache

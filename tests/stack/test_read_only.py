@@ -1,0 +1,16 @@
+"""A database that can only read, as during a failover."""
+
+from tests.compose import Stack
+from tests.service import Service
+
+
+def test_reads_go_on(stack: Stack) -> None:
+    """What only reads is answered, though the last use of its token can't be noted."""
+    token = stack.exec("app", "slipway", "tokens", "create", "read-only").strip()
+    stack.mysql_root("SET GLOBAL super_read_only = 1")
+    try:
+        with Service(stack.url, token) as client:
+            assert client.get("/api/me").json()["name"] == "read-only"
+    finally:
+        stack.mysql_root("SET GLOBAL super_read_only = 0; SET GLOBAL read_only = 0")
+        stack.exec("app", "slipway", "tokens", "revoke", "read-only")
