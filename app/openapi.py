@@ -3,12 +3,13 @@
 A view declares only what is its own, by the schemas that also check its requests.
 """
 
+import inspect
 from typing import Any
 
 from apispec import APISpec, BasePlugin
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app.errors import ProblemSchema
+from app.errors import MEDIA_TYPE, ProblemSchema, problem
 from app.headers import ALWAYS, PAGES
 
 ABOUT = """\
@@ -17,6 +18,8 @@ ignored. Times are RFC 3339; those that the service tells are in UTC. `HEAD` wor
 does, without the body; another method than those listed gets 405 with `Allow`.
 
 Everything under `/api` needs a token, made on the command line: `slipway tokens create NAME`.
+How much one token may create in a time is limited, and how many wrong tokens one address may send
+(429).
 
 Every error is a problem (RFC 9457) in one shape, also those that say that a request was no HTTP:
 400, 414, 417, 431 and 501.
@@ -60,7 +63,7 @@ COUNTED = {
     "RateLimit-Policy": _text("How many (`q`) in how many seconds (`w`).", '"create";q=3000;w=60'),
 }
 HEADERS = {
-    **{name: {**header, "required": True} for name, header in EVERYWHERE.items()},
+    **EVERYWHERE,
     **COUNTED,
     "Content-Security-Policy": _text("What the page may load.", PAGES["Content-Security-Policy"]),
     "Content-Disposition": _text("How to show the file.", "inline; filename=page.css"),
@@ -77,6 +80,8 @@ HEADERS = {
     "Vary": _text("What the answer depends on.", "Accept"),
     "WWW-Authenticate": _text("What is wrong with the token.", 'Bearer realm="slipway"'),
 }
+# The others are on each answer that names them.
+SOMETIMES = {*COUNTED, *PAGES, "Last-Modified", "Link", "Retry-After"}
 
 PROBLEMS = {
     400: "The request is malformed.",
@@ -86,7 +91,7 @@ PROBLEMS = {
     409: "Something else is in the way.",
     410: "This has expired.",
     412: "It has changed since.",
-    413: "The body is too large.",
+    413: "The body is larger than this takes: 64 KiB, if nothing else is said.",
     414: "The URL is too long.",
     415: "The body must be application/json.",
     422: "The request has invalid fields.",
@@ -132,22 +137,15 @@ class Common(BasePlugin):
         for name, parameter in PARAMETERS.items():
             spec.components.parameter(name, "header", {"name": name, **parameter})
         for name, header in HEADERS.items():
-            spec.components.header(name, header)
+            spec.components.header(name, {**header, "required": name not in SOMETIMES})
         spec.components.schema("Problem", schema=ProblemSchema)
         for status, name in problems(*PROBLEMS).items():
-            title = HTTP_STATUS_CODES[status]
+            detail = PROBLEMS[status]
+            content = {"schema": "Problem", "example": problem(status, detail, "/api/me")}
             headers = [*EVERYWHERE, *COUNTED, *OWN_HEADERS.get(status, [])]
-            example = {
-                "type": "about:blank",
-                "title": title,
-                "status": status,
-                "detail": PROBLEMS[status],
-                "instance": "/api/me",
-            }
-            content = {"schema": "Problem", "example": example}
             response = {
-                "description": PROBLEMS[status],
-                "content": {"application/problem+json": content},
+                "description": detail,
+                "content": {MEDIA_TYPE: content},
                 "headers": {header: header for header in headers},
             }
             spec.components.response(name, response)
@@ -157,8 +155,7 @@ class Common(BasePlugin):
         example = {
             field: self._example(schema) for field, schema in definition["properties"].items()
         }
-        schema = kwargs["schema"]
-        return {"description": schema.__doc__, "examples": [example]}
+        return {"description": inspect.getdoc(kwargs["schema"]), "examples": [example]}
 
     def _example(self, schema: dict[str, Any]) -> Any:
         if "$ref" in schema:

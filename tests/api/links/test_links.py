@@ -95,6 +95,8 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
         ("code", "api", "#/code"),
         ("code", "Live-Z", "#/code"),
         ("code", "Batch", "#/code"),
+        ("code", "docs", "#/code"),
+        ("code", "STATIC", "#/code"),
         ("title", "x" * 201, "#/title"),
         ("title", "a\0b", "#/title"),
         ("title", "\udfff", "#/title"),

@@ -86,6 +86,13 @@ def test_reserved_words_are_not_links(service: Service) -> None:
         assert service.get(path).status_code == 404
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+def test_below_reserved_words_there_are_no_links(service: Service, method: str) -> None:
+    """What is not under a word of the service is missing there, whatever is to be done with it."""
+    for path in ("/api/nothing", "/api/links/-x", "/livez/x", "/docs/x", "/static"):
+        assert service.request(method, path).status_code == 404, path
+
+
 def test_expired_link_is_gone(service: Service, links: Links) -> None:
     """After its time a link answers 410 and counts nothing; until then it redirects."""
     now = datetime.now(UTC)
