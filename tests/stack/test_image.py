@@ -77,7 +77,7 @@ def test_has_no_programs_but_its_own(files: list[tarfile.TarInfo]) -> None:
     }
     python = {name for name in programs if re.fullmatch(r"python3\.\d+", name)}
     assert len(python) == 1
-    assert programs - python == {"alembic", "gunicorn"}
+    assert programs - python == {"alembic", "gunicorn", "slipway"}
 
 
 @pytest.mark.parametrize(
@@ -174,6 +174,7 @@ def test_can_be_debugged(stack: Stack) -> None:
         look = "ls /proc/1/root/srv; python3 -IS app/healthcheck.py /livez && echo answers"
         assert docker("run", *joined, "bash", "-c", look).split() == [
             "app",
+            "bin",
             "db",
             "pyproject.toml",
             "answers",
