@@ -129,7 +129,7 @@ def listing(arguments: dict[str, Any]) -> Any:
     `sort=code` goes by what codes are the same by: without case and `-`.
     """
     try:
-        with database().read() as session:
+        with database().read(long="q" in arguments) as session:
             links, more = store.page(session, **arguments)
     except InternalError as error:
         if not is_too_broad(error):
