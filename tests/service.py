@@ -2,6 +2,7 @@
 
 import http.client
 import socket
+from contextlib import suppress
 from typing import Any, NamedTuple, Self
 
 import requests
@@ -61,9 +62,11 @@ class Service(requests.Session):
         """
         host, _, port = self.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            connection.sendall(sent)
-            if ends:
-                connection.shutdown(socket.SHUT_WR)
+            # A server that needs no more of it may have answered and closed meanwhile.
+            with suppress(OSError):
+                connection.sendall(sent)
+                if ends:
+                    connection.shutdown(socket.SHUT_WR)
             answer = http.client.HTTPResponse(connection)
             answer.begin()
             return RawAnswer(answer.status, answer.msg, answer.read())
