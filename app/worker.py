@@ -30,7 +30,11 @@ BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more 
 SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
 ACCEPTED_AT_ONCE = 8  # connections: more, and one worker takes them all; less, and they queue
-WHOLE_GET = re.compile(rb"GET (?!/livez |/readyz )[!-~]+ HTTP/1\.1\r\n.*\r\n\r\n", re.DOTALL)
+# A request that can be refused unread: no body, nothing behind it, and not a health check.
+WHOLE_GET = re.compile(
+    rb"GET (?!/livez |/readyz )[!-~]+ HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
+    re.IGNORECASE,
+)
 
 log = structlog.get_logger()
 
