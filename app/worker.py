@@ -6,6 +6,7 @@ ones are in nobody's way until there are too many, and then the oldest of them h
 
 import errno
 import json
+import re
 import time
 import uuid
 from typing import Any
@@ -18,7 +19,7 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app import errors, headers, shutdown
+from app import errors, headers, metrics, shutdown
 from app.observability import QUIET
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
@@ -96,7 +97,8 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, or refuse it where too many are under way."""
-        if self.busy >= BUSY_LIMIT and req.path not in QUIET:
+        asks_how_it_goes = req.path in QUIET or str(listener_name[1]) in metrics.ports
+        if self.busy >= BUSY_LIMIT and not asks_how_it_goes:
             shed(sock, quote(req.path))
         else:
             if shutdown.has_begun():
@@ -118,13 +120,17 @@ class Worker(GeventWorker):
 def refuse(client: Any, status: int, _reason: str, detail: str) -> None:
     """Answer what is no HTTP, and so never gets to Flask, with a problem too."""
     request_id = uuid.uuid4().hex
-    log.warning("refused", status=status, detail=detail, request_id=request_id)
+    metrics.REQUESTS.labels("other", "(refused)", status).inc()
+    # Without what the client sent, which may be a broken Authorization.
+    error = re.split("['\":(]", detail)[0].strip()
+    log.warning("refused", status=status, error=error, request_id=request_id)
     problem = errors.problem(status, detail, "")
     util.write_nonblock(client, _answer(problem, request_id, "Connection: close"))
 
 
 def shed(client: Any, instance: str) -> None:
     """Answer 503 at a small part of what the request would have cost."""
+    metrics.SHED.inc()
     detail = "The service has more to do than it can. Try again."
     problem = errors.problem(503, detail, instance)
     client.sendall(_answer(problem, uuid.uuid4().hex, f"Retry-After: {errors.RETRY_AFTER}"))
