@@ -6,9 +6,9 @@ Metrics and traces are next door. docs/observe.md says how to read all three.
 import errno
 import logging.config
 import re
+import secrets
 import sys
 import time
-import uuid
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
@@ -131,12 +131,13 @@ def _discreet(record: logging.LogRecord) -> bool:
 def _begin() -> None:
     g.began = time.perf_counter()
     metrics.IN_FLIGHT.inc()
-    given = request.headers.get("X-Request-Id", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-    structlog.contextvars.bind_contextvars(request_id=g.request_id)
-    trace_id = tracing.trace_id(request.headers.get("traceparent", ""))
-    if trace_id:
-        structlog.contextvars.bind_contextvars(trace_id=trace_id)
+    environ = request.environ
+    given = environ.get("HTTP_X_REQUEST_ID", "")
+    g.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+    ids = {"request_id": g.request_id}
+    if trace_id := tracing.trace_id(environ.get("HTTP_TRACEPARENT", "")):
+        ids["trace_id"] = trace_id
+    structlog.contextvars.bind_contextvars(**ids)
 
 
 def _end(response: Response) -> Response:
