@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 class Receiver(BaseHTTPRequestHandler):
     """Takes OTLP over HTTP, in JSON."""
 
-    def do_POST(self) -> None:  # noqa: N802 the library calls it so
+    def do_POST(self) -> None:
         """Print the spans, each with the name of the service that has sent it."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         for sender in body["resourceSpans"]:
