@@ -37,7 +37,7 @@ def test_page_lists_every_metric(deployment: Deployment) -> None:
         name, _, rest = sample.partition("{")
         base = name if name in told else re.sub("_(bucket|count|sum)$", "", name)
         labels[base] |= set(re.findall(r'(\w+)="', rest)) - {"le"}
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([^|]*) \|", PAGE, re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", PAGE, re.MULTILINE)
     page = {name: (kind, set(re.findall(r"`(\w+)`", known))) for name, kind, known in rows}
     assert page == {name: (kind, labels[name]) for name, kind in told.items()}
 
