@@ -17,8 +17,9 @@ run: export SHUTDOWN_DELAY ?= 0
 run: .venv/run ## serve without Docker, on SQLite
 	@mkdir -p data
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
+	@echo "Metrics: http://127.0.0.1:$$(($(PORT) + 1100))/metrics"
 	alembic upgrade heads
-	exec gunicorn --bind $(BIND_ADDRESS):$(PORT)
+	exec gunicorn --bind $(BIND_ADDRESS):$(PORT) --bind 127.0.0.1:$$(($(PORT) + 1100))
 
 token: .venv/run ## make a token for what `make run` serves, named NAME or me
 	@test -d data || { echo 'Run make run first.' >&2; exit 1; }

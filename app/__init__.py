@@ -3,7 +3,20 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import auth, cli, database, docs, errors, headers, health, hello, observability, rate_limit
+from app import (
+    auth,
+    cli,
+    database,
+    docs,
+    errors,
+    headers,
+    health,
+    hello,
+    metrics,
+    observability,
+    rate_limit,
+    tracing,
+)
 from app.api import Api
 from app.config import Settings
 
@@ -32,10 +45,12 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
     observability.init_app(app)
+    tracing.init_app(app)
     headers.init_app(app)
     errors.init_app(app)
     database.init_app(app, settings)
     health.init_app(app)
+    metrics.init_app(app, [health.Readiness(app)])
     rate_limit.init_app(app, settings)
     auth.init_app(app)
     cli.init_app(app)

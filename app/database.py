@@ -26,6 +26,8 @@ from sqlalchemy import (
     Engine,
     Insert,
     Integer,
+    PoolProxiedConnection,
+    QueuePool,
     String,
     Table,
     create_engine,
@@ -43,8 +45,10 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
+from app import metrics
 from app.config import Settings
 
 T = TypeVar("T")
@@ -96,10 +100,10 @@ class Database:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.reader = _reader(settings, SHORT_LIMITS, READERS)
-        self.writer = _writer(settings, SHORT_LIMITS, WRITERS)
-        self.long_reader = _reader(settings, LONG_LIMITS, LONG)
-        self.long_writer = _writer(settings, LONG_LIMITS, LONG)
+        self.reader = _reader(settings, SHORT_LIMITS, READERS, "reader")
+        self.writer = _writer(settings, SHORT_LIMITS, WRITERS, "writer")
+        self.long_reader = _reader(settings, LONG_LIMITS, LONG, "long_reader")
+        self.long_writer = _writer(settings, LONG_LIMITS, LONG, "long_writer")
 
     def read(self, *, long: bool = False) -> Session:
         """Return a session in autocommit, for a `with` block; `long`, for work of up to 30 s."""
@@ -126,27 +130,47 @@ class Database:
                     raise
 
 
-def _reader(settings: Settings, limits: Limits, size: int) -> Engine:
+class MeasuredPool(QueuePool):
+    """Tells how long its connections are waited for, and `_engine` how many are used."""
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection for use."""
+        began = time.perf_counter()
+        try:
+            connection = super().connect()
+        except PoolTimeoutError:
+            metrics.POOL_TIMEOUTS.labels(self.logging_name).inc()
+            raise
+        metrics.POOL_WAIT_SECONDS.labels(self.logging_name).observe(time.perf_counter() - began)
+        return connection
+
+
+def _reader(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
     autocommit = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-    return _engine(settings, limits, size, autocommit)
+    return _engine(settings, limits, size, name, autocommit)
 
 
-def _writer(settings: Settings, limits: Limits, size: int) -> Engine:
+def _writer(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
     if settings.database_url.get_backend_name() == "mysql":
         # Fewer gap locks, fewer deadlocks.
-        return _engine(settings, limits, size, {"isolation_level": "READ COMMITTED"})
-    engine = _engine(settings, limits, size, {})
+        return _engine(settings, limits, size, name, {"isolation_level": "READ COMMITTED"})
+    engine = _engine(settings, limits, size, name, {})
     # Without it two transactions that read before they write would fail, not wait.
     event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
-def _engine(settings: Settings, limits: Limits, size: int, options: dict[str, Any]) -> Engine:
+def _engine(
+    settings: Settings, limits: Limits, size: int, name: str, options: dict[str, Any]
+) -> Engine:
     is_mysql = settings.database_url.get_backend_name() == "mysql"
     time_limits = _time_limits(limits) if is_mysql else {"timeout": limits.answer}
     engine = create_engine(
         settings.database_url,
         connect_args=time_limits | encryption(settings),
+        hide_parameters=True,  # in errors, which are logged: a link's target may hold a secret
+        poolclass=MeasuredPool,
+        pool_logging_name=name,
         pool_size=size,
         max_overflow=0,
         pool_timeout=limits.pool,
@@ -158,7 +182,26 @@ def _engine(settings: Settings, limits: Limits, size: int, options: dict[str, An
         event.listen(engine, "checkout", _replace_if_closed)
     else:
         event.listen(engine, "connect", _prepare_sqlite)
+    _measure(engine, name, size * settings.web_concurrency)
     return engine
+
+
+def _measure(engine: Engine, name: str, size: int) -> None:
+    metrics.POOL_SIZE.labels(name).set(size)
+    metrics.POOL_TIMEOUTS.labels(name)  # so that there is a 0 before the first one
+    in_use = metrics.POOL_IN_USE.labels(name)
+
+    def take(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        record.info[in_use] = True
+        in_use.inc()
+
+    def give_back(_connection: object, record: ConnectionPoolEntry) -> None:
+        # Also called for one that failed before it was taken.
+        if record.info.pop(in_use, False):
+            in_use.dec()
+
+    event.listen(engine, "checkout", take)
+    event.listen(engine, "checkin", give_back)
 
 
 def _time_limits(limits: Limits) -> dict[str, Any]:

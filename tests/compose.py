@@ -96,9 +96,9 @@ class Stack:
         """Run a command in a service's container and return what it prints."""
         return self.compose("exec", "--no-TTY", service, *command, text=text)
 
-    def python(self, service: str, code: str) -> str:
+    def python(self, service: str, code: str, *arguments: str) -> str:
         """Run Python code in a container that has no shell, and return what it prints."""
-        return self.exec(service, "python3", "-c", code)
+        return self.exec(service, "python3", "-c", code, *arguments)
 
     def mysql_root(self, sql: str) -> list[list[str]]:
         """Run SQL as root in the database's container and return the rows."""

@@ -13,18 +13,31 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
+from prometheus_client import Histogram
 from sqlalchemy import Connection, Engine, Table, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
+from app import metrics, tracing
 from app.database import SHORT_LIMITS, add_up, is_conflict
 from app.links.models import Link, LinkClicks
 
 ANSWER_WITHIN = 1.8  # seconds that a request waits for its batch
 BATCH_LIMIT = 1000  # requests
+
+BATCH_SIZE = Histogram(
+    "slipway_click_batch_size",
+    "Requests that were resolved and counted together.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+)
+COMMIT_SECONDS = Histogram(
+    "slipway_click_commit_seconds",
+    "Time to look up, count and commit one batch.",
+    buckets=metrics.SECONDS,
+)
 
 
 class Target(NamedTuple):
@@ -42,6 +55,7 @@ class Waiting:
     key: str
     counts: bool
     answer: Future[Target | None] = field(default_factory=Future)
+    trace: Any = field(default_factory=tracing.here)
 
 
 class Batcher:
@@ -81,8 +95,10 @@ class Batcher:
     def _run(self) -> None:
         while True:
             batch = [w for w in self._gather() if w.answer.set_running_or_notify_cancel()]
+            BATCH_SIZE.observe(len(batch))
             try:
-                targets = self._commit(batch)
+                with tracing.batch("clicks", (w.trace for w in batch)), COMMIT_SECONDS.time():
+                    targets = self._commit(batch)
             except Exception as error:  # noqa: BLE001 whatever it is, the waiting must hear of it
                 for waiting in batch:
                     waiting.answer.set_exception(error)
