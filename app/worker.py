@@ -29,13 +29,13 @@ BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more 
 SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
 ACCEPTED_AT_ONCE = 8  # connections: more, and one worker takes them all; less, and they queue
-# A request that can be refused unread: no body, nothing behind it, and none of those below.
+ALWAYS_ANSWERED = {"/livez", "/readyz", "/metrics"}  # most of all when there is much to do
+# A GET without a body, nothing behind it, and of none of those.
 WHOLE_GET = re.compile(
-    rb"GET (?!/livez |/readyz |/metrics )[!-~]+ HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
+    rb"GET (?!/livez |/readyz |/metrics )[!-~]+ HTTP/1\.1\r\n"
+    rb"(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
     re.IGNORECASE,
 )
-
-ALWAYS_ANSWERED = {"/livez", "/readyz", "/metrics"}  # when there is much to do most of all
 
 log = structlog.get_logger()
 
