@@ -15,7 +15,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 RUNTIME, PACKAGES = Path("/runtime"), Path("/packages")
-PYTHON = ("usr/local/bin/python3*", "usr/local/lib/libpython*", "usr/local/lib/python3*/lib-dynload/*")
+PYTHON = (
+    "usr/local/bin/python3*",
+    "usr/local/lib/libpython*",
+    "usr/local/lib/python3*/lib-dynload/*",
+)
 
 
 def component(kind: str, name: str, version: str, purl: str, files: list[str]) -> dict[str, object]:
@@ -49,7 +53,7 @@ def system_package(name: str, files: list[str]) -> dict[str, object]:
     fields = "${Package} ${Version} ${Architecture} ${source:Package} ${source:Version}"
     name, version, architecture, *source = output("dpkg-query", "-Wf", fields, name).split()
     system = platform.freedesktop_os_release()
-    upstream = "@".join(map(quote, source))
+    upstream = quote("@".join(source), safe=":")
     purl = f"pkg:deb/{system['ID']}/{quote(name)}@{quote(version, safe=':')}?arch={architecture}"
     purl += f"&distro={system['ID']}-{system['VERSION_ID']}&upstream={upstream}"
     return component("library", name, version, purl, files)
@@ -57,7 +61,7 @@ def system_package(name: str, files: list[str]) -> dict[str, object]:
 
 def output(*command: str) -> str:
     """Return what a command prints; that it fails, fails the build."""
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
 
 
 def main() -> None:
