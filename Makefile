@@ -35,6 +35,7 @@ lint: .venv/dev ## check form and types
 	ruff check
 	mypy
 	yamllint --strict .
+	zizmor --quiet --offline .github
 	hadolint Dockerfile Dockerfile.multistage
 	shellcheck $$(git ls-files '*.sh' .ci/run bench/image deploy/push)
 

@@ -9,9 +9,13 @@ from typing import NamedTuple
 import pytest
 
 from tests import registries
-from tests.compose import Stack, docker
+from tests.checkout import ROOT
+from tests.compose import Stack, docker, run
+from tests.docs.test_readme import commands
 from tests.ship.conftest import Checkout, clone
 
+PAGE = (ROOT / "docs/push.md").read_text()
+ECR_PUSH = f"make push IMAGE={registries.ECR_HOST}/slipway TAG=1.2.3"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 RUN = ["run", "--rm", "--read-only", "--tmpfs=/tmp", "--env=DATABASE_URL=sqlite:////tmp/test.db"]
 
@@ -21,7 +25,8 @@ def run_pulled(checkout: Checkout, tag: str, digest: str) -> None:
     docker("image", "rm", "--force", tag)
     done = checkout.run("docker", "pull", "--quiet", digest)
     assert done.returncode == 0, done.stderr
-    docker(*RUN, digest, "gunicorn", "--config", "python:app.gunicorn", "--check-config")
+    command = json.loads(docker("image", "inspect", "--format={{json .Config.Cmd}}", digest))
+    docker(*RUN, digest, *command, "--check-config")
 
 
 class Pushed(NamedTuple):
@@ -34,33 +39,33 @@ class Pushed(NamedTuple):
 
 @pytest.fixture(scope="module")
 def pushed(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
-    """An image 1.2.3 in a registry like Docker Hub, pushed by a user who has logged in."""
+    """An image 1.0 in a registry like Docker Hub, pushed by a user who has logged in."""
     image = f"{hub}/you/slipway"
     with clone(tmp_path_factory.mktemp("pushed")) as checkout:
         name, word, _ = registries.HUB
         log_in = ["docker", "login", f"--username={name}", "--password-stdin", hub]
         done = checkout.run(*log_in, text=word)
         assert done.returncode == 0, done.stderr
-        yield Pushed(checkout, image, checkout.push(image, "1.2.3"))
+        yield Pushed(checkout, image, checkout.push(image, "1.0"))
 
 
 def test_docker_hub(pushed: Pushed) -> None:
     """A push prints a digest to pull and to run; labels tell where the image is from."""
     assert pushed.digest.startswith(f"{pushed.image}@sha256:")
-    run_pulled(pushed.checkout, f"{pushed.image}:1.2.3", pushed.digest)
+    run_pulled(pushed.checkout, f"{pushed.image}:1.0", pushed.digest)
     labels = json.loads(docker("image", "inspect", pushed.digest))[0]["Config"]["Labels"]
     assert labels == {
         "org.opencontainers.image.created": "2026-01-02T01:04:05Z",
         "org.opencontainers.image.revision": pushed.checkout.commit(),
         "org.opencontainers.image.source": "https://example.com/you/slipway",
-        "org.opencontainers.image.version": "1.2.3",
+        "org.opencontainers.image.version": "1.0",
     }
 
 
 def test_taken_tag(pushed: Pushed) -> None:
     """A tag stays what it is, also where the registry would let it be moved."""
-    error = f"push: {pushed.image}:1.2.3 is there already. Choose another TAG."
-    assert pushed.checkout.error(pushed.image, "1.2.3") == error
+    error = f"push: {pushed.image}:1.0 is there already. Choose another TAG."
+    assert pushed.checkout.error(pushed.image, "1.0") == error
 
 
 def test_no_login(hub: str, checkout: Checkout) -> None:
@@ -70,29 +75,46 @@ def test_no_login(hub: str, checkout: Checkout) -> None:
     assert checkout.error(image, "1.2.3").startswith(error)
 
 
+def test_page(pushed: Pushed) -> None:
+    """The commands of docs/push.md push, run the stack from the registry, and print the SBOM."""
+    told = [command for command, _ in commands(PAGE) if ECR_PUSH not in command]
+    assert told.pop(0) == "docker login"  # for which this user was not asked
+    remove = 'docker image rm --force "$IMAGE:$TAG"\n'
+    script = "".join(
+        f"{line}\n".replace("docker compose", remove + "docker compose") for line in told
+    )
+    with Stack(pushed.checkout.folder) as stack:
+        stack.env |= pushed.checkout.env | {"IMAGE": pushed.image}
+        bash = ["bash", "-exc", script.replace("docker.io/you/slipway", pushed.image)]
+        run(*bash, cwd=stack.root, env=stack.env)
+        stack.env["TAG"] = "1.2.3"
+        assert stack.inspect("app")["Config"]["Image"] == f"{pushed.image}:1.2.3"
+    assert json.loads((stack.root / "sbom.cdx.json").read_text())["components"]
+    (stack.root / "sbom.cdx.json").unlink()
+
+
 def test_compose(pushed: Pushed) -> None:
-    """The stack runs from the registry, and compose pushes and pulls by the same two settings."""
-    docker("image", "rm", "--force", f"{pushed.image}:1.2.3")
-    digest = pushed.digest.partition("@")[2]
-    with Stack(pushed.checkout.folder, tag=f"1.2.3@{digest}") as stack:
-        stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
-        stack.up("--no-build")
-        assert stack.inspect("app")["Config"]["Image"] == f"{pushed.image}:1.2.3@{digest}"
-        stack.env["TAG"] = "by-compose"
+    """Compose pushes and pulls by the same settings, and knows a digest in the place of a tag."""
+    with Stack(pushed.checkout.folder, tag="by-compose") as stack:
+        stack.env |= pushed.checkout.env | {"IMAGE": pushed.image}
         name = f"{pushed.image}:by-compose"
         docker("image", "tag", pushed.digest, name)
         stack.compose("push")
         docker("image", "rm", "--force", name)
+        stack.env["TAG"] += "@" + pushed.digest.partition("@")[2]
         stack.compose("pull", "app")
-        assert docker("image", "inspect", name)
+        assert docker("image", "inspect", pushed.digest)
 
 
 def test_ecr(checkout: Checkout, ecr: str) -> None:
     """A push logs in by itself, and makes the repository that it goes to."""
-    image = f"{ecr}/team/slipway"
+    image = f"{ecr}/slipway"
     assert "Unable to locate credentials" in checkout.error(image, "1.2.3")
     checkout.env.update(CREDENTIALS)
-    pushed = checkout.push(image, "1.2.3")
+    assert f"$ {ECR_PUSH}\n" in PAGE
+    done = checkout.run(*ECR_PUSH.split())
+    assert done.returncode == 0, done.stderr
+    pushed = done.stdout.strip()
     assert pushed.startswith(f"{image}@sha256:")
     describe = ["ecr", "describe-repositories", "--region=eu-central-1", "--output=json"]
     (repository,) = json.loads(checkout.run("aws", *describe).stdout)["repositories"]
