@@ -5,10 +5,13 @@ which of them each program and library belongs to.
 """
 
 import json
+import os
 import platform
 import subprocess
 import sys
+import time
 import tomllib
+from datetime import UTC, datetime
 from importlib.metadata import distributions
 from operator import attrgetter
 from pathlib import Path
@@ -73,12 +76,14 @@ def main() -> None:
         owner = output("dpkg", "-S", str(path.resolve())).rpartition(": ")[0]
         owned.setdefault(owner, []).append(str(path))
 
+    seconds = int(os.environ.get("SOURCE_DATE_EPOCH") or time.time())
     system = platform.freedesktop_os_release()
     service = tomllib.loads(Path("pyproject.toml").read_text())["project"]
     document = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.6",
         "metadata": {
+            "timestamp": datetime.fromtimestamp(seconds, UTC).isoformat(),
             "lifecycles": [{"phase": "build"}],
             "component": {"type": "application"} | {k: service[k] for k in ("name", "version")},
         },

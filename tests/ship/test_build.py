@@ -27,9 +27,9 @@ print(json.dumps({
 }))"""
 
 
-def build(folder: Path, *options: str) -> dict[str, Any]:
+def build(folder: Path, *options: str, committed: int = COMMITTED) -> dict[str, Any]:
     """Build the image of a commit and return what the engine tells about it."""
-    told = [f"--file={folder}/Dockerfile.multistage", f"--build-arg=SOURCE_DATE_EPOCH={COMMITTED}"]
+    told = [f"--file={folder}/Dockerfile.multistage", f"--build-arg=SOURCE_DATE_EPOCH={committed}"]
     image = docker("build", "--quiet", *told, *options, str(folder)).strip()
     found: dict[str, Any] = json.loads(docker("image", "inspect", image))[0]
     return found
@@ -47,15 +47,22 @@ def check_out(folder: Path, umask: int, time: int) -> Path:
 
 @pytest.mark.usefixtures("engine")
 def test_is_the_same_again(tmp_path: Path) -> None:
-    """Whoever builds a commit gets the same image, whatever their clock and umask."""
-    ours = build(check_out(tmp_path / "ours", 0o077, 1_000_000_000))
-    theirs = build(check_out(tmp_path / "theirs", 0o000, 1_700_000_000), "--no-cache")
+    """Whoever builds a commit gets the same image, whatever their clock, umask and cache."""
+    images = []
     try:
-        assert ours["RootFS"] == theirs["RootFS"]
-        assert ours["Id"] == theirs["Id"]
-        assert ours["Created"] == "2026-01-02T01:04:05Z"
+        folder = check_out(tmp_path / "ours", 0o077, 1_000_000_000)
+        images.append(build(folder, committed=COMMITTED - 1))
+        images.append(build(folder))
+        folder = check_out(tmp_path / "theirs", 0o000, 1_700_000_000)
+        images.append(build(folder, "--no-cache"))
+        before, ours, theirs = (image["RootFS"]["Layers"] for image in images)
+        assert ours == theirs
+        assert images[1]["Id"] == images[2]["Id"]
+        assert images[1]["Created"] == "2026-01-02T01:04:05Z"
+        assert ours[:2] == before[:2]
+        assert ours != before
     finally:
-        docker("image", "rm", "--force", ours["Id"], theirs["Id"])
+        docker("image", "rm", "--force", *{image["Id"] for image in images})
 
 
 @pytest.fixture(scope="module")
