@@ -37,7 +37,9 @@ def python_packages() -> list[dict[str, object]]:
     (site_packages,) = PACKAGES.glob("usr/local/lib/python3.*/site-packages")
     found = []
     for package in sorted(distributions(path=[str(site_packages)]), key=attrgetter("name")):
-        paths = (Path("/", site_packages.relative_to(PACKAGES), file) for file in package.files)
+        paths = (
+            Path("/", site_packages.relative_to(PACKAGES), file) for file in package.files or ()
+        )
         name, version = package.name.lower().replace("_", "-"), package.version
         files = [str(path) for path in paths if ".so" in path.suffixes]
         found.append(component("library", name, version, f"pkg:pypi/{name}@{version}", files))

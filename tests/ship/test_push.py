@@ -84,7 +84,7 @@ def test_page(pushed: Pushed) -> None:
         f"{line}\n".replace("docker compose", remove + "docker compose") for line in told
     )
     with Stack(pushed.checkout.folder) as stack:
-        stack.env |= pushed.checkout.env | {"IMAGE": pushed.image}
+        stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
         bash = ["bash", "-exc", script.replace("docker.io/you/slipway", pushed.image)]
         run(*bash, cwd=stack.root, env=stack.env)
         stack.env["TAG"] = "1.2.3"
@@ -96,7 +96,7 @@ def test_page(pushed: Pushed) -> None:
 def test_compose(pushed: Pushed) -> None:
     """Compose pushes and pulls by the same settings, and knows a digest in the place of a tag."""
     with Stack(pushed.checkout.folder, tag="by-compose") as stack:
-        stack.env |= pushed.checkout.env | {"IMAGE": pushed.image}
+        stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
         name = f"{pushed.image}:by-compose"
         docker("image", "tag", pushed.digest, name)
         stack.compose("push")
