@@ -35,13 +35,11 @@ def component(kind: str, name: str, version: str, purl: str, files: list[str]) -
 def python_packages() -> list[dict[str, object]]:
     """Return what was installed from the requirements, wheels' own libraries included."""
     (site_packages,) = PACKAGES.glob("usr/local/lib/python3.*/site-packages")
+    folder = Path("/", site_packages.relative_to(PACKAGES))
     found = []
     for package in sorted(distributions(path=[str(site_packages)]), key=attrgetter("name")):
-        paths = (
-            Path("/", site_packages.relative_to(PACKAGES), file) for file in package.files or ()
-        )
         name, version = package.name.lower().replace("_", "-"), package.version
-        files = [str(path) for path in paths if ".so" in path.suffixes]
+        files = [str(folder / file) for file in package.files or () if ".so" in file.suffixes]
         found.append(component("library", name, version, f"pkg:pypi/{name}@{version}", files))
     return found
 
