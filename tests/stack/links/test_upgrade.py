@@ -1,6 +1,7 @@
 """An upgrade under load, and old and new version side by side."""
 
 import re
+import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -210,3 +211,16 @@ def test_migration_that_waits_lets_the_service_work(upgrade: Upgrade) -> None:
             other.run("COMMIT")
             migration.result()
     assert load.failed == []
+
+
+def test_migration_that_was_killed_can_be_recorded(upgrade: Upgrade) -> None:
+    """Where a statement is done and its record is not, `stamp` adds the record."""
+    upgrade.old.mysql_root("ALTER TABLE tokens ADD COLUMN team VARCHAR(100) NOT NULL DEFAULT ''")
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        upgrade.migrate()
+    assert "Duplicate column name 'team'" in failed.value.stderr
+    upgrade.new.compose(*MIGRATE, "alembic", "stamp", "0004")
+    upgrade.migrate()
+    heads = upgrade.old.mysql_root("SELECT version_num FROM alembic_version ORDER BY 1")
+    assert len(heads) == 2
+    assert heads[0] == ["0004"]
