@@ -28,7 +28,6 @@ HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of it
 BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more time
 SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
-ACCEPTED_AT_ONCE = 8  # connections: more, and one worker takes them all; less, and they queue
 ALWAYS_ANSWERED = {"/livez", "/readyz", "/metrics"}  # most of all when there is much to do
 # A GET without a body, nothing behind it, and of none of those.
 WHOLE_GET = re.compile(
@@ -90,6 +89,21 @@ class Logger(glogging.Logger):
         """Write nothing."""
 
 
+class Server(StreamServer):
+    """A listener whose worker takes few connections at once while it is idle, to share them with
+    the other workers, and many when it is busy, so that none waits where nobody can refuse it.
+    """
+
+    def __init__(self, worker: "Worker", listener: socket) -> None:
+        self.worker = worker
+        super().__init__(listener, partial(worker.handle, listener))
+
+    @property
+    def max_accept(self) -> int:
+        """Return how many connections to take in one turn of the loop."""
+        return 8 + self.worker.busy
+
+
 class Worker(GeventWorker):
     """Serves each connection in a greenlet."""
 
@@ -111,11 +125,8 @@ class Worker(GeventWorker):
 
     def run(self) -> None:
         """Serve until told to stop, and then until all requests have ended."""
-        servers = [
-            StreamServer(listener, partial(self.handle, listener)) for listener in self.sockets
-        ]
+        servers = [Server(self, listener) for listener in self.sockets]
         for server in servers:
-            server.max_accept = ACCEPTED_AT_ONCE
             server.start()
         while self.alive:
             self.notify()

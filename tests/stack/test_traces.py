@@ -76,7 +76,7 @@ def test_trace_begins_here_where_no_sane_one_comes(stack: Stack, traces: Traces)
         request_id = secrets.token_hex(8)
         get(stack, "/", traceparent=given, **{"X-Request-Id": request_id})
         wait_until(lambda: request_id in str(log(stack)))
-    (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
+        (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
         (span,) = traces.whole(line["trace_id"])["GET /"]
         assert "parentSpanId" not in span
 
