@@ -94,7 +94,7 @@ def test_unsampled_trace_is_not_sent(stack: Stack, traces: Traces) -> None:
 
 
 def test_spans_tell_no_secret_and_no_health_check(stack: Stack, traces: Traces) -> None:
-    """Queries, tokens and parameters are not in them; checks, which come all the time, have none."""
+    """Queries, tokens and parameters are not in spans; checks have no spans at all."""
     trace_id, secret = secrets.token_hex(16), secrets.token_hex(16)
     for path in ("/livez", "/readyz"):
         get(stack, path)
