@@ -40,9 +40,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     }
     app.json.sort_keys = False  # type: ignore[attr-defined]  # fields as their schema has them
     app.url_map.merge_slashes = False  # a path is the client's, to be passed on as it is
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
     observability.init_app(app)
     tracing.init_app(app)
@@ -50,7 +47,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     errors.init_app(app)
     database.init_app(app, settings)
     health.init_app(app)
-    metrics.init_app(app, [health.Readiness(app)])
+    metrics.init_app(app)
     rate_limit.init_app(app, settings)
     auth.init_app(app)
     cli.init_app(app)
@@ -61,4 +58,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     from app import links  # noqa: PLC0415 this line and the next plug the example in
 
     links.init_app(app, api)
+
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    metrics.serve(app, [health.Readiness(app)])
     return app

@@ -80,12 +80,18 @@ POOL_TIMEOUTS = Counter(
 _children: dict[tuple[str, str | None, int], tuple[Counter, Histogram]] = {}
 
 
-def init_app(app: Flask, collectors: Iterable[Collector]) -> None:
-    """Serve the metrics, and what `collectors` find out when they are asked."""
+def init_app(app: Flask) -> None:
+    """Tell the version, and keep the word `metrics` on the public port: nothing is found there."""
     version = tomllib.loads(PYPROJECT.read_text())["project"]["version"]
     BUILD.labels(version).set(1)
-    # On the public port it is a word of the service's own, under which nothing is found.
     app.add_url_rule("/metrics", "metrics", lambda: abort(404))
+
+
+def serve(app: Flask, collectors: Iterable[Collector]) -> None:
+    """Serve the metrics, and what `collectors` find out when they are asked.
+
+    Around all else, because the port must be the server's own.
+    """
     if FOLDER in os.environ:
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -19,7 +19,11 @@ from flask import Flask, Response, g, request
 from app import metrics, tracing
 from app.config import Settings
 
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+BEGAN = "slipway.began"  # in the environ: when the request began, where not with Flask
 QUIET = {"/livez", "/readyz"}  # asked every few seconds: their lines only at debug level
 SERVER_ERROR = 500
 PATIENCE = 60  # seconds between two complaints of a library that can't send its traces
@@ -129,19 +133,23 @@ def _discreet(record: logging.LogRecord) -> bool:
 
 
 def _begin() -> None:
-    g.began = time.perf_counter()
+    g.began = request.environ.get(BEGAN) or time.perf_counter()
     metrics.IN_FLIGHT.inc()
-    environ = request.environ
+    g.ids = ids(request.environ)
+    structlog.contextvars.bind_contextvars(**g.ids)
+
+
+def ids(environ: "WSGIEnvironment") -> dict[str, str]:
+    """Return the request's `request_id`, and its `trace_id` if it is part of a trace."""
     given = environ.get("HTTP_X_REQUEST_ID", "")
-    g.request_id = given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
-    ids = {"request_id": g.request_id}
+    found = {"request_id": given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)}
     if trace_id := tracing.trace_id(environ.get("HTTP_TRACEPARENT", "")):
-        ids["trace_id"] = trace_id
-    structlog.contextvars.bind_contextvars(**ids)
+        found["trace_id"] = trace_id
+    return found
 
 
 def _end(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.request_id
+    response.headers["X-Request-Id"] = g.ids["request_id"]
     line = {
         "method": request.method,
         "path": request.path,
@@ -152,9 +160,9 @@ def _end(response: Response) -> Response:
     if response.is_streamed:
         line |= structlog.contextvars.get_contextvars()
         response.response = _watched(response.response, line)
-        response.call_on_close(partial(_tell, line, g.began))
+        response.call_on_close(partial(tell, line, g.began))
     else:
-        _tell(line, g.began)
+        tell(line, g.began)
     return response
 
 
@@ -180,7 +188,11 @@ def _watched(body: Iterable[Any], line: dict[str, Any]) -> Iterator[Any]:
         raise BrokenPipeError(errno.EPIPE, "The answer broke off.") from error
 
 
-def _tell(line: dict[str, Any], began: float) -> None:
+def tell(line: dict[str, Any], began: float) -> None:
+    """Write a request's line, and count it.
+
+    :param line: with method, path, route (or None), status and client.
+    """
     seconds = time.perf_counter() - began
     metrics.answered(line["method"], line["route"], line["status"], seconds)
     if "exc_info" in line or line["status"] == SERVER_ERROR:

@@ -10,6 +10,9 @@ from tests.compose import Stack, engine_answers
 
 NO_ENGINE = "no Docker engine answers"
 NO_PROMTOOL = "no promtool is there"
+NO_NODE = "no Node.js is there"
+NO_ROOT = "only root can give a host a name"
+WANTS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_ROOT)
 
 
 @pytest.fixture(scope="session")
@@ -30,7 +33,7 @@ def stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001
 def _left_out(reporter: pytest.TerminalReporter) -> list[str]:
     skipped = reporter.stats.get("skipped", [])
     said = [str(report.longrepr) for report in skipped]
-    return [want for want in (NO_ENGINE, NO_PROMTOOL) for line in said if want in line]
+    return [want for want in WANTS for line in said if want in line]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

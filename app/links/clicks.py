@@ -160,7 +160,7 @@ def init_app(app: Flask) -> None:
     app.extensions["clicks"] = Batcher(app.extensions["database"].reader)
 
 
-def resolve(key: str, *, counts: bool) -> Target | None:
-    """Ask the current app's batcher: see `Batcher.resolve`."""
-    batcher: Batcher = current_app.extensions["clicks"]
-    return batcher.resolve(key, counts=counts)
+def batcher() -> Batcher:
+    """Return the current app's batcher."""
+    found: Batcher = current_app.extensions["clicks"]
+    return found

@@ -177,6 +177,7 @@ def test_can_be_debugged(stack: Stack) -> None:
             "bin",
             "db",
             "pyproject.toml",
+            "sbom.cdx.json",
             "answers",
         ]
     finally:
@@ -203,7 +204,7 @@ def test_rebuild_keeps_the_dependencies(tmp_path: Path) -> None:
 
 def test_no_file_names_an_architecture() -> None:
     """What builds and runs the stack does so on any processor: it names none."""
-    paths = ["Dockerfile*", "docker-compose.yaml", "db", "bench", ".ci", "Makefile"]
+    paths = ["Dockerfile*", "docker-compose.yaml", "db", "bench", "deploy", ".ci", "Makefile"]
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     files = [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]
