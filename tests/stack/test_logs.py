@@ -32,7 +32,6 @@ def test_outage_is_explained(stack: Stack) -> None:
         stack.wait_ready()
     wait_until(lambda: stack.health("db") == "healthy")
     request_id = answer.headers["X-Request-Id"]
-    print([line for line in log(stack, "app") if line.get("request_id") == request_id])
     (line,) = [line for line in log(stack, "app") if line.get("request_id") == request_id]
     assert (line["status"], line["level"], line["event"]) == (503, "warning", "request")
     assert "connect to MySQL" in line["error"]
