@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz lint audit lock push sbom db-shell
+.PHONY: help run token test fuzz lint audit lock push sbom db-shell backup restore
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -58,6 +58,13 @@ sbom: ## print what is in the image IMAGE:TAG (CycloneDX)
 
 db-shell: ## open mysql as root inside the database's container
 	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
+
+backup: ## save all data while the stack serves, in FILE or in backups/
+	@db/backup.sh $(FILE)
+
+restore: ## bring the backup FILE into an empty stack
+	@test -n "$(FILE)" || { echo 'Say which: make restore FILE=backups/…' >&2; exit 1; }
+	@db/restore.sh $(FILE)
 
 # The environment for running, and the one for all work on the project.
 .venv/run .venv/dev: .venv/%: requirements/%.txt

@@ -17,12 +17,12 @@ import gevent
 import structlog
 from gevent.server import StreamServer
 from gevent.socket import AF_INET, SHUT_RDWR, SOCK_STREAM, socket
-from gunicorn import util
+from gunicorn import glogging, util
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app import errors, headers, metrics, shutdown
+from app import errors, headers, metrics, observability, shutdown
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
 BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more time
@@ -83,6 +83,13 @@ class Client(socket):
             del self.worker.waiting[self]
 
 
+class Logger(glogging.Logger):
+    """gunicorn's, without its access log: ours knows the route."""
+
+    def access(self, *_args: Any) -> None:
+        """Write nothing."""
+
+
 class Worker(GeventWorker):
     """Serves each connection in a greenlet."""
 
@@ -92,6 +99,11 @@ class Worker(GeventWorker):
         self.busy = 0
         # What waits for its client, the longest first.
         self.waiting: dict[Client, None] = {}
+
+    def init_process(self) -> None:
+        """Begin to serve; many requests end in one turn of the loop, so their lines go together."""
+        observability.output.later = gevent.spawn_raw
+        super().init_process()
 
     def is_full(self) -> bool:
         """Say whether more requests are under way than can be served in a reasonable time."""

@@ -92,6 +92,12 @@ class Stack:
         if images := docker("image", "ls", "--quiet", "--filter", label).split():
             docker("image", "rm", "--force", *images)
 
+    def make(self, target: str, **variables: object) -> str:
+        """Run make as a user of this stack would, and return what it prints."""
+        given = [f"{name}={value}" for name, value in variables.items()]
+        env = self.env | {"COMPOSE_DISABLE_ENV_FILE": "1"}
+        return run("make", "--silent", target, *given, cwd=self.root, env=env)
+
     def exec(self, service: str, *command: str, text: str | None = None) -> str:
         """Run a command in a service's container and return what it prints."""
         return self.compose("exec", "--no-TTY", service, *command, text=text)

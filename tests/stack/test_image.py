@@ -173,9 +173,11 @@ def test_can_be_debugged(stack: Stack) -> None:
         joined = ["--rm", "--user=10001:10001", f"--pid={app}", f"--network={app}", tag]
         look = "ls /proc/1/root/srv; python3 -IS app/healthcheck.py /livez && echo answers"
         assert docker("run", *joined, "bash", "-c", look).split() == [
+            "__pycache__",
             "app",
             "bin",
             "db",
+            "gunicorn.conf.py",
             "pyproject.toml",
             "sbom.cdx.json",
             "answers",

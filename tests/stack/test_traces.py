@@ -45,6 +45,7 @@ def test_one_request_followed(stack: Stack, traces: Traces) -> None:
     answer = get(stack, "/", trace_id=trace_id, **{"X-Request-Id": request_id})
     assert answer.headers["X-Request-Id"] == request_id
 
+    wait_until(lambda: request_id in str(log(stack)))
     (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
     assert (line["trace_id"], line["path"], line["status"]) == (trace_id, "/", 200)
 
@@ -74,7 +75,8 @@ def test_trace_begins_here_where_no_sane_one_comes(stack: Stack, traces: Traces)
     for given in ("", f"00-{'0' * 32}-{PARENT}-01"):
         request_id = secrets.token_hex(8)
         get(stack, "/", traceparent=given, **{"X-Request-Id": request_id})
-        (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
+        wait_until(lambda: request_id in str(log(stack)))
+    (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
         (span,) = traces.whole(line["trace_id"])["GET /"]
         assert "parentSpanId" not in span
 
