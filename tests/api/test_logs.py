@@ -6,12 +6,14 @@ from typing import Any
 
 from tests.api.conftest import Deployment
 from tests.service import Service
+from tests.waiting import wait_until
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 def line(deployment: Deployment, request_id: str) -> dict[str, Any]:
-    """Return the one line of a request."""
+    """Return the one line of a request, which may come a moment after the answer."""
+    wait_until(lambda: request_id in deployment.log())
     lines = [json.loads(line) for line in deployment.log().splitlines()]
     (found,) = [line for line in lines if line.get("request_id") == request_id]
     return dict(found)

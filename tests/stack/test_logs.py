@@ -32,6 +32,7 @@ def test_outage_is_explained(stack: Stack) -> None:
         stack.wait_ready()
     wait_until(lambda: stack.health("db") == "healthy")
     request_id = answer.headers["X-Request-Id"]
+    wait_until(lambda: request_id in str(log(stack, "app")))
     (line,) = [line for line in log(stack, "app") if line.get("request_id") == request_id]
     assert (line["status"], line["level"], line["event"]) == (503, "warning", "request")
     assert "connect to MySQL" in line["error"]
