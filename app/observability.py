@@ -97,8 +97,12 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             }
         },
         "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
-        # gunicorn would otherwise add handlers of its own
-        "loggers": {"gunicorn.error": {"propagate": True, "handlers": [], "filters": ["discreet"]}},
+        "loggers": {
+            # gunicorn would otherwise add handlers of its own
+            "gunicorn.error": {"propagate": True, "handlers": [], "filters": ["discreet"]},
+            # as SQLAlchemy does for its own pools
+            "app.database.MeasuredPool": {"level": "WARNING"},
+        },
     }
 
 
