@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import gevent
@@ -27,6 +28,7 @@ from app import errors, headers, metrics, observability, shutdown
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
 BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more time
 SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
+SLOW = 1.0  # seconds without a byte: of too many connections, such a one is closed
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
 ALWAYS_ANSWERED = {"/livez", "/readyz", "/metrics"}  # most of all when there is much to do
 # A GET without a body, nothing behind it, and of none of those.
@@ -73,7 +75,7 @@ class Client(socket):
 
     def _in_time(self, timeout: float, call: Callable[[Any], Any], argument: Any) -> Any:
         self.settimeout(timeout)
-        self.worker.waiting[self] = None
+        self.worker.waiting[self] = time.monotonic()
         try:
             return call(argument)
         except OSError as error:
@@ -111,8 +113,8 @@ class Worker(GeventWorker):
         super().__init__(*args, **kwargs)
         self.connections = 0
         self.busy = 0
-        # What waits for its client, the longest first.
-        self.waiting: dict[Client, None] = {}
+        # What waits for its client, and since when; the longest first.
+        self.waiting: dict[Client, float] = {}
 
     def init_process(self) -> None:
         """Begin to serve; many requests end in one turn of the loop, so their lines go together."""
@@ -120,8 +122,8 @@ class Worker(GeventWorker):
         super().init_process()
 
     def is_full(self) -> bool:
-        """Say whether more requests are under way than can be served in a reasonable time."""
-        return self.busy >= BUSY_LIMIT
+        """Say whether there is more to do than can be done in a reasonable time."""
+        return self.busy >= BUSY_LIMIT or self.connections > self.worker_connections
 
     def run(self) -> None:
         """Serve until told to stop, and then until all requests have ended."""
@@ -139,14 +141,20 @@ class Worker(GeventWorker):
             gevent.sleep(0.1)
 
     def handle(self, listener: socket, client: socket, addr: Any) -> None:
-        """Serve one connection; when it takes the last place, the slowest other one is closed."""
+        """Serve one connection; where it is one too many, slow ones give way."""
         self.connections += 1
-        if self.connections > self.worker_connections and self.waiting:
-            next(iter(self.waiting)).shutdown(SHUT_RDWR)
+        self.make_room()
         try:
             AsyncWorker.handle(self, listener, Client(self, client.detach()), addr)
         finally:
             self.connections -= 1
+
+    def make_room(self) -> None:
+        """Close those of too many connections whose clients keep it waiting."""
+        excess = max(self.connections - self.worker_connections, 0)
+        for client, since in list(islice(self.waiting.items(), excess)):
+            if since < time.monotonic() - SLOW:
+                client.shutdown(SHUT_RDWR)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, or refuse it where too many are under way."""
