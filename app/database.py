@@ -11,6 +11,7 @@ import ssl
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -96,7 +97,7 @@ class Database:
     engine with options for each use would cost statements. A second pair waits longer.
 
     A process has at most READERS + WRITERS + 2 * LONG connections: 25. So two replicas of two
-    workers have 100 of the 151 that MySQL allows.
+    workers have 100 of the 151 that MySQL allows. A replica has READERS + LONG of its own.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -104,9 +105,20 @@ class Database:
         self.writer = _writer(settings, SHORT_LIMITS, WRITERS, "writer")
         self.long_reader = _reader(settings, LONG_LIMITS, LONG, "long_reader")
         self.long_writer = _writer(settings, LONG_LIMITS, LONG, "long_writer")
+        self.replica, self.long_replica = self.reader, self.long_reader
+        if settings.database_replica_url:
+            there = replace(settings, database_url=settings.database_replica_url)
+            self.replica = _reader(there, SHORT_LIMITS, READERS, "replica")
+            self.long_replica = _reader(there, LONG_LIMITS, LONG, "long_replica")
 
-    def read(self, *, long: bool = False) -> Session:
-        """Return a session in autocommit, for a `with` block; `long`, for work of up to 30 s."""
+    def read(self, *, long: bool = False, stale: bool = False) -> Session:
+        """Return a session in autocommit, for a `with` block.
+
+        :param long: the work may take up to 30 s.
+        :param stale: what is read may be a little behind, so a replica may tell it.
+        """
+        if stale:
+            return Session(self.long_replica if long else self.replica)
         return Session(self.long_reader if long else self.reader)
 
     def write(self, work: Callable[[Session], T], *, long: bool = False) -> T:
