@@ -89,6 +89,9 @@ class Stack:
         """Take away containers, networks, volumes, and the images that were built here."""
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "0")
         label = f"label=com.docker.compose.project={self.project}"
+        # Those of files that COMPOSE_FILE named for a while.
+        if volumes := docker("volume", "ls", "--quiet", "--filter", label).split():
+            docker("volume", "rm", *volumes)
         if images := docker("image", "ls", "--quiet", "--filter", label).split():
             docker("image", "rm", "--force", *images)
 

@@ -45,7 +45,7 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("stack")  # its image is in the build cache then
-@pytest.mark.parametrize("page", ["README.md", "docs/operate.md"])
+@pytest.mark.parametrize("page", ["README.md", "docs/operate.md", "docs/scale.md"])
 def test_console_blocks(checkout: Path, page: str) -> None:
     """Every command succeeds and prints what the page shows."""
     with Stack(checkout) as own:
