@@ -11,7 +11,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 RUN useradd --uid 10001 --home-dir /srv --no-create-home slipway
 
 WORKDIR /srv
-COPY pyproject.toml .
+COPY pyproject.toml gunicorn.conf.py ./
 COPY bin bin
 # Owned by the user, who writes the synced files.
 COPY --chown=10001:10001 db/migrations db/migrations

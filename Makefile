@@ -18,7 +18,7 @@ run: .venv/run ## serve without Docker, on SQLite
 	@mkdir -p data
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
 	alembic upgrade heads
-	exec gunicorn --config python:app.gunicorn --bind $(BIND_ADDRESS):$(PORT)
+	exec gunicorn --bind $(BIND_ADDRESS):$(PORT)
 
 token: .venv/run ## make a token for what `make run` serves, named NAME or me
 	@test -d data || { echo 'Run make run first.' >&2; exit 1; }

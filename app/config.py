@@ -45,7 +45,6 @@ class Settings:
     public_url: str | None = None
     trusted_proxies: int = 0
     web_concurrency: int = 2
-    web_threads: int = 16
     shutdown_delay: int = 5  # seconds
     rate_limit_create: RateLimit = RateLimit(3000, 60)
     rate_limit_auth: RateLimit = RateLimit(30, 60)
@@ -132,7 +131,6 @@ class _Schema(Schema):
     public_url = fields.String(data_key="PUBLIC_URL", validate=_is_base_url)
     trusted_proxies = fields.Integer(data_key="TRUSTED_PROXIES", validate=validate.Range(0, 100))
     web_concurrency = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(1, 1000))
-    web_threads = fields.Integer(data_key="WEB_THREADS", validate=validate.Range(1, 1000))
     shutdown_delay = fields.Integer(data_key="SHUTDOWN_DELAY", validate=validate.Range(0, 3600))
     rate_limit_create = _RateLimit(data_key="RATE_LIMIT_CREATE")
     rate_limit_auth = _RateLimit(data_key="RATE_LIMIT_AUTH")

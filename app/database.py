@@ -1,8 +1,8 @@
 """The way to the database: engines, transactions, and what differs between MySQL and SQLite.
 
 Every wait has a limit below the two seconds that a request may take, or the thirty seconds that
-one with much work may. What waited in vain is not tried again, so a request that has a thread
-meets at most one of these limits.
+one with much work may. What waited in vain is not tried again, so a request meets at most one of
+these limits.
 """
 
 import select
@@ -54,6 +54,7 @@ ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER
 CONNECT_TIMEOUT = 1.0  # seconds for a connection from the server
 SILENCE = 60  # seconds until the server ends a session, with its locks, whose client is gone
 POOL_RECYCLE = 1800  # seconds, after which all have followed the host's name to a new address
+READERS = 17  # connections a process: one of them for the click batcher
 WRITERS = 4  # connections a process: a write holds one for a few milliseconds
 LONG = 2  # connections a process, for each engine of work that may take long
 
@@ -90,13 +91,12 @@ class Database:
     `reader` is in autocommit, where a lookup is one round trip; `writer` has transactions. One
     engine with options for each use would cost statements. A second pair waits longer.
 
-    A process has at most WEB_THREADS + 1 + WRITERS + 2 * LONG connections: 25, where nothing is
-    set. So two replicas of two workers have 100 of the 151 that MySQL allows.
+    A process has at most READERS + WRITERS + 2 * LONG connections: 25. So two replicas of two
+    workers have 100 of the 151 that MySQL allows.
     """
 
     def __init__(self, settings: Settings) -> None:
-        # One a thread, and one for the click batcher.
-        self.reader = _reader(settings, SHORT_LIMITS, settings.web_threads + 1)
+        self.reader = _reader(settings, SHORT_LIMITS, READERS)
         self.writer = _writer(settings, SHORT_LIMITS, WRITERS)
         self.long_reader = _reader(settings, LONG_LIMITS, LONG)
         self.long_writer = _writer(settings, LONG_LIMITS, LONG)

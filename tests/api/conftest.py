@@ -70,7 +70,6 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     run(PYTHON.parent / "alembic", "upgrade", "heads", cwd=ROOT, env=environ)
     command: list[str | Path] = [
         PYTHON.parent / "gunicorn",
-        "--config=python:app.gunicorn",
         f"--bind=127.0.0.1:{port}",
     ]
     log = folder / "log"

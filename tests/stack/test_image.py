@@ -115,7 +115,7 @@ def test_says_how_it_is_run(image: str) -> None:
     """User, command and health check are set, each without a shell."""
     config = json.loads(docker("image", "inspect", image))[0]["Config"]
     assert config["User"] == "10001:10001"
-    assert config["Cmd"] == ["gunicorn", "--config", "python:app.gunicorn"]
+    assert config["Cmd"] == ["gunicorn"]
     assert not config.get("Entrypoint")
     healthcheck = ["CMD", "python3", "-IS", "/srv/app/healthcheck.py", "/livez"]
     assert config["Healthcheck"]["Test"] == healthcheck
@@ -135,7 +135,7 @@ def test_is_healthy_without_a_database(image: str) -> None:
 @pytest.mark.parametrize(
     ("database", "command"),
     [
-        (MYSQL, "gunicorn --config python:app.gunicorn --check-config"),
+        (MYSQL, "gunicorn --check-config"),
         (SQLITE, "alembic upgrade heads"),
     ],
 )

@@ -52,7 +52,7 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         ({"PUBLIC_URL": "https://go.example.com/"}, "PUBLIC_URL"),
         ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES"),
         ({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY"),
-        ({"WEB_THREADS": "many"}, "WEB_THREADS"),
+        ({"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY"),
         ({"SHUTDOWN_DELAY": "99999999999"}, "SHUTDOWN_DELAY"),
         ({"SHUTDOWN_DELAY": "5s"}, "SHUTDOWN_DELAY"),
         ({"RATE_LIMIT_CREATE": "10"}, "RATE_LIMIT_CREATE"),
@@ -71,13 +71,13 @@ def test_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
 
 def test_all_wrong_settings_are_named() -> None:
     """Who has two wrong settings hears of both at once."""
-    with pytest.raises(SettingsError, match=r"DATABASE_URL: .*; WEB_THREADS: "):
-        Settings.from_environ({"WEB_THREADS": "x"})
+    with pytest.raises(SettingsError, match=r"DATABASE_URL: .*; WEB_CONCURRENCY: "):
+        Settings.from_environ({"WEB_CONCURRENCY": "x"})
 
 
 def test_empty_is_absent_and_others_are_ignored() -> None:
     """A variable that is empty in .env means its default."""
-    names = ("PUBLIC_URL", "WEB_THREADS", "LOG_LEVEL", "DATABASE_CA_FILE", "DATABASE_URL_FILE")
+    names = ("PUBLIC_URL", "WEB_CONCURRENCY", "LOG_LEVEL", "DATABASE_CA_FILE", "DATABASE_URL_FILE")
     settings = Settings.from_environ(
         {"DATABASE_URL": MYSQL, "HOME": "/"} | dict.fromkeys(names, "")
     )
