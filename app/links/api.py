@@ -110,7 +110,10 @@ def create_all(batch: dict[str, Any]) -> Response:
             "links": {
                 "next": {
                     "operationId": "links.listing",
-                    "parameters": {"after": "$response.body#/next"},
+                    "parameters": {
+                        "after": "$response.body#/next",
+                        "sort": "$request.query.sort",
+                    },
                 }
             }
         }
