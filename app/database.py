@@ -1,8 +1,7 @@
 """The way to the database: engines, transactions, and what differs between MySQL and SQLite.
 
-Every wait has a limit below the two seconds that a request may take, or the thirty seconds that
-one with much work may. What waited in vain is not tried again, so a request meets at most one of
-these limits.
+Every wait has a limit, and all waits of one request together have another, below the two seconds
+that it may take, or the thirty seconds that one with much work may.
 """
 
 import select
@@ -10,12 +9,14 @@ import sqlite3
 import ssl
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
-from flask import Flask, current_app
+from flask import Flask, current_app, g, has_request_context
+from gevent import Timeout
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -74,11 +75,12 @@ class Limits(NamedTuple):
 
     pool: float  # for a connection that others have
     answer: float  # for one answer of the server
+    request: float  # for all that one request asks
     retry: float  # after which a transaction does not start again
 
 
-SHORT_LIMITS = Limits(pool=1, answer=1.5, retry=0.5)
-LONG_LIMITS = Limits(pool=8, answer=20, retry=5)
+SHORT_LIMITS = Limits(pool=1, answer=1.5, request=1.7, retry=0.5)
+LONG_LIMITS = Limits(pool=8, answer=20, request=28, retry=5)
 
 
 class Base(DeclarativeBase):
@@ -101,9 +103,18 @@ class Database:
         self.long_reader = _reader(settings, LONG_LIMITS, LONG)
         self.long_writer = _writer(settings, LONG_LIMITS, LONG)
 
-    def read(self, *, long: bool = False) -> Session:
-        """Return a session in autocommit, for a `with` block; `long`, for work of up to 30 s."""
-        return Session(self.long_reader if long else self.reader)
+    @contextmanager
+    def connect(self) -> Iterator[Connection]:
+        """Give a connection in autocommit."""
+        with _in_time(SHORT_LIMITS), self.reader.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def read(self, *, long: bool = False) -> Iterator[Session]:
+        """Give a session in autocommit; `long`, for work of up to 30 s."""
+        engine, limits = (self.long_reader, LONG_LIMITS) if long else (self.reader, SHORT_LIMITS)
+        with _in_time(limits), Session(engine) as session:
+            yield session
 
     def write(self, work: Callable[[Session], T], *, long: bool = False) -> T:
         """Run `work` in a transaction of its own, commit, and return what it returned.
@@ -115,15 +126,37 @@ class Database:
         :raises sqlalchemy.exc.DBAPIError: after a rollback. One of `AWAY` from the commit itself
             leaves open whether the transaction happened.
         """
-        engine = self.long_writer if long else self.writer
-        deadline = time.monotonic() + (LONG_LIMITS if long else SHORT_LIMITS).retry
-        while True:
-            try:
-                with Session(engine, expire_on_commit=False) as session, session.begin():
-                    return work(session)
-            except OperationalError as error:
-                if not is_conflict(error) or time.monotonic() > deadline:
-                    raise
+        engine, limits = (self.long_writer, LONG_LIMITS) if long else (self.writer, SHORT_LIMITS)
+        deadline = time.monotonic() + limits.retry
+        with _in_time(limits):
+            while True:
+                try:
+                    with Session(engine, expire_on_commit=False) as session, session.begin():
+                        return work(session)
+                except OperationalError as error:
+                    if not is_conflict(error) or time.monotonic() > deadline:
+                        raise
+
+
+@contextmanager
+def _in_time(limits: Limits) -> Iterator[None]:
+    """Let a request wait no longer than what is left of its limit after its earlier waits.
+
+    :raises sqlalchemy.exc.TimeoutError: it is over, whatever was waited for.
+    """
+    if not has_request_context():  # the command line, or a stream, has no such limit
+        yield
+        return
+    waited, began = g.get("waited", 0.0), time.monotonic()
+    # SQLAlchemy gives up a connection that this interrupts, since it is no Exception.
+    timeout = Timeout(max(limits.request - waited, 0))
+    try:
+        with timeout:
+            yield
+    except Timeout as error:
+        raise PoolTimeoutError("The database took too long.") from error
+    finally:
+        g.waited = waited + time.monotonic() - began
 
 
 def _reader(settings: Settings, limits: Limits, size: int) -> Engine:
@@ -223,13 +256,14 @@ def is_too_broad(error: InternalError) -> bool:
     return error_code(error) == TOO_MANY_MATCHES
 
 
-def product(engine: Engine) -> tuple[str, str]:
+def product(connection: Connection) -> tuple[str, str]:
     """Return the database's name and version, as it tells them."""
     name, function = (
-        ("MySQL", "VERSION()") if engine.dialect.name == "mysql" else ("SQLite", "sqlite_version()")
+        ("MySQL", "VERSION()")
+        if connection.dialect.name == "mysql"
+        else ("SQLite", "sqlite_version()")
     )
-    with engine.connect() as connection:
-        return name, str(connection.scalar(text(f"SELECT {function}")))
+    return name, str(connection.scalar(text(f"SELECT {function}")))
 
 
 def add_up(dialect: str, table: Table, column: str, rows: Sequence[dict[str, Any]]) -> Insert:

@@ -53,7 +53,7 @@ def readyz() -> Any:
     if shutdown.has_begun():
         raise _unavailable("The service is shutting down.")
     try:
-        with database().reader.connect() as connection:
+        with database().connect() as connection:
             applied = set(connection.scalars(text("SELECT version_num FROM alembic_version")))
     except ProgrammingError:  # no such table: nothing was ever migrated here
         applied = set()

@@ -23,4 +23,5 @@ def hello() -> Response:
 
     And say where to go next.
     """
-    return Response(GREETING.format(*product(database().reader)), mimetype="text/plain")
+    with database().connect() as connection:
+        return Response(GREETING.format(*product(connection)), mimetype="text/plain")

@@ -55,7 +55,7 @@ def count(name: str, client: str, amount: int = 1) -> None:
     # The second in which the window began, which goes on growing if the setting changes.
     period = int(now) - gone
     reset = limit.seconds - gone
-    with database().reader.connect() as connection:
+    with database().connect() as connection:
         hits = hit(connection, f"{name}:{client}", period, amount)
         if random() < SWEPT:  # noqa: S311 no secret hangs on it
             idle = delete(Counter).where(Counter.updated_at < datetime.now(UTC) - KEPT)

@@ -8,7 +8,7 @@ from tests.compose import Stack, docker
 from tests.waiting import wait_until
 
 BACK_WITHIN = 2.0  # seconds after the database is back
-HANG_WITHIN = 15.0  # seconds: gunicorn's `timeout`, and what it takes to act on it
+HANG_WITHIN = 20.0  # seconds: gunicorn's `timeout`, and what it takes to act on it
 START_WITHIN = 30.0  # seconds for the engine to start a container again, and for it to be ready
 IN_FLIGHT = 0.1  # seconds: a request on its way to a worker when that is killed
 
@@ -46,13 +46,13 @@ class Fault:
 
     name: str
     inject: Callable[[Stack], float]
-    """Returns when it was done, in seconds since the epoch."""
+    """Returns when it began, in seconds since the epoch."""
     cure: Callable[[Stack], float]
     """Ends it, and returns when what was broken worked again."""
-    limit: float = BACK_WITHIN
-    """Seconds in which requests that begin may still fail: after the cure, or the injection."""
     cuts: bool = False
-    """Requests may end without an answer; `limit` counts from the injection. Else they get 503."""
+    """Requests may end without an answer. Otherwise they get 503."""
+    limit: float = 0
+    """Seconds after the injection in which such requests may begin."""
     lasts: bool = True
     """It is there until it is cured. Otherwise the engine or gunicorn sees to that."""
     unready: bool = False
@@ -85,8 +85,9 @@ def kill_mysqld(stack: Stack) -> float:
 
 def kill_database(stack: Stack) -> float:
     """Kill the container, which stays away."""
+    began = time.time()
     docker("kill", stack.id("db"))
-    return time.time()
+    return began
 
 
 def start_database(stack: Stack) -> float:
@@ -104,8 +105,9 @@ def stop_database(stack: Stack) -> float:
 
 def pause_database(stack: Stack) -> float:
     """Let the database hang: its connections stay open, and nothing comes from them."""
+    began = time.time()
     docker("pause", stack.id("db"))
-    return time.time()
+    return began
 
 
 def unpause_database(stack: Stack) -> float:
@@ -116,8 +118,9 @@ def unpause_database(stack: Stack) -> float:
 
 def cut_off(stack: Stack) -> float:
     """Take the database off the network: what is sent to it gets lost, nobody knows its name."""
+    began = time.time()
     docker("network", "disconnect", f"{stack.project}_backend", stack.id("db"))
-    return time.time()
+    return began
 
 
 def connect(stack: Stack) -> float:
@@ -128,7 +131,7 @@ def connect(stack: Stack) -> float:
 
 def fill_disk(stack: Stack) -> float:
     """Fill the database's volume."""
-    return _when(stack, "db", f"cat /dev/zero 2>/dev/null >{BALLAST}; echo $EPOCHREALTIME")
+    return _when(stack, "db", f"echo $EPOCHREALTIME; cat /dev/zero 2>/dev/null >{BALLAST}")
 
 
 def free_disk(stack: Stack) -> float:
@@ -138,8 +141,9 @@ def free_disk(stack: Stack) -> float:
 
 def forbid_writes(stack: Stack) -> float:
     """Let the database only read, as one that is not the primary any more, or not yet."""
+    began = time.time()
     stack.mysql_root("SET GLOBAL super_read_only = 1")
-    return time.time()
+    return began
 
 
 def allow_writes(stack: Stack) -> float:
@@ -181,7 +185,7 @@ DATABASE = [
 ]
 DISK_FULL = Fault("database's disk full", fill_disk, free_disk)
 SERVICE = [
-    Fault(name, inject, cure, limit, cuts=True, lasts=False)
+    Fault(name, inject, cure, cuts=True, limit=limit, lasts=False)
     for name, inject, cure, limit in (
         ("worker killed", hit_worker("SIGKILL"), workers_replaced, IN_FLIGHT),
         ("worker hangs", hit_worker("SIGSTOP"), workers_replaced, HANG_WITHIN),

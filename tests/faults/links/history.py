@@ -78,6 +78,8 @@ class Outage:
     """When a fault was there, and what it may do to requests."""
 
     began: float
+    back: float
+    """When what was broken worked again; if that takes no cure, when it broke."""
     over: float
     """From when on requests must succeed again."""
     cuts: bool = False

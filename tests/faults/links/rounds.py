@@ -9,7 +9,7 @@ from tests.compose import Stack
 from tests.faults.links.checker import Violation, check, tally
 from tests.faults.links.history import DONE, LONG, WRITES, Operation, Outage, Row, State
 from tests.faults.links.workload import Workload
-from tests.faults.nemesis import Fault
+from tests.faults.nemesis import BACK_WITHIN, Fault
 from tests.service import Service
 from tests.waiting import wait_until
 
@@ -22,7 +22,7 @@ SELECT url, revision, title,
     (SELECT IFNULL(SUM(clicks), 0) FROM link_clicks WHERE link_id = id)
 FROM links WHERE url LIKE '{}%'
 """
-ANSWERED = 200  # requests before the fault
+ANSWERED = 100  # requests before the fault
 
 
 @dataclass
@@ -41,22 +41,24 @@ RESULTS: dict[str, Result] = defaultdict(Result)
 """Those of all rounds of this process, by fault."""
 
 
-def run(
-    stack: Stack, url: str, token: str, fault: Fault, seed: object = 0, hold: float = 0
+def run(  # noqa: PLR0913
+    stack: Stack, token: str, fault: Fault, *, url: str = "", seed: object = 0, hold: float = 0
 ) -> list[Violation]:
     """Let clients meet a fault, and return what was wrong.
 
+    :param url: where the clients send to, if not to the stack itself.
     :param hold: seconds that it stays after each client has felt it.
     """
-    with Workload(url, token, seed) as load:
+    with Workload(url or stack.url, token, seed) as load:
         wait_until(lambda: len(load.history) > ANSWERED)
         outage = _break(stack, load, fault, hold)
-        load.wait_felt(outage.over)
+        load.wait_felt(time.time() if fault.cuts else outage.over)
     wait_until(lambda: stack.mysql_root(UNDER_WAY) == [["0"]])
     violations = check(load.history, read_state(stack, load), outage)
     done = list(load.history)
     load.repeat_creates()
     violations += check(load.history, read_state(stack, load), outage)
+    stack.mysql_root(f"DELETE FROM links WHERE url LIKE '{load.base}%'")
     violations = list({str(violation): violation for violation in violations}.values())
     _note(fault, outage, done, violations)
     return violations
@@ -72,9 +74,11 @@ def _break(stack: Stack, load: Workload, fault: Fault, hold: float) -> Outage:
             cured = time.time()
     finally:
         back = fault.cure(stack)
-    over = (began if fault.cuts else back) + fault.limit
+    over = back + BACK_WITHIN
+    if fault.cuts:
+        over = min(over, began + fault.limit)
     unready = (down, cured if fault.lasts else back) if fault.unready else None
-    return Outage(began, over, fault.cuts, unready)
+    return Outage(began, began if fault.cuts else back, over, cuts=fault.cuts, unready=unready)
 
 
 def read_state(stack: Stack, load: Workload) -> State:
@@ -90,9 +94,11 @@ def read_state(stack: Stack, load: Workload) -> State:
                 name = link["url"].removeprefix(load.base).partition("/")[0]
                 state.exported[name].append((link["title"], link["clicks"]))
         for name, code in load.popular:
-            link = service.get(f"/api/links/{code}").json()
-            series = service.get(f"/api/links/{code}/clicks").json()
-            state.clicks[name] = {link["clicks"], series["total"]}
+            link = service.get(f"/api/links/{code}")
+            series = service.get(f"/api/links/{code}/clicks")
+            assert link.ok, link.text
+            assert series.ok, series.text
+            state.clicks[name] = {link.json()["clicks"], series.json()["total"]}
     return state
 
 
@@ -107,9 +113,8 @@ def _note(
             result.worst_long = max(result.worst_long, operation.took)
         elif operation.status is not None:
             result.worst = max(result.worst, operation.took)
-        if operation.status in {None, 503}:
-            late = operation.began - (outage.over - fault.limit)
-            result.recovered = max(result.recovered, late)
+        if operation.status in {None, 503} and operation.ended > outage.began:
+            result.recovered = max(result.recovered, operation.ended - outage.back)
     result.found += tally(violations)
 
 

@@ -11,5 +11,5 @@ from tests.faults.nemesis import Fault
 @pytest.mark.parametrize("fault", nemesis.DATABASE, ids=lambda fault: fault.name)
 def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:
     """Requests end in time, with 503 and when to come again; then all is there, once."""
-    violations = rounds.run(stack, stack.url, token, fault)
+    violations = rounds.run(stack, token, fault)
     assert not violations, "\n".join(map(str, violations))
