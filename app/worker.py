@@ -6,12 +6,16 @@ ones are in nobody's way until there are too many, and then the oldest of them h
 
 import errno
 import json
+import re
 import time
 import uuid
+from collections.abc import Callable
+from functools import partial
 from typing import Any
-from urllib.parse import quote
 
+import gevent
 import structlog
+from gevent.server import StreamServer
 from gevent.socket import AF_INET, SHUT_RDWR, SOCK_STREAM, socket
 from gunicorn import util
 from gunicorn.workers.base_async import AsyncWorker
@@ -25,6 +29,12 @@ HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of it
 BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more time
 SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
+ACCEPTED_AT_ONCE = 8  # connections: more, and one worker takes them all; less, and they queue
+# A request that can be refused unread: no body, nothing behind it, and not a health check.
+WHOLE_GET = re.compile(
+    rb"GET (?!/livez |/readyz )[!-~]+ HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
+    re.IGNORECASE,
+)
 
 log = structlog.get_logger()
 
@@ -37,41 +47,39 @@ class Client(socket):
         self.worker = worker
         self.deadline: float | None = None  # of the request that is being read
 
-    def recv(self, size: int, flags: int = 0) -> bytes:
+    def recv(self, size: int, flags: int = 0) -> bytes:  # noqa: ARG002
         """Return what comes next.
 
         :raises ConnectionResetError: nothing came in time.
         """
-        if self.deadline is None:
-            self.settimeout(self.worker.cfg.keepalive if self.worker.alive else 0)
-        else:
-            self.settimeout(max(self.deadline - time.monotonic(), 0))
-        self.worker.waiting[self] = None
-        try:
-            data: bytes = super().recv(size, flags)
-        except OSError as error:
-            raise _gone() from error
-        finally:
-            del self.worker.waiting[self]
-        if self.deadline is None:
-            self.deadline = time.monotonic() + HEAD_TIMEOUT
+        while self.deadline is None:
+            patience = self.worker.cfg.keepalive if self.worker.alive else 0
+            data: bytes = self._in_time(patience, super().recv, size)
+            if not (self.worker.is_full() and WHOLE_GET.fullmatch(data)):
+                self.deadline = time.monotonic() + HEAD_TIMEOUT
+                return data
+            # Before it is parsed: what is refused should cost next to nothing.
+            shed(self, data.split(b" ", 2)[1].partition(b"?")[0].decode())
+        data = self._in_time(max(self.deadline - time.monotonic(), 0), super().recv, size)
         self.deadline += len(data) / BYTES_A_SECOND
         return data
 
-    def sendall(self, data: bytes, flags: int = 0) -> None:
+    def sendall(self, data: bytes, flags: int = 0) -> None:  # noqa: ARG002
         """Send it all.
 
         :raises ConnectionResetError: the client did not take it in time.
         """
-        self.settimeout(SEND_TIMEOUT)
+        self._in_time(SEND_TIMEOUT, super().sendall, data)
+
+    def _in_time(self, timeout: float, call: Callable[[Any], Any], argument: Any) -> Any:
+        self.settimeout(timeout)
+        self.worker.waiting[self] = None
         try:
-            super().sendall(data, flags)
+            return call(argument)
         except OSError as error:
-            raise _gone() from error
-
-
-def _gone() -> ConnectionResetError:
-    return ConnectionResetError(errno.ECONNRESET, "the client has gone, or is too slow")
+            raise ConnectionResetError(errno.ECONNRESET, "the client is gone or slow") from error
+        finally:
+            del self.worker.waiting[self]
 
 
 class Worker(GeventWorker):
@@ -84,10 +92,32 @@ class Worker(GeventWorker):
         # What waits for its client, the longest first.
         self.waiting: dict[Client, None] = {}
 
+    def is_full(self) -> bool:
+        """Say whether more requests are under way than can be served in a reasonable time."""
+        return self.busy >= BUSY_LIMIT
+
+    def run(self) -> None:
+        """Serve until told to stop, and then until all requests have ended."""
+        servers = [
+            StreamServer(listener, partial(self.handle, listener)) for listener in self.sockets
+        ]
+        for server in servers:
+            server.max_accept = ACCEPTED_AT_ONCE
+            server.start()
+        while self.alive:
+            self.notify()
+            gevent.sleep(1)
+        for server in servers:
+            server.close()
+        deadline = time.monotonic() + self.cfg.graceful_timeout
+        while self.connections and time.monotonic() < deadline:
+            self.notify()
+            gevent.sleep(0.1)
+
     def handle(self, listener: socket, client: socket, addr: Any) -> None:
         """Serve one connection; when it takes the last place, the slowest other one is closed."""
         self.connections += 1
-        if self.connections >= self.worker_connections and self.waiting:
+        if self.connections > self.worker_connections and self.waiting:
             next(iter(self.waiting)).shutdown(SHUT_RDWR)
         try:
             AsyncWorker.handle(self, listener, Client(self, client.detach()), addr)
@@ -96,8 +126,8 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, or refuse it where too many are under way."""
-        if self.busy >= BUSY_LIMIT and req.path not in QUIET:
-            shed(sock, quote(req.path))
+        if self.is_full() and req.path not in QUIET:
+            shed(sock, req.path)
         else:
             if shutdown.has_begun():
                 req.force_close()  # so that no client keeps a connection that is about to end
@@ -123,10 +153,9 @@ def refuse(client: Any, status: int, _reason: str, detail: str) -> None:
     util.write_nonblock(client, _answer(problem, request_id, "Connection: close"))
 
 
-def shed(client: Any, instance: str) -> None:
-    """Answer 503 at a small part of what the request would have cost."""
-    detail = "The service has more to do than it can. Try again."
-    problem = errors.problem(503, detail, instance)
+def shed(client: Client, path: str) -> None:
+    """Answer 503 and keep the connection."""
+    problem = errors.problem(503, "The service has more to do than it can. Try again.", path)
     client.sendall(_answer(problem, uuid.uuid4().hex, f"Retry-After: {errors.RETRY_AFTER}"))
 
 
