@@ -1,8 +1,10 @@
 """Faults of a stack. Each has an injection and a cure, and says what clients may notice of it."""
 
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.compose import Stack, docker
 from tests.waiting import wait_until
@@ -23,6 +25,12 @@ INSERT INTO rate_limits VALUES ("probe", 0, 0, NOW()) ON DUPLICATE KEY UPDATE hi
 DELETE FROM rate_limits WHERE client = "probe"
 """
 BALLAST = "/var/lib/mysql/ballast"
+# A new database has 205 MB. The volume is in memory, so it is empty after its container's end.
+SMALL_DISK = """
+volumes:
+  data:
+    driver_opts: {type: tmpfs, device: tmpfs, o: "size=320m,uid=999,gid=999,mode=750"}
+"""
 
 # Run in the service's container, where process 1 is the engine's, and its child gunicorn's master.
 # What is stopped or dead is not counted as a worker.
@@ -127,6 +135,13 @@ def connect(stack: Stack) -> float:
     """Put the database on its network again."""
     docker("network", "connect", "--alias", "db", f"{stack.project}_backend", stack.id("db"))
     return time.time()
+
+
+def limit_disk(stack: Stack, folder: Path) -> None:
+    """Let the database's volume be a small one, in a stack that is not there yet."""
+    override = folder / "small-disk.yaml"
+    override.write_text(SMALL_DISK)
+    stack.env["COMPOSE_FILE"] = f"docker-compose.yaml{os.pathsep}{override}"
 
 
 def fill_disk(stack: Stack) -> float:

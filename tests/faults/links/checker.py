@@ -101,7 +101,10 @@ def _wrong(operation: Operation, outage: Outage) -> str:
         return f"late: {operation.took:.2f} s"
     if operation.status in ALLOWED[operation.kind]:
         return ""
-    may_fail = in_outage and not outage.cuts and operation.kind != "livez"
+    if outage.cuts:
+        may_fail = operation.kind == "readyz"  # of a replica that was told to stop
+    else:
+        may_fail = in_outage and operation.kind != "livez"
     return _wrong_failure(operation) or ("" if may_fail else "no reason to fail")
 
 

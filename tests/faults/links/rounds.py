@@ -41,27 +41,32 @@ RESULTS: dict[str, Result] = defaultdict(Result)
 """Those of all rounds of this process, by fault."""
 
 
-def run(  # noqa: PLR0913
-    stack: Stack, token: str, fault: Fault, *, url: str = "", seed: object = 0, hold: float = 0
+def run(
+    stack: Stack, token: str, fault: Fault, *, seed: object = 0, hold: float = 0
 ) -> list[Violation]:
-    """Let clients meet a fault, and return what was wrong.
+    """Let clients meet a fault, note that in RESULTS, and return what was wrong.
 
-    :param url: where the clients send to, if not to the stack itself.
     :param hold: seconds that it stays after each client has felt it.
     """
-    with Workload(url or stack.url, token, seed) as load:
+    load, outage, violations = meet(stack, token, fault, seed=seed, hold=hold)
+    _note(fault, outage, load.history, violations)
+    return violations
+
+
+def meet(
+    stack: Stack, token: str, fault: Fault, *, seed: object = 0, hold: float = 0
+) -> tuple[Workload, Outage, list[Violation]]:
+    """Let clients meet a fault, and return what was wrong."""
+    with Workload(stack.url, token, seed) as load:
         wait_until(lambda: len(load.history) > ANSWERED)
         outage = _break(stack, load, fault, hold)
         load.wait_felt(time.time() if fault.cuts else outage.over)
     wait_until(lambda: stack.mysql_root(UNDER_WAY) == [["0"]])
     violations = check(load.history, read_state(stack, load), outage)
-    done = list(load.history)
     load.repeat_creates()
     violations += check(load.history, read_state(stack, load), outage)
     stack.mysql_root(f"DELETE FROM links WHERE url LIKE '{load.base}%'")
-    violations = list({str(violation): violation for violation in violations}.values())
-    _note(fault, outage, done, violations)
-    return violations
+    return load, outage, list({str(v): v for v in violations}.values())
 
 
 def _break(stack: Stack, load: Workload, fault: Fault, hold: float) -> Outage:

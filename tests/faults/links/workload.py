@@ -46,7 +46,7 @@ class Client(threading.Thread):
 
     def run(self) -> None:
         """Work until the workload stops."""
-        pace = SLOW_PACE if self.work is slow_work else PACE
+        pace = SLOW_PACE if self.work is slow_work else self.load.pace
         while not self.load.stopping.wait(self.chance.expovariate(pace)):
             self.work(self)
         self.close()
@@ -223,7 +223,8 @@ def probe(path: str) -> Callable[[Client], None]:
 class Workload:
     """All clients; in a `with` block, at work."""
 
-    def __init__(self, url: str, token: str, seed: object) -> None:
+    def __init__(self, url: str, token: str, seed: object, pace: float = PACE) -> None:
+        self.pace = pace
         self.address = url.removeprefix("http://")
         self.token = token
         self.seed = seed
