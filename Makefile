@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz lint lock db-shell
+.PHONY: help run token test fuzz lint audit lock push sbom db-shell backup restore
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -17,8 +17,9 @@ run: export SHUTDOWN_DELAY ?= 0
 run: .venv/run ## serve without Docker, on SQLite
 	@mkdir -p data
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
+	@echo "Metrics: http://127.0.0.1:$$(($(PORT) + 1100))/metrics"
 	alembic upgrade heads
-	exec gunicorn --bind $(BIND_ADDRESS):$(PORT)
+	exec gunicorn --bind $(BIND_ADDRESS):$(PORT) --bind 127.0.0.1:$$(($(PORT) + 1100))
 
 token: .venv/run ## make a token for what `make run` serves, named NAME or me
 	@test -d data || { echo 'Run make run first.' >&2; exit 1; }
@@ -35,15 +36,35 @@ lint: .venv/dev ## check form and types
 	ruff check
 	mypy
 	yamllint --strict .
+	zizmor --quiet --offline .github
 	hadolint Dockerfile Dockerfile.multistage
-	shellcheck $$(git ls-files '*.sh' .ci/run bench/image)
+	shellcheck $$(git ls-files '*.sh' .ci/run bench/image deploy/push)
+
+audit: .venv/dev ## look for known vulnerabilities of the packages
+	pip-audit --strict --disable-pip --require-hashes --requirement requirements/run.txt
 
 lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
 
+# Its aws is the user's, which knows how they sign in, and not the tests'.
+push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
+push: ## build the runtime image and push it, as IMAGE:TAG
+	@deploy/push
+
+sbom: ## print what is in the image IMAGE:TAG (CycloneDX)
+	@docker run --rm --network none $(or $(IMAGE),slipway):$(or $(TAG),latest) \
+		python3 -c 'print(open("/srv/sbom.cdx.json").read())'
+
 db-shell: ## open mysql as root inside the database's container
 	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
+
+backup: ## save all data while the stack serves, in FILE or in backups/
+	@db/backup.sh $(FILE)
+
+restore: ## bring the backup FILE into an empty stack
+	@test -n "$(FILE)" || { echo 'Say which: make restore FILE=backups/…' >&2; exit 1; }
+	@db/restore.sh $(FILE)
 
 # The environment for running, and the one for all work on the project.
 .venv/run .venv/dev: .venv/%: requirements/%.txt

@@ -4,11 +4,31 @@ from gevent import monkey
 
 monkey.patch_all()  # before anything is imported that the patch must reach
 
+import atexit  # noqa: E402
+import os  # noqa: E402
+import shutil  # noqa: E402
 import sys  # noqa: E402
+import tempfile  # noqa: E402
+from itertools import count  # noqa: E402
 from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
 
-from app import observability, shutdown  # noqa: E402
+SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 files in memory, on no disk
+
+# For the numbers of all workers; a new one at each start. Also before the imports, for the same
+# reason.
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="slipway-metrics-", dir=SHM)
+
+from app import metrics, observability, shutdown  # noqa: E402
 from app.config import Settings, SettingsError  # noqa: E402
+
+
+@atexit.register
+def forget(folder: str = os.environ["PROMETHEUS_MULTIPROC_DIR"], server: int = os.getpid()) -> None:
+    """Remove the numbers when the server ends, and not when a worker does."""
+    if os.getpid() == server:
+        shutil.rmtree(folder)
+
 
 try:
     settings = Settings.from_environ()
@@ -16,12 +36,13 @@ except SettingsError as error:
     sys.exit(f"slipway: {error}")
 
 wsgi_app = "app:create_app()"
-bind = "0.0.0.0:8000"  # inside the container; what is published is compose's business
+# Inside the container; what is published is compose's business. The second is for metrics.
+bind = ["0.0.0.0:8000", "0.0.0.0:9100"]
 worker_class = "app.worker.Worker"
 workers = settings.web_concurrency  # not from the CPU count, which is the host's
 worker_connections = 900  # open ones in each worker; app/worker.py makes room when they are taken
 preload_app = True  # workers share the memory of what was imported before the fork
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 a heartbeat must not wait for a disk
+worker_tmp_dir = SHM  # a heartbeat must not wait for a disk
 keepalive = 75  # seconds: longer than a load balancer's idle time-out (often 60)
 graceful_timeout = 30  # seconds for requests under way; compose's stop_grace_period counts on it
 forwarded_allow_ips = ""  # what proxies say is TRUSTED_PROXIES' business
@@ -29,6 +50,27 @@ limit_request_line = 8190  # bytes, the most it allows: RFC 9112 asks for 8,000
 timeout = 15  # seconds without a heartbeat until a worker is replaced; none that works needs a tenth
 control_socket_disable = True  # it wants to write to a file system that is read-only
 logconfig_dict = observability.logging_config(settings)
+
+
+def on_starting(server: Any) -> None:
+    """Tell the port for metrics, which the command line may have changed."""
+    metrics.ports |= {str(port) for _, port in server.address[1:]}
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Give a new worker the first place that no other has."""
+    taken = {other.place for other in server.WORKERS.values()}
+    worker.place = next(place for place in count(1) if place not in taken)
+
+
+def post_fork(_server: object, worker: Any) -> None:
+    """Count in the worker's place."""
+    metrics.take_place(worker.place)
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """Clear the place of a worker that has ended."""
+    metrics.leave_place(worker.place)
 
 
 def when_ready(_server: object) -> None:

@@ -3,7 +3,20 @@
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app import auth, cli, database, docs, errors, headers, health, hello, observability, rate_limit
+from app import (
+    auth,
+    cli,
+    database,
+    docs,
+    errors,
+    headers,
+    health,
+    hello,
+    metrics,
+    observability,
+    rate_limit,
+    tracing,
+)
 from app.api import Api
 from app.config import Settings
 
@@ -27,15 +40,14 @@ def create_app(settings: Settings | None = None) -> Flask:
     }
     app.json.sort_keys = False  # type: ignore[attr-defined]  # fields as their schema has them
     app.url_map.merge_slashes = False  # a path is the client's, to be passed on as it is
-    if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
 
     observability.init_app(app)
+    tracing.init_app(app)
     headers.init_app(app)
     errors.init_app(app)
     database.init_app(app, settings)
     health.init_app(app)
+    metrics.init_app(app)
     rate_limit.init_app(app, settings)
     auth.init_app(app)
     cli.init_app(app)
@@ -46,4 +58,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     from app import links  # noqa: PLC0415 this line and the next plug the example in
 
     links.init_app(app, api)
+
+    if settings.trusted_proxies:
+        hops = settings.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+    metrics.serve(app, [health.Readiness(app)])
     return app

@@ -1,7 +1,7 @@
 """The way to the database: engines, transactions, and what differs between MySQL and SQLite.
 
-Every wait has a limit, and all waits of one request together have another, below the two seconds
-that it may take, or the thirty seconds that one with much work may.
+Every wait has a limit, and so has all the time that a request spends with connections: less than
+two seconds, or than thirty where it has much work.
 """
 
 import select
@@ -9,14 +9,12 @@ import sqlite3
 import ssl
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app, g, has_request_context
-from gevent import Timeout
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -27,6 +25,8 @@ from sqlalchemy import (
     Engine,
     Insert,
     Integer,
+    PoolProxiedConnection,
+    QueuePool,
     String,
     Table,
     create_engine,
@@ -44,8 +44,10 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.orm import DeclarativeBase, Session
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
+from app import metrics
 from app.config import Settings
 
 T = TypeVar("T")
@@ -75,12 +77,11 @@ class Limits(NamedTuple):
 
     pool: float  # for a connection that others have
     answer: float  # for one answer of the server
-    request: float  # for all that one request asks
-    retry: float  # after which a transaction does not start again
+    total: float  # for all that one request does, and all tries of one transaction
 
 
-SHORT_LIMITS = Limits(pool=1, answer=1.5, request=1.7, retry=0.5)
-LONG_LIMITS = Limits(pool=8, answer=20, request=28, retry=5)
+SHORT_LIMITS = Limits(pool=1, answer=1.5, total=1.8)
+LONG_LIMITS = Limits(pool=8, answer=20, total=28)
 
 
 class Base(DeclarativeBase):
@@ -98,23 +99,14 @@ class Database:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self.reader = _reader(settings, SHORT_LIMITS, READERS)
-        self.writer = _writer(settings, SHORT_LIMITS, WRITERS)
-        self.long_reader = _reader(settings, LONG_LIMITS, LONG)
-        self.long_writer = _writer(settings, LONG_LIMITS, LONG)
+        self.reader = _reader(settings, SHORT_LIMITS, READERS, "reader")
+        self.writer = _writer(settings, SHORT_LIMITS, WRITERS, "writer")
+        self.long_reader = _reader(settings, LONG_LIMITS, LONG, "long_reader")
+        self.long_writer = _writer(settings, LONG_LIMITS, LONG, "long_writer")
 
-    @contextmanager
-    def connect(self) -> Iterator[Connection]:
-        """Give a connection in autocommit."""
-        with _in_time(SHORT_LIMITS), self.reader.connect() as connection:
-            yield connection
-
-    @contextmanager
-    def read(self, *, long: bool = False) -> Iterator[Session]:
-        """Give a session in autocommit; `long`, for work of up to 30 s."""
-        engine, limits = (self.long_reader, LONG_LIMITS) if long else (self.reader, SHORT_LIMITS)
-        with _in_time(limits), Session(engine) as session:
-            yield session
+    def read(self, *, long: bool = False) -> Session:
+        """Return a session in autocommit, for a `with` block; `long`, for work of up to 30 s."""
+        return Session(self.long_reader if long else self.reader)
 
     def write(self, work: Callable[[Session], T], *, long: bool = False) -> T:
         """Run `work` in a transaction of its own, commit, and return what it returned.
@@ -126,72 +118,135 @@ class Database:
         :raises sqlalchemy.exc.DBAPIError: after a rollback. One of `AWAY` from the commit itself
             leaves open whether the transaction happened.
         """
-        engine, limits = (self.long_writer, LONG_LIMITS) if long else (self.writer, SHORT_LIMITS)
-        deadline = time.monotonic() + limits.retry
-        with _in_time(limits):
-            while True:
-                try:
-                    with Session(engine, expire_on_commit=False) as session, session.begin():
-                        return work(session)
-                except OperationalError as error:
-                    if not is_conflict(error) or time.monotonic() > deadline:
-                        raise
+        engine = self.long_writer if long else self.writer
+
+        def transaction() -> T:
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                return work(session)
+
+        return retry(transaction, LONG_LIMITS if long else SHORT_LIMITS)
 
 
-@contextmanager
-def _in_time(limits: Limits) -> Iterator[None]:
-    """Let a request wait no longer than what is left of its limit after its earlier waits.
+def retry(work: Callable[[], T], limits: Limits = SHORT_LIMITS) -> T:
+    """Run `work` again while other transactions are in its way and there is time.
 
-    :raises sqlalchemy.exc.TimeoutError: it is over, whatever was waited for.
+    :param work: one whole transaction, or one statement in autocommit.
     """
-    if not has_request_context():  # the command line, or a stream, has no such limit
-        yield
-        return
-    waited, began = g.get("waited", 0.0), time.monotonic()
-    # SQLAlchemy gives up a connection that this interrupts, since it is no Exception.
-    timeout = Timeout(max(limits.request - waited, 0))
-    try:
-        with timeout:
-            yield
-    except Timeout as error:
-        raise PoolTimeoutError("The database took too long.") from error
-    finally:
-        g.waited = waited + time.monotonic() - began
+    deadline = time.monotonic() + _left(limits)
+    while True:
+        try:
+            return work()
+        except OperationalError as error:
+            if not is_conflict(error) or time.monotonic() > deadline:
+                raise
 
 
-def _reader(settings: Settings, limits: Limits, size: int) -> Engine:
+def _left(limits: Limits) -> float:
+    """Return how long the current request, if there is one, may still use connections."""
+    if not has_request_context():
+        return limits.total
+    now = time.monotonic()
+    used: float = g.get("connected", 0) + now - g.get("connecting", now)
+    return limits.total - used
+
+
+def _pool(limits: Limits) -> type[QueuePool]:
+    class Pool(QueuePool):
+        """A pool that knows for how long a request has waited for connections or had them.
+
+        Not since when it runs: a client that sends its body slowly does not use the database.
+        """
+
+        def connect(self) -> PoolProxiedConnection:
+            """Return a connection for use, and measure the waiting."""
+            began = time.perf_counter()
+            try:
+                connection = super().connect()
+            except PoolTimeoutError:
+                metrics.POOL_TIMEOUTS.labels(self.logging_name).inc()
+                raise
+            metrics.POOL_WAIT_SECONDS.labels(self.logging_name).observe(time.perf_counter() - began)
+            return connection
+
+        def _do_get(self) -> Any:
+            if has_request_context():
+                g.setdefault("connecting", time.monotonic())
+            return super()._do_get()
+
+        def _do_return_conn(self, record: Any) -> None:
+            if has_request_context() and "connecting" in g:
+                g.connected = g.get("connected", 0) + time.monotonic() - g.pop("connecting")
+            super()._do_return_conn(record)
+
+        @property
+        def _timeout(self) -> float:
+            return max(min(limits.pool, _left(limits)), 0)
+
+        @_timeout.setter
+        def _timeout(self, _value: float) -> None:
+            pass  # what QueuePool would wait for, whoever asks
+
+    return Pool
+
+
+def _reader(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
     autocommit = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-    return _engine(settings, limits, size, autocommit)
+    return _engine(settings, limits, size, name, autocommit)
 
 
-def _writer(settings: Settings, limits: Limits, size: int) -> Engine:
+def _writer(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
     if settings.database_url.get_backend_name() == "mysql":
         # Fewer gap locks, fewer deadlocks.
-        return _engine(settings, limits, size, {"isolation_level": "READ COMMITTED"})
-    engine = _engine(settings, limits, size, {})
+        return _engine(settings, limits, size, name, {"isolation_level": "READ COMMITTED"})
+    engine = _engine(settings, limits, size, name, {})
     # Without it two transactions that read before they write would fail, not wait.
     event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
-def _engine(settings: Settings, limits: Limits, size: int, options: dict[str, Any]) -> Engine:
+def _engine(
+    settings: Settings, limits: Limits, size: int, name: str, options: dict[str, Any]
+) -> Engine:
     is_mysql = settings.database_url.get_backend_name() == "mysql"
     time_limits = _time_limits(limits) if is_mysql else {"timeout": limits.answer}
     engine = create_engine(
         settings.database_url,
         connect_args=time_limits | encryption(settings),
+        hide_parameters=True,  # in errors, which are logged: a link's target may hold a secret
+        poolclass=_pool(limits),
+        pool_logging_name=name,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=limits.pool,
         pool_recycle=POOL_RECYCLE,
         pool_use_lifo=True,
         **options,
     )
     if is_mysql:
         event.listen(engine, "checkout", _replace_if_closed)
+        event.listen(engine, "before_cursor_execute", lambda c, *_: _limit(c, limits))
+        event.listen(engine, "commit", lambda c: _limit(c, limits))
     else:
         event.listen(engine, "connect", _prepare_sqlite)
+    _measure(engine, name, size * settings.web_concurrency)
     return engine
+
+
+def _measure(engine: Engine, name: str, size: int) -> None:
+    metrics.POOL_SIZE.labels(name).set(size)
+    metrics.POOL_TIMEOUTS.labels(name)  # so that there is a 0 before the first one
+    in_use = metrics.POOL_IN_USE.labels(name)
+
+    def take(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
+        record.info[in_use] = True
+        in_use.inc()
+
+    def give_back(_connection: object, record: ConnectionPoolEntry) -> None:
+        # Also called for one that failed before it was taken.
+        if record.info.pop(in_use, False):
+            in_use.dec()
+
+    event.listen(engine, "checkout", take)
+    event.listen(engine, "checkin", give_back)
 
 
 def _time_limits(limits: Limits) -> dict[str, Any]:
@@ -204,6 +259,15 @@ def _time_limits(limits: Limits) -> dict[str, Any]:
             innodb_lock_wait_timeout=1, lock_wait_timeout=1, wait_timeout={SILENCE},
             time_zone='+00:00'""",
     }
+
+
+def _limit(connection: Connection, limits: Limits) -> None:
+    """Let the next answer of the server take no more time than the request has left."""
+    left = _left(limits)
+    if left <= 0:
+        connection.invalidate()  # a rollback would take time too; MySQL does it as well
+        raise PoolTimeoutError("The request has used the database for as long as it may.")
+    connection.connection.driver_connection._read_timeout = min(limits.answer, left)  # type: ignore[union-attr]
 
 
 def encryption(settings: Settings) -> dict[str, Any]:
@@ -256,14 +320,13 @@ def is_too_broad(error: InternalError) -> bool:
     return error_code(error) == TOO_MANY_MATCHES
 
 
-def product(connection: Connection) -> tuple[str, str]:
+def product(engine: Engine) -> tuple[str, str]:
     """Return the database's name and version, as it tells them."""
     name, function = (
-        ("MySQL", "VERSION()")
-        if connection.dialect.name == "mysql"
-        else ("SQLite", "sqlite_version()")
+        ("MySQL", "VERSION()") if engine.dialect.name == "mysql" else ("SQLite", "sqlite_version()")
     )
-    return name, str(connection.scalar(text(f"SELECT {function}")))
+    with engine.connect() as connection:
+        return name, str(connection.scalar(text(f"SELECT {function}")))
 
 
 def add_up(dialect: str, table: Table, column: str, rows: Sequence[dict[str, Any]]) -> Insert:

@@ -5,7 +5,6 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-import structlog
 from flask import Flask, Response, jsonify, request
 from gunicorn.http.errors import ParseException
 from marshmallow import Schema, fields
@@ -21,12 +20,12 @@ from werkzeug.exceptions import (
 from werkzeug.http import HTTP_STATUS_CODES
 
 from app.database import AWAY, NO_SUCH_TABLE, error_code
-
-log = structlog.get_logger()
+from app.observability import because
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # seconds
 DRAINED = 1024 * 1024  # bytes of a body, beyond its limit
+LOGGED = 500  # characters of what is wrong with fields
 
 
 class FieldErrorSchema(Schema):
@@ -67,6 +66,8 @@ def http_error(error: HTTPException) -> Response:
         if error.code == UnprocessableEntity.code:
             body["detail"] = "The request has invalid fields."
         body["errors"] = list(invalid_fields(details["messages"]))
+        because(fields="; ".join(" ".join(field.values()) for field in body["errors"])[:LOGGED])
+    because(error=body["detail"])
     response = jsonify(body)
     response.status_code = body["status"]
     response.headers.extend(error.get_headers())
@@ -103,10 +104,11 @@ def malformed(error: ParseException) -> Response:
 
 def database_away(error: Exception) -> Response:
     """Answer 503: the database can't do this now, whatever is wrong with it."""
-    log.warning("database away", error=str(getattr(error, "orig", error)))
-    return http_error(
+    response = http_error(
         ServiceUnavailable("The database does not answer. Try again.", retry_after=RETRY_AFTER)
     )
+    because(error=str(getattr(error, "orig", error)))
+    return response
 
 
 def no_schema(error: ProgrammingError) -> Response:
@@ -116,7 +118,7 @@ def no_schema(error: ProgrammingError) -> Response:
 
 def unexpected(error: Exception) -> Response:
     """Answer 500 and log the trace, which the client does not see."""
-    log.exception("unexpected error", exc_info=error)
+    because(exc_info=error)
     return http_error(InternalServerError("This is a fault of the service. It has been logged."))
 
 

@@ -1,18 +1,21 @@
 """Liveness and readiness. Only readiness asks the database: an outage must restart nothing."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from alembic.script import ScriptDirectory
 from flask import Flask, current_app
 from marshmallow import fields
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 from sqlalchemy import text
 from sqlalchemy.exc import ProgrammingError
 from werkzeug.exceptions import ServiceUnavailable
 
 from app import shutdown
 from app.api import Blueprint, Output
-from app.database import database
+from app.database import AWAY, Database, database
 from app.errors import RETRY_AFTER
 
 MIGRATIONS = Path(__file__).parent.parent / "db" / "migrations"
@@ -25,6 +28,29 @@ class HealthSchema(Output):
     """A state that is good; another is a problem."""
 
     status = fields.String(metadata={"enum": ["ok"], "examples": ["ok"]})
+
+
+class Readiness(Collector):
+    """Tells Prometheus what `/readyz` tells others, at each time that it asks."""
+
+    def __init__(self, app: Flask) -> None:
+        self.app = app
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Ask the database, which may be away."""
+        with self.app.app_context():
+            try:
+                applied = _applied(database())
+                ready = _problem(applied) is None
+            except AWAY:
+                applied, ready = set(), False
+        yield GaugeMetricFamily("slipway_ready", "1 if requests should come here.", ready)
+        schema = GaugeMetricFamily(
+            "slipway_schema_info", "The database's newest migrations.", labels=["revision"]
+        )
+        for revision in sorted(applied):
+            schema.add_metric([revision], 1)
+        yield schema
 
 
 def init_app(app: Flask) -> None:
@@ -50,20 +76,28 @@ def readyz() -> Any:
 
     :raises ServiceUnavailable: shutdown has begun, or migrations are missing.
     """
-    if shutdown.has_begun():
-        raise _unavailable("The service is shutting down.")
+    problem = _problem(_applied(database()))
+    if problem:
+        raise ServiceUnavailable(problem, retry_after=RETRY_AFTER)
+    return OK
+
+
+def _applied(database: Database) -> set[str]:
+    """Return the newest migrations in the database."""
     try:
-        with database().connect() as connection:
-            applied = set(connection.scalars(text("SELECT version_num FROM alembic_version")))
+        with database.reader.connect() as connection:
+            return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
     except ProgrammingError:  # no such table: nothing was ever migrated here
-        applied = set()
+        return set()
+
+
+def _problem(applied: set[str]) -> str | None:
+    """Say why no requests should come here."""
+    if shutdown.has_begun():
+        return "The service is shutting down."
     scripts: ScriptDirectory = current_app.extensions["migrations"]
     missing = set(scripts.get_heads()) - applied
     newer = applied - {script.revision for script in scripts.walk_revisions()}
     if missing and not newer:
-        raise _unavailable(f"The schema lacks migrations: {', '.join(sorted(missing))}.")
-    return OK
-
-
-def _unavailable(reason: str) -> ServiceUnavailable:
-    return ServiceUnavailable(reason, retry_after=RETRY_AFTER)
+        return f"The schema lacks migrations: {', '.join(sorted(missing))}."
+    return None

@@ -23,5 +23,4 @@ def hello() -> Response:
 
     And say where to go next.
     """
-    with database().connect() as connection:
-        return Response(GREETING.format(*product(connection)), mimetype="text/plain")
+    return Response(GREETING.format(*product(database().reader)), mimetype="text/plain")

@@ -140,5 +140,5 @@ def _sweep() -> None:
     if random.random() < SWEPT:  # noqa: S311 no secret hangs on it
         old = delete(Answer).where(Answer.created_at < datetime.now(UTC) - KEPT)
         # What was asked for is done; that this fails is nothing to the client.
-        with suppress(*AWAY), database().connect() as connection:
+        with suppress(*AWAY), database().reader.connect() as connection:
             connection.execute(old.with_dialect_options(mysql_limit=SWEPT_AT_ONCE))

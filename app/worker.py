@@ -22,17 +22,18 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app import errors, headers, shutdown
-from app.observability import QUIET
+from app import errors, headers, metrics, shutdown
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
 BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more time
 SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
 ACCEPTED_AT_ONCE = 8  # connections: more, and one worker takes them all; less, and they queue
-# A request that can be refused unread: no body, nothing behind it, and not a health check.
+ALWAYS_ANSWERED = {"/livez", "/readyz", "/metrics"}  # most of all when there is much to do
+# A GET without a body, nothing behind it, and of none of those.
 WHOLE_GET = re.compile(
-    rb"GET (?!/livez |/readyz )[!-~]+ HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
+    rb"GET (?!/livez |/readyz |/metrics )[!-~]+ HTTP/1\.1\r\n"
+    rb"(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
     re.IGNORECASE,
 )
 
@@ -126,7 +127,7 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, or refuse it where too many are under way."""
-        if self.is_full() and req.path not in QUIET:
+        if self.is_full() and req.path not in ALWAYS_ANSWERED:
             shed(sock, req.path)
         else:
             if shutdown.has_begun():
@@ -148,13 +149,17 @@ class Worker(GeventWorker):
 def refuse(client: Any, status: int, _reason: str, detail: str) -> None:
     """Answer what is no HTTP, and so never gets to Flask, with a problem too."""
     request_id = uuid.uuid4().hex
-    log.warning("refused", status=status, detail=detail, request_id=request_id)
+    metrics.REQUESTS.labels("other", "(refused)", status).inc()
+    # Without what the client sent, which may be a broken Authorization.
+    error = re.split("['\":(]", detail)[0].strip()
+    log.warning("refused", status=status, error=error, request_id=request_id)
     problem = errors.problem(status, detail, "")
     util.write_nonblock(client, _answer(problem, request_id, "Connection: close"))
 
 
 def shed(client: Client, path: str) -> None:
     """Answer 503 and keep the connection."""
+    metrics.SHED.inc()
     problem = errors.problem(503, "The service has more to do than it can. Try again.", path)
     client.sendall(_answer(problem, uuid.uuid4().hex, f"Retry-After: {errors.RETRY_AFTER}"))
 

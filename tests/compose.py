@@ -92,13 +92,19 @@ class Stack:
         if images := docker("image", "ls", "--quiet", "--filter", label).split():
             docker("image", "rm", "--force", *images)
 
+    def make(self, target: str, **variables: object) -> str:
+        """Run make as a user of this stack would, and return what it prints."""
+        given = [f"{name}={value}" for name, value in variables.items()]
+        env = self.env | {"COMPOSE_DISABLE_ENV_FILE": "1"}
+        return run("make", "--silent", target, *given, cwd=self.root, env=env)
+
     def exec(self, service: str, *command: str, text: str | None = None) -> str:
         """Run a command in a service's container and return what it prints."""
         return self.compose("exec", "--no-TTY", service, *command, text=text)
 
-    def python(self, service: str, code: str) -> str:
+    def python(self, service: str, code: str, *arguments: str) -> str:
         """Run Python code in a container that has no shell, and return what it prints."""
-        return self.exec(service, "python3", "-c", code)
+        return self.exec(service, "python3", "-c", code, *arguments)
 
     def mysql_root(self, sql: str) -> list[list[str]]:
         """Run SQL as root in the database's container and return the rows."""

@@ -4,7 +4,7 @@ from flask import Flask
 
 from app.api import Api
 from app.links import api as links_api
-from app.links import cli, clicks, codes, exports, preview, redirect, schemas
+from app.links import cli, clicks, codes, exports, fast, preview, redirect, schemas
 
 
 def init_app(app: Flask, api: Api) -> None:
@@ -19,3 +19,4 @@ def init_app(app: Flask, api: Api) -> None:
     api.register_blueprint(redirect.blueprint)
     app.cli.add_command(cli.links)
     clicks.init_app(app)
+    fast.init_app(app)

@@ -6,6 +6,7 @@ what was answered is counted. While it commits, the next batch gathers. So many 
 one commit, and a lone one waits for nobody.
 """
 
+import contextvars
 import threading
 import time
 from collections import Counter
@@ -13,18 +14,32 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from flask import Flask, current_app
+from prometheus_client import Histogram
 from sqlalchemy import Connection, Engine, Table, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
-from app.database import SHORT_LIMITS, add_up, is_conflict
+from app import metrics, tracing
+from app.database import add_up, is_conflict
 from app.links.models import Link, LinkClicks
 
 ANSWER_WITHIN = 1.8  # seconds that a request waits for its batch
 BATCH_LIMIT = 1000  # requests
+RETRY = 0.5  # seconds: after a deadlock, but not after a lock wait, since all others wait behind it
+
+BATCH_SIZE = Histogram(
+    "slipway_click_batch_size",
+    "Requests that were resolved and counted together.",
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+)
+COMMIT_SECONDS = Histogram(
+    "slipway_click_commit_seconds",
+    "Time to look up, count and commit one batch.",
+    buckets=metrics.SECONDS,
+)
 
 
 class Target(NamedTuple):
@@ -42,6 +57,7 @@ class Waiting:
     key: str
     counts: bool
     answer: Future[Target | None] = field(default_factory=Future)
+    trace: Any = field(default_factory=tracing.here)
 
 
 class Batcher:
@@ -76,13 +92,16 @@ class Batcher:
             with self._starting:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="clicks", daemon=True)
-                    self._thread.start()
+                    # In no context: with gevent it would have the first request's for ever.
+                    contextvars.Context().run(self._thread.start)
 
     def _run(self) -> None:
         while True:
             batch = [w for w in self._gather() if w.answer.set_running_or_notify_cancel()]
+            BATCH_SIZE.observe(len(batch))
             try:
-                targets = self._commit(batch)
+                with tracing.batch("clicks", (w.trace for w in batch)), COMMIT_SECONDS.time():
+                    targets = self._commit(batch)
             except Exception as error:  # noqa: BLE001 whatever it is, the waiting must hear of it
                 for waiting in batch:
                     waiting.answer.set_exception(error)
@@ -102,7 +121,7 @@ class Batcher:
 
     def _commit(self, batch: list[Waiting]) -> dict[str, Target]:
         """Resolve and count a batch, again if another transaction was in its way."""
-        deadline = time.monotonic() + SHORT_LIMITS.retry
+        deadline = time.monotonic() + RETRY
         while True:
             try:
                 with self._engine.connect() as connection:
@@ -144,7 +163,7 @@ def init_app(app: Flask) -> None:
     app.extensions["clicks"] = Batcher(app.extensions["database"].reader)
 
 
-def resolve(key: str, *, counts: bool) -> Target | None:
-    """Ask the current app's batcher: see `Batcher.resolve`."""
-    batcher: Batcher = current_app.extensions["clicks"]
-    return batcher.resolve(key, counts=counts)
+def batcher() -> Batcher:
+    """Return the current app's batcher."""
+    found: Batcher = current_app.extensions["clicks"]
+    return found

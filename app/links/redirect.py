@@ -3,14 +3,19 @@
 import re
 from urllib.parse import unquote
 
-from flask import Response, abort, request
+from flask import Response, request
+from werkzeug.exceptions import Gone, NotFound
 from werkzeug.routing import BaseConverter
 
 from app.api import Blueprint
-from app.links import clicks, codes, targets
+from app.links import codes, targets
+from app.links.clicks import Batcher, batcher
 from app.openapi import problems
 
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
+CACHE_CONTROL = "private, max-age=0"
+FAILED = "slipway.links.failed"  # in the environ: what `fast` has met with already
+ROUTE, ROUTE_FURTHER = "/<free:code>", "/<free:code>/<rest:rest>"
 REST = {
     "type": "string",
     "description": "Goes on to the target as it is, slashes too; no segment may be `.` or `..`.",
@@ -27,8 +32,8 @@ class RestOfPath(BaseConverter):
     part_isolating = False
 
 
-@blueprint.route("/<free:code>/<rest:rest>", endpoint="follow_further")
-@blueprint.route("/<free:code>")
+@blueprint.route(ROUTE_FURTHER, endpoint="follow_further")
+@blueprint.route(ROUTE)
 @blueprint.doc(
     responses={302: {"description": "The target.", "headers": {"Location": "Location"}}}
     | problems(410)
@@ -42,23 +47,37 @@ def follow(**_decoded: str) -> Response:
     :raises NotFound: no such link, or a "." or ".." segment follows its code.
     :raises Gone: the link has expired.
     """
-    code, rest = _as_received(request.environ["RAW_URI"])
-    if not codes.CODE.fullmatch(code) or targets.has_dot_segment(rest):
-        abort(404, "No link can have this path.")
-    target = clicks.resolve(codes.lookup_key(code), counts=request.method == "GET")
-    if target is None:
-        abort(404, "There is no link with this code.")
-    if target.expired:
-        abort(410, "This link has expired.")
+    if failed := request.environ.get(FAILED):
+        raise failed
+    code, rest = as_received(request.environ["RAW_URI"])
+    counts = request.method == "GET"
     query = request.environ["QUERY_STRING"]
     response = Response(status=302)
-    response.headers["Location"] = targets.location(target.url, rest, query)
-    response.headers["Cache-Control"] = "private, max-age=0"
+    response.headers["Location"] = location(batcher(), code, rest, query, counts=counts)
+    response.headers["Cache-Control"] = CACHE_CONTROL
     del response.headers["Content-Type"]
     return response
 
 
-def _as_received(uri: str) -> tuple[str, str]:
+def location(batcher: Batcher, code: str, rest: str, query: str, *, counts: bool) -> str:
+    """Return where a request goes, after its click was committed if it `counts`.
+
+    :param rest: what follows the code in the path, as received; so is the query.
+    :raises NotFound: no such link, or no link could have this path.
+    :raises Gone: the link has expired.
+    :raises sqlalchemy.exc.SQLAlchemyError: the database is away: see `Batcher.resolve`.
+    """
+    if not codes.CODE.fullmatch(code) or targets.has_dot_segment(rest):
+        raise NotFound("No link can have this path.")
+    target = batcher.resolve(codes.lookup_key(code), counts=counts)
+    if target is None:
+        raise NotFound("There is no link with this code.")
+    if target.expired:
+        raise Gone("This link has expired.")
+    return targets.location(target.url, rest, query)
+
+
+def as_received(uri: str) -> tuple[str, str]:
     """Split a request's target into the code and what follows it, which is not decoded.
 
     The decoded path would not do: in it, `/a%2Fb` looks like `/a/b`.

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,31 +16,24 @@ import pytest
 
 from tests.checkout import ROOT
 from tests.compose import Stack, run
+from tests.scrape import Metrics
 from tests.service import Service
 from tests.waiting import free_port, wait_until
 
 PYTHON = Path(sys.executable)
 
 
+@dataclass
 class Deployment:
-    """A running service, its command line, its database and its log."""
+    """A running service, its command line, its database, its log and its metrics."""
 
-    def __init__(
-        self,
-        url: str,
-        command: list[str],
-        sql: Callable[[str], list[list[Any]]],
-        log: Callable[[], str],
-        stack: Stack | None = None,
-        **options: Any,
-    ) -> None:
-        """Tell how it is reached; `options` are those of `subprocess` for its command line."""
-        self.url = url
-        self.command = command
-        self.sql = sql
-        self.log = log
-        self.stack = stack
-        self.options = options
+    url: str
+    command: list[str]
+    sql: Callable[[str], list[list[Any]]]
+    log: Callable[[], str]
+    metrics: Metrics
+    options: dict[str, Any]  # of `subprocess`, for the command line
+    stack: Stack | None = None
 
     def slipway(self, *arguments: str, text: str | None = None) -> str:
         """Run the command line, with `text` on its standard input, and return what it prints."""
@@ -55,7 +49,7 @@ class Deployment:
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A service without Docker, on a database of its own."""
     folder = tmp_path_factory.mktemp("embedded")
-    port = free_port()
+    port, metrics_port = free_port(), free_port()
     environ = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": f"sqlite:///{folder}/slipway.db",
@@ -71,6 +65,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     command: list[str | Path] = [
         PYTHON.parent / "gunicorn",
         f"--bind=127.0.0.1:{port}",
+        f"--bind=127.0.0.1:{metrics_port}",
     ]
     log = folder / "log"
     with (
@@ -81,7 +76,9 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
             cli = [str(PYTHON), "-m", "app"]
-            yield Deployment(service.url, cli, sql, log.read_text, cwd=ROOT, env=environ)
+            metrics = Metrics(partial(run, PYTHON, "-c"), metrics_port)
+            options = {"cwd": ROOT, "env": environ}
+            yield Deployment(service.url, cli, sql, log.read_text, metrics, options)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -94,9 +91,9 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
     if isinstance(found, Stack):
         cli = found.command("exec", "--no-TTY", "app", "slipway")
         log = partial(found.compose, "logs", "--no-log-prefix", "app")
-        return Deployment(
-            found.url, cli, found.mysql_root, log, stack=found, cwd=found.root, env=found.env
-        )
+        metrics = Metrics(partial(found.python, "app"))
+        options = {"cwd": found.root, "env": found.env}
+        return Deployment(found.url, cli, found.mysql_root, log, metrics, options, found)
     assert isinstance(found, Deployment)
     return found
 

@@ -173,10 +173,13 @@ def test_can_be_debugged(stack: Stack) -> None:
         joined = ["--rm", "--user=10001:10001", f"--pid={app}", f"--network={app}", tag]
         look = "ls /proc/1/root/srv; python3 -IS app/healthcheck.py /livez && echo answers"
         assert docker("run", *joined, "bash", "-c", look).split() == [
+            "__pycache__",
             "app",
             "bin",
             "db",
+            "gunicorn.conf.py",
             "pyproject.toml",
+            "sbom.cdx.json",
             "answers",
         ]
     finally:
@@ -203,7 +206,7 @@ def test_rebuild_keeps_the_dependencies(tmp_path: Path) -> None:
 
 def test_no_file_names_an_architecture() -> None:
     """What builds and runs the stack does so on any processor: it names none."""
-    paths = ["Dockerfile*", "docker-compose.yaml", "db", "bench", ".ci", "Makefile"]
+    paths = ["Dockerfile*", "docker-compose.yaml", "db", "bench", "deploy", ".ci", "Makefile"]
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
     files = [ROOT / name for name in names.split("\0") if name and (ROOT / name).is_file()]

@@ -13,6 +13,16 @@ from tests.compose import ROOT, Stack
 pytestmark = pytest.mark.usefixtures("engine")
 
 SERVICE = {field.name.upper(): field.default for field in fields(Settings)}
+OPENTELEMETRYS = {
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "",
+    "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT": "",
+    "OTEL_EXPORTER_OTLP_HEADERS": "",
+    "OTEL_SERVICE_NAME": "slipway",
+    "OTEL_RESOURCE_ATTRIBUTES": "",
+    "OTEL_TRACES_SAMPLER": "parentbased_always_on",
+    "OTEL_TRACES_SAMPLER_ARG": "1.0",
+    "OTEL_SDK_DISABLED": "false",
+}
 
 
 @pytest.fixture(scope="module", name="raw")
@@ -37,7 +47,7 @@ def test_example_lists_every_setting_with_its_default() -> None:
         name: str(default) if isinstance(default, str | int | RateLimit) else ""
         for name, default in SERVICE.items()
     }
-    assert example == wanted | {"COMPOSE_PROJECT_NAME": "slipway"}
+    assert example == wanted | OPENTELEMETRYS | {"COMPOSE_PROJECT_NAME": "slipway"}
 
 
 def test_example_sets_nothing() -> None:
@@ -52,7 +62,7 @@ def test_compose_passes_every_setting_on(raw: dict[str, Any], service: str) -> N
     environment = raw["services"][service]["environment"]
     stacks_own = {"DATABASE_URL_FILE", "DATABASE_CA_FILE"}
     assert {name for name, value in environment.items() if value is None} == (
-        SERVICE.keys() - {"DATABASE_URL", "DATABASE_CA_FILE"}
+        SERVICE.keys() - {"DATABASE_URL", "DATABASE_CA_FILE"} | OPENTELEMETRYS.keys()
     )
     assert {name for name, value in environment.items() if value} == stacks_own
 

@@ -82,7 +82,7 @@ def test_what_is_no_code_is_not_found(service: Service, links: Links, path: str)
 
 def test_reserved_words_are_not_links(service: Service) -> None:
     """The service's own words never redirect, in no spelling."""
-    for path in ("/api", "/API/links/x/y", "/live-z", "/READYZ"):
+    for path in ("/api", "/API/links/x/y", "/live-z", "/READYZ", "/Metrics"):
         assert service.get(path).status_code == 404
 
 

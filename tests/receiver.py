@@ -1,0 +1,37 @@
+"""A receiver of traces: prints what comes, one JSON object a span. Run by its text, anywhere."""
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class Receiver(BaseHTTPRequestHandler):
+    """Takes OTLP over HTTP, in JSON."""
+
+    def do_POST(self) -> None:
+        """Print the spans, each with the name of the service that has sent it."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        for sender in body["resourceSpans"]:
+            service = plain(sender["resource"]["attributes"])["service.name"]
+            for scope in sender["scopeSpans"]:
+                for span in scope["spans"]:
+                    attributes = plain(span.get("attributes", []))
+                    print(json.dumps(span | {"attributes": attributes, "service": service}))
+        sys.stdout.flush()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+
+    def log_message(self, *_: object) -> None:
+        """Print nothing else."""
+
+
+def plain(attributes: list[dict[str, object]]) -> dict[str, object]:
+    """Turn a list of keys and typed values into a dict."""
+    return {str(a["key"]): next(iter(a["value"].values())) for a in attributes}  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("", int(sys.argv[1])), Receiver).serve_forever()

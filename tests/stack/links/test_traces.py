@@ -1,0 +1,26 @@
+"""The trace of a redirect, whose statements are shared with others."""
+
+import secrets
+
+import requests
+
+from tests.compose import Stack
+from tests.links import Links
+from tests.traces import received
+
+
+def test_redirect_and_its_batch_are_one_trace(stack: Stack, links: Links) -> None:
+    """Alone, a redirect has in its trace the batch, and in that the lookup and the count."""
+    code = links.create(url="https://example.com/?token=s3cret")["code"]
+    trace_id = secrets.token_hex(16)
+    with received(stack) as traces:
+        headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
+        requests.get(f"{stack.url}/{code}", headers=headers, timeout=30, allow_redirects=False)
+        trace = traces.whole(trace_id)
+    (request,), (batch,) = trace["GET /<free:code>"], trace["clicks"]
+    assert batch["parentSpanId"] == request["spanId"]
+    assert batch["attributes"]["slipway.batch.size"] == "1"
+    for name in ("SELECT", "INSERT"):
+        (statement,) = trace[name]
+        assert statement["parentSpanId"] == batch["spanId"]
+    assert "s3cret" not in str(trace)

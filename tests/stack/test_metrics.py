@@ -1,0 +1,106 @@
+"""Metrics of a container: behind no published port, and right whatever dies in it."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+import requests
+
+from tests.compose import Stack
+from tests.scrape import Metrics
+from tests.waiting import wait_until
+
+GREETED = 'slipway_requests_total{method="GET",route="/",status="200"}'
+FILES = "import glob; print(*sorted(glob.glob('/dev/shm/slipway-metrics-*/*')))"
+WORKERS = """
+import glob, os, sys
+def parent(process):
+    return int(open(process + "/stat").read().rpartition(")")[2].split()[1])
+def command(process):
+    return open(process + "/cmdline").read()
+servers = [p for p in glob.glob("/proc/[1-9]*") if "/gunicorn" in command(p)]
+ids = {int(p.rpartition("/")[2]) for p in servers}
+workers = {int(p.rpartition("/")[2]) for p in servers if parent(p) in ids}
+for worker in workers if sys.argv[1:] else ():
+    os.kill(worker, 9)
+print(*sorted(workers))
+"""
+
+
+@pytest.fixture
+def metrics(stack: Stack) -> Metrics:
+    """The stack's metrics."""
+    return Metrics(partial(stack.python, "app"))
+
+
+@contextmanager
+def load(stack: Stack) -> Iterator[None]:
+    """Let clients ask for the greeting all the time."""
+    ended = threading.Event()
+
+    def ask() -> None:
+        while not ended.is_set():
+            try:
+                requests.get(stack.url, timeout=10)
+            except requests.RequestException:
+                ended.wait(0.1)
+
+    clients = [threading.Thread(target=ask) for _ in range(8)]
+    for client in clients:
+        client.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        for client in clients:
+            client.join()
+
+
+def test_port_is_not_published(stack: Stack) -> None:
+    """Only the service's own port can be reached from the host."""
+    ports = stack.inspect("app")["NetworkSettings"]["Ports"]
+    assert [port for port, published in ports.items() if published] == ["8000/tcp"]
+
+
+def test_dead_workers_leave_no_trace_and_lose_no_count(stack: Stack, metrics: Metrics) -> None:
+    """Workers killed under load: counts go on, nothing is in flight, and files don't grow."""
+    files = stack.python("app", FILES)
+    workers = stack.python("app", WORKERS).split()
+    assert len(workers) == 2
+    with load(stack):
+        wait_until(lambda: metrics.read()["slipway_requests_in_flight"] > 0)
+        before = metrics.read()
+        assert stack.python("app", WORKERS, "kill").split() == workers
+        wait_until(lambda: len(set(stack.python("app", WORKERS).split()) - set(workers)) == 2)
+        stack.wait_ready()
+        wait_until(lambda: metrics.read()[GREETED] > before[GREETED])
+    after = metrics.read()
+    assert after["slipway_requests_in_flight"] == 0
+    assert after['slipway_database_pool_in_use{pool="reader"}'] == 0
+    assert after[GREETED] > before[GREETED]
+    assert stack.python("app", FILES) == files
+
+
+def test_restart_begins_anew(stack: Stack, metrics: Metrics) -> None:
+    """A crash of the whole service leaves no numbers behind."""
+    for _ in range(5):
+        assert requests.get(stack.url, timeout=10).ok
+    assert metrics.read()[GREETED] >= 5
+    stack.compose("kill", "--signal", "KILL", "app")
+    stack.up()
+    assert GREETED not in metrics.read()
+    assert len({file.rpartition("/")[0] for file in stack.python("app", FILES).split()}) == 1
+
+
+def test_outage_is_told(stack: Stack, metrics: Metrics) -> None:
+    """While the database is away, metrics are there and say so."""
+    stack.compose("pause", "db")
+    try:
+        samples = metrics.read()
+    finally:
+        stack.compose("unpause", "db")
+    assert samples["slipway_ready"] == 0
+    assert not [sample for sample in samples if sample.startswith("slipway_schema_info{")]
+    wait_until(lambda: metrics.read()["slipway_ready"] == 1)

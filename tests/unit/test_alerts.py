@@ -1,0 +1,20 @@
+"""The alert rules, tried by Prometheus's own tool."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.checkout import ROOT
+from tests.conftest import NO_PROMTOOL
+
+
+def test_each_alert_fires_when_it_should() -> None:
+    """`promtool test rules` finds that each fires in time, and none for nothing."""
+    if not shutil.which("promtool"):
+        pytest.skip(NO_PROMTOOL)
+    command = ["promtool", "test", "rules", "alerts_test.yaml"]
+    done = subprocess.run(
+        command, cwd=ROOT / "deploy" / "prometheus", check=False, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr

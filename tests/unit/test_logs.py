@@ -1,0 +1,158 @@
+"""Log lines: their form, their level, and what they leave out. Each in a process of its own."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.checkout import ROOT
+
+# An app with some ways to fail, and a client for it.
+APP = """
+import logging, warnings
+from app import create_app
+app = create_app()
+
+def breaks_off():
+    yield b"some"
+    raise ValueError("torn")
+
+app.add_url_rule("/-fails", "fails", lambda: 1 / 0)
+app.add_url_rule("/-streams", "streams", lambda: app.response_class(iter([b"a", b"b"])))
+app.add_url_rule("/-breaks", "breaks", lambda: app.response_class(breaks_off()))
+client = app.test_client()
+ID = {"X-Request-Id": "this-one"}
+"""
+
+
+def run(code: str, **environ: str) -> str:
+    """Run code after `APP` and return what it logs."""
+    environ = {"DATABASE_URL": "sqlite:///unused.db", **environ}
+    command = [sys.executable, "-c", APP + code]
+    done = subprocess.run(
+        command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True
+    )
+    assert done.stderr == ""
+    return done.stdout
+
+
+def lines(code: str, **environ: str) -> list[dict[str, Any]]:
+    """Run code after `APP` and return the lines that it logs."""
+    return [json.loads(line) for line in run(code, **environ).splitlines()]
+
+
+def test_fault_has_one_line_with_its_traceback() -> None:
+    """What the service did wrong is told at level error, with the request's id."""
+    (line,) = lines("client.get('/-fails', headers=ID)")
+    assert (line["level"], line["status"], line["request_id"]) == ("error", 500, "this-one")
+    assert line["exception"].endswith("ZeroDivisionError: division by zero")
+
+
+def test_stream_has_its_line_at_its_end() -> None:
+    """A streamed answer is told once, also where only its headers were asked for."""
+    (line,) = lines("with client.get('/-streams', headers=ID) as answer: answer.data")
+    assert (line["event"], line["status"], line["request_id"]) == ("request", 200, "this-one")
+    (line,) = lines("client.head('/-streams', headers=ID).close()")
+    assert (line["event"], line["method"]) == ("request", "HEAD")
+
+
+def test_answer_that_breaks_off_has_one_line() -> None:
+    """It says so and why, though the status was 200; the server only closes the connection."""
+    code = """
+with client.get('/-breaks', headers=ID) as answer:
+    try:
+        answer.data
+    except BrokenPipeError:
+        pass
+logging.getLogger("test").info("closed")
+"""
+    line, closed = lines(code)
+    assert (line["level"], line["status"], line["request_id"]) == ("error", 200, "this-one")
+    assert (line["error"], closed["event"]) == ("The answer broke off.", "closed")
+    assert line["exception"].endswith("ValueError: torn")
+
+
+@pytest.mark.parametrize(
+    ("level", "paths"),
+    [
+        ("debug", ["/livez", "/no.thing", "/-fails"]),
+        ("info", ["/no.thing", "/-fails"]),
+        ("warning", ["/-fails"]),
+    ],
+)
+def test_level_is_a_setting(level: str, paths: list[str]) -> None:
+    """Health checks are for debugging; warnings and errors are left when all else is silent."""
+    code = "for path in ('/livez', '/no.thing', '/-fails'): client.get(path)"
+    assert [line["path"] for line in lines(code, LOG_LEVEL=level)] == paths
+
+
+def test_libraries_lines_are_lines_too() -> None:
+    """What libraries log, or warn of, is one JSON object, with whatever in it."""
+    code = """
+logging.getLogger("some.library").warning("odd:\\n%s", "\\x1b[31m\\r\\n{\\"event\\": \\"forged\\"}")
+warnings.warn("mind\\nthis", UserWarning)
+"""
+    odd, warning = lines(code)
+    assert (odd["logger"], odd["level"]) == ("some.library", "warning")
+    assert "forged" in odd["event"]
+    assert "mind\nthis" in warning["event"]
+
+
+def test_console_is_not_steered() -> None:
+    """In the form for people, control characters are spelled out and tracebacks are set off."""
+    code = """
+client.get("/-%1b%5b31m%0d%0a2026-11-24 [info] forged.html")
+logging.getLogger("some.library").error("odd\\n2026-11-24 [info] forged \\x1b[31m")
+def fails():
+    raise ValueError("odd\\n2026-11-24 [info] forged")
+app.view_functions["fails"] = fails
+client.get("/-fails")
+"""
+    told = run(code, LOG_FORMAT="console")
+    plain = re.sub(r"\x1b\[\d*m", "", told)  # without the colours, which are ours
+    assert plain.count("forged") == 3
+    assert not re.findall("^2026-11-24 ", plain, re.MULTILINE)
+    assert r"\x1b" in plain
+    assert set(plain) & {"\r", "\x1b"} == set()
+
+
+def test_gunicorn_tells_no_query() -> None:
+    """Its own line of a fault has the path only, and of what is refused there is but one line."""
+    code = """
+log = logging.getLogger("gunicorn.error")
+log.warning("Invalid request from ip=192.0.2.7: Invalid HTTP Header: 'Authorization Bearer s3cret'")
+log.error("Error handling request %s %s", "GET", "/code?token=s3cret")
+"""
+    (line,) = lines(code)
+    assert line["event"] == "Error handling request GET /code"
+
+
+def test_a_receiver_that_is_away_does_not_flood_the_log() -> None:
+    """Of what OpenTelemetry complains again and again, one line is enough."""
+    code = """
+for _ in range(100):
+    logging.getLogger("opentelemetry.exporter").warning("Transient error")
+"""
+    assert [line["event"] for line in lines(code)] == ["Transient error"]
+
+
+def test_database_errors_tell_no_parameters(tmp_path: Path) -> None:
+    """The text of an error has the statement, and not what was to be written."""
+    code = """
+from sqlalchemy import text
+def fails():
+    with app.extensions["database"].reader.connect() as connection:
+        connection.execute(text("CREATE TEMP TABLE links (target TEXT UNIQUE)"))
+        for _ in range(2):
+            insert = text("INSERT INTO links VALUES (:target)")
+            connection.execute(insert, {"target": "x?token=s3cret"})
+app.view_functions["fails"] = fails
+client.get("/-fails")
+"""
+    (line,) = lines(code, DATABASE_URL=f"sqlite:///{tmp_path}/x.db")
+    assert "INSERT INTO links" in line["exception"]
+    assert "s3cret" not in str(line)
