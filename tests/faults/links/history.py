@@ -1,8 +1,7 @@
 """What clients did to links, and what came of it: all that the checker knows of a run."""
 
-import math
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
 # What may take up to 30 seconds; all else has 2.
 LONG = {"batch", "export", "search", "series"}
@@ -87,8 +86,3 @@ class Outage:
     """They may end without an answer; otherwise they get 503."""
     unready: tuple[float, float] | None = None
     """When `/readyz` must say 503."""
-
-    @classmethod
-    def never(cls) -> Self:
-        """Return that of a run without a fault."""
-        return cls(math.inf, math.inf, math.inf)

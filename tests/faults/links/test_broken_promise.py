@@ -39,10 +39,12 @@ def hasty(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
         build.compose("build")
         try:
             stack.env["TAG"] = build.tag
+            stack.compose("kill", "app")  # no need to drain
             stack.compose("up", "--no-deps", "--wait", "app")
             yield stack
         finally:
             stack.env["TAG"] = usual
+            stack.compose("kill", "app")
             stack.up()
 
 
