@@ -49,6 +49,7 @@ forwarded_allow_ips = ""  # what proxies say is TRUSTED_PROXIES' business
 limit_request_line = 8190  # bytes, the most it allows: RFC 9112 asks for 8,000
 timeout = 15  # seconds without a heartbeat until a worker is replaced; none that works needs a tenth
 control_socket_disable = True  # it wants to write to a file system that is read-only
+logger_class = "app.worker.Logger"
 logconfig_dict = observability.logging_config(settings)
 
 

@@ -4,12 +4,13 @@ Every wait has a limit, and so has all the time that a request spends with conne
 two seconds, or than thirty where it has much work.
 """
 
+import json
 import select
 import sqlite3
 import ssl
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -23,18 +24,18 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
-    Insert,
     Integer,
     PoolProxiedConnection,
     QueuePool,
     String,
     Table,
+    bindparam,
     create_engine,
     event,
     func,
     text,
 )
-from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import (
     DisconnectionError,
     IntegrityError,
@@ -222,6 +223,7 @@ def _engine(
         **options,
     )
     if is_mysql:
+        event.listen(engine, "do_connect", lambda *connect: connect[-1].update(_connect_in(limits)))
         event.listen(engine, "checkout", _replace_if_closed)
         event.listen(engine, "before_cursor_execute", lambda c, *_: _limit(c, limits))
         event.listen(engine, "commit", lambda c: _limit(c, limits))
@@ -251,13 +253,20 @@ def _measure(engine: Engine, name: str, size: int) -> None:
 
 def _time_limits(limits: Limits) -> dict[str, Any]:
     return {
-        "connect_timeout": CONNECT_TIMEOUT,
-        "read_timeout": limits.answer,
         "write_timeout": limits.answer,
         # A time-out of the client does not stop a SELECT on the server, max_execution_time does.
         "init_command": f"""SET SESSION max_execution_time={limits.answer * 1000:.0f},
             innodb_lock_wait_timeout=1, lock_wait_timeout=1, wait_timeout={SILENCE},
             time_zone='+00:00'""",
+    }
+
+
+def _connect_in(limits: Limits) -> dict[str, float]:
+    """Return PyMySQL's arguments that let a new connection take no more than the request has."""
+    left = max(_left(limits), 0.01)  # PyMySQL refuses 0
+    return {
+        "connect_timeout": min(CONNECT_TIMEOUT, left),
+        "read_timeout": min(limits.answer, left),
     }
 
 
@@ -329,16 +338,32 @@ def product(engine: Engine) -> tuple[str, str]:
         return name, str(connection.scalar(text(f"SELECT {function}")))
 
 
-def add_up(dialect: str, table: Table, column: str, rows: Sequence[dict[str, Any]]) -> Insert:
-    """Make one statement that inserts `rows`, and where a key is there adds to its `column`."""
-    if dialect == "mysql":
-        insert = mysql.insert(table).values(rows)
-        return insert.on_duplicate_key_update({column: table.c[column] + insert.inserted[column]})
-    upsert = sqlite.insert(table).values(rows)
-    return upsert.on_conflict_do_update(
-        index_elements=list(table.primary_key),
-        set_={column: table.c[column] + upsert.excluded[column]},
-    )
+def add_up(connection: Connection, table: Table, amounts: Mapping[int, int], at: datetime) -> None:
+    """Add each amount to a row's count, or insert the row.
+
+    In one statement whose text is the same for any number of rows, so that it is made only once.
+
+    :param table: with three columns: the key's number and time, and the count.
+    :param amounts: by the number.
+    """
+    number, time, count = table.columns
+    rows = json.dumps(list(amounts.items()))
+    if connection.dialect.name == "mysql":
+        statement = f"""
+            INSERT INTO {table} ({number.name}, {time.name}, {count.name})
+            SELECT * FROM (
+                SELECT number, :at, amount FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+                    number BIGINT PATH '$[0]', amount BIGINT PATH '$[1]')) AS given
+            ) AS new (number, at, amount)
+            ON DUPLICATE KEY UPDATE {count.name} = {count} + new.amount"""  # noqa: S608 our own names
+    else:
+        statement = f"""
+            INSERT INTO {table} ({number.name}, {time.name}, {count.name})
+            SELECT json_extract(value, '$[0]'), :at, json_extract(value, '$[1]')
+            FROM json_each(:rows) WHERE true
+            ON CONFLICT DO UPDATE SET {count.name} = {count} + excluded.{count.name}"""  # noqa: S608
+    at_column = bindparam("at", type_=time.type)
+    connection.execute(text(statement).bindparams(at_column), {"rows": rows, "at": at})
 
 
 def hit(connection: Connection, client: str, period: int, amount: int) -> int:

@@ -1,11 +1,15 @@
 """The way to the database, without one."""
 
+import socket
+import time
 from typing import Any
 
-from sqlalchemy import QueuePool, make_url
+import pytest
+from flask import Flask, g
+from sqlalchemy import QueuePool, make_url, text
 
 from app.config import Settings
-from app.database import Database
+from app.database import AWAY, Database
 
 MAX_CONNECTIONS = 151  # MySQL's default
 
@@ -19,3 +23,16 @@ def test_two_replicas_fit_into_mysql() -> None:
     assert all(isinstance(pool, QueuePool) for pool in pools)
     connections = sum(pool.size() + pool._max_overflow for pool in pools)
     assert 2 * settings.web_concurrency * connections < MAX_CONNECTIONS
+
+
+def test_a_connection_takes_no_longer_than_the_request_has() -> None:
+    """A server that takes connections and says nothing costs what is left of 1.8 s."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"mysql+pymysql://app@127.0.0.1:{silent.getsockname()[1]}/slipway"
+        database = Database(Settings(make_url(url)))
+        with Flask("test").test_request_context():
+            g.connected = 1.6
+            began = time.monotonic()
+            with pytest.raises(AWAY), database.read() as session:
+                session.execute(text("SELECT 1"))
+            assert time.monotonic() - began < 1
