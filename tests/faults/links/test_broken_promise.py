@@ -10,17 +10,17 @@ from tests.compose import Stack
 from tests.faults import nemesis
 from tests.faults.links import rounds
 
-# What app/links/clicks.py has, and what it would be if it answered before it counts: at once, with
-# the counting for later, as many services do.
-HASTE = {
-    "_count(connection, Counter(": """for waiting in batch:
-                        waiting.answer.set_result(targets.get(waiting.key))
-                    time.sleep(0.3)
-                    _count(connection, Counter(""",
-    "                    waiting.answer.set_result(targets.get(waiting.key))\n": """\
-                    pass
-""",
-}
+# It answers first and counts a little later, as many services do.
+RIGHT, WRONG = "_count(connection, ", "_count_later(self._engine, "
+LATER = """
+
+def _count_later(engine: Engine, clicks: Counter[str], targets: dict[str, Target]) -> None:
+    def count() -> None:
+        with engine.connect() as connection:
+            _count(connection, clicks, targets)
+
+    threading.Timer(0.3, count).start()
+"""
 
 
 @pytest.fixture
@@ -29,10 +29,8 @@ def hasty(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
     project = copy_project(tmp_path / "slipway")
     clicks = project / "app" / "links" / "clicks.py"
     code = clicks.read_text()
-    for right, wrong in reversed(HASTE.items()):
-        assert code.count(right) == 1
-        code = code.replace(right, wrong)
-    clicks.write_text(code)
+    assert code.count(RIGHT) == 1
+    clicks.write_text(code.replace(RIGHT, WRONG) + LATER)
 
     usual = stack.env["TAG"]
     with Stack(project) as build:
@@ -52,5 +50,5 @@ def test_lost_clicks_are_found(hasty: Stack, token: str) -> None:
     """Of a service that answers before it commits, a kill -9 loses answered clicks."""
     kill = next(fault for fault in nemesis.SERVICE if fault.name == "service killed")
     _, _, violations = rounds.meet(hasty, token, kill)
-    assert {violation.kind for violation in violations} == {"lost"}
-    assert all("clicks answered" in violation.text for violation in violations)
+    lost = [violation for violation in violations if violation.kind == "lost"]
+    assert any("clicks answered" in violation.text for violation in lost)
