@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app, g, has_request_context
+from gevent import Timeout
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -223,7 +224,7 @@ def _engine(
         **options,
     )
     if is_mysql:
-        event.listen(engine, "do_connect", lambda *connect: connect[-1].update(_connect_in(limits)))
+        event.listen(engine, "do_connect", lambda *connect: _connect(limits, *connect))
         event.listen(engine, "checkout", _replace_if_closed)
         event.listen(engine, "before_cursor_execute", lambda c, *_: _limit(c, limits))
         event.listen(engine, "commit", lambda c: _limit(c, limits))
@@ -253,6 +254,8 @@ def _measure(engine: Engine, name: str, size: int) -> None:
 
 def _time_limits(limits: Limits) -> dict[str, Any]:
     return {
+        "connect_timeout": CONNECT_TIMEOUT,
+        "read_timeout": limits.answer,
         "write_timeout": limits.answer,
         # A time-out of the client does not stop a SELECT on the server, max_execution_time does.
         "init_command": f"""SET SESSION max_execution_time={limits.answer * 1000:.0f},
@@ -261,13 +264,11 @@ def _time_limits(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _connect_in(limits: Limits) -> dict[str, float]:
-    """Return PyMySQL's arguments that let a new connection take no more than the request has."""
-    left = max(_left(limits), 0.01)  # PyMySQL refuses 0
-    return {
-        "connect_timeout": min(CONNECT_TIMEOUT, left),
-        "read_timeout": min(limits.answer, left),
-    }
+def _connect(limits: Limits, dialect: Dialect, _record: Any, args: Any, options: Any) -> Any:
+    """Make a connection in the time that the request has left, its name server's included."""
+    within = max(min(limits.answer, _left(limits)), 0)
+    with Timeout(within, PoolTimeoutError("The database takes too long for a connection.")):
+        return dialect.connect(*args, **options)
 
 
 def _limit(connection: Connection, limits: Limits) -> None:

@@ -72,10 +72,10 @@ def _when(stack: Stack, service: str, code: str) -> float:
     shell = ("bash", "-c") if service == "db" else ("python3", "-c")
     printed = ""
 
-    def ran() -> bool:  # the container may not be there yet
+    def ran() -> bool:  # the container may not be there yet, of which the engine tells in words
         nonlocal printed
         printed = stack.compose("exec", "--no-TTY", service, *shell, code, check=False).strip()
-        return bool(printed)
+        return printed.replace(".", "").isdecimal()
 
     wait_until(ran, 120)
     return float(printed)

@@ -12,7 +12,9 @@ from tests.faults.nemesis import Fault
 from tests.faults.proxy import Proxy
 from tests.waiting import free_port_pair, wait_until
 
-SHUTDOWN_DELAY = "2"  # seconds, in which the balancer asks ten times
+# Seconds, the default. In it each connection that is used gets its end told; one that is not may be
+# closed just as its client sends something.
+SHUTDOWN_DELAY = "5"
 
 
 @contextmanager

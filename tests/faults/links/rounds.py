@@ -23,6 +23,7 @@ SELECT url, revision, title,
 FROM links WHERE url LIKE '{}%'
 """
 ANSWERED = 100  # requests before the fault
+NOTICED = 0.5  # seconds
 
 
 @dataclass
@@ -82,7 +83,8 @@ def _break(stack: Stack, load: Workload, fault: Fault, hold: float) -> Outage:
     over = back + BACK_WITHIN
     if fault.cuts:
         over = min(over, began + fault.limit)
-    unready = (down, cured if fault.lasts else back) if fault.unready else None
+    # Who waits for the database notices a little later than the service that it is back.
+    unready = (down, cured if fault.lasts else back - NOTICED) if fault.unready else None
     return Outage(began, began if fault.cuts else back, over, cuts=fault.cuts, unready=unready)
 
 

@@ -13,8 +13,10 @@ from tests.faults.nemesis import Fault
 @pytest.mark.parametrize("fault", nemesis.DATABASE, ids=lambda fault: fault.name)
 def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:
     """Requests end in time, with 503 and when to come again; then all is there, once."""
+    started = stack.inspect("app")["State"]["StartedAt"]
     violations = rounds.run(stack, token, fault)
     assert not violations, "\n".join(map(str, violations))
+    assert stack.inspect("app")["State"]["StartedAt"] == started
 
 
 def test_nothing_is_lost_when_the_disk_is_full(stack: Stack, tmp_path: Path) -> None:
