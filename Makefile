@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz bench lint audit lock push sbom db-shell backup restore
+.PHONY: help run token test fuzz faults bench lint audit lock push sbom db-shell backup restore
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -30,6 +30,9 @@ test: lint ## run all checks and tests
 
 fuzz: .venv/dev ## try the API with thousands of made-up requests
 	python -m tests.fuzz
+
+faults: .venv/dev ## break the stack in all ways at random for half an hour; SEED=… repeats a run
+	python -m tests.faults.links
 
 bench: .venv/bench ## measure what the service carries, and plot it in docs/
 	bench/overload

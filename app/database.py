@@ -17,6 +17,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app, g, has_request_context
+from gevent import Timeout
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -235,6 +236,7 @@ def _engine(
         **options,
     )
     if is_mysql:
+        event.listen(engine, "do_connect", lambda *connect: _connect(limits, *connect))
         event.listen(engine, "checkout", _replace_if_closed)
         event.listen(engine, "before_cursor_execute", lambda c, *_: _limit(c, limits))
         event.listen(engine, "commit", lambda c: _limit(c, limits))
@@ -272,6 +274,13 @@ def _time_limits(limits: Limits) -> dict[str, Any]:
             innodb_lock_wait_timeout=1, lock_wait_timeout=1, wait_timeout={SILENCE},
             time_zone='+00:00'""",
     }
+
+
+def _connect(limits: Limits, dialect: Dialect, _record: Any, args: Any, options: Any) -> Any:
+    """Make a connection in the time that the request has left, its name server's included."""
+    within = max(min(limits.answer, _left(limits)), 0)
+    with Timeout(within, PoolTimeoutError("The database takes too long for a connection.")):
+        return dialect.connect(*args, **options)
 
 
 def _limit(connection: Connection, limits: Limits) -> None:
