@@ -51,6 +51,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         # The settings of whoever runs the tests are not this stack's.
         mine = SETTINGS | {f"{name}_FILE" for name in SETTINGS} | {"COMPOSE_FILE"}
+        mine |= {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # `make test` runs the tests, which run make
         self.env = {name: value for name, value in os.environ.items() if name not in mine} | {
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_PROFILES": "",
