@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 # What may take up to 30 seconds; all else has 2.
 LONG = {"batch", "export", "search", "series"}
-WRITES = {"batch", "click", "create", "delete", "edit"}
+LOCKING = {"batch", "create", "delete", "edit"}
+WRITES = {"click", *LOCKING}
 DONE = {200, 201, 204, 302}
 
 

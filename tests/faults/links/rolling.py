@@ -50,4 +50,6 @@ def run(stack: Stack, token: str, times: int) -> list[Violation]:
         fault = Fault(
             "rolling restart", restart_each, lambda _: time.time(), cuts=True, limit=-math.inf
         )
-        return rounds.run(stack, token, fault)
+        violations = rounds.run(stack, token, fault)
+    rounds.RESULTS[fault.name].injected += 2 * times - 1
+    return violations

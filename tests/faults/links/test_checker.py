@@ -161,6 +161,24 @@ def test_each_answer_is_judged(operation: Operation, right: bool) -> None:
     assert (list(check_answers([operation], OUTAGE)) == []) is right
 
 
+@pytest.mark.parametrize(
+    ("operation", "right"),
+    [
+        (asked("list", None, 105), True),
+        (asked("list", None, 113), False),
+        (asked("edit", 503, 105), True),
+        (asked("edit", 503, 113), False),
+        (asked("list", 503, 105), False),
+        (asked("click", 503, 105), False),
+        (asked("readyz", 503, 105), True),
+    ],
+)
+def test_a_process_that_dies_cuts_connections(operation: Operation, right: bool) -> None:
+    """Requests may end without an answer, and where a hanging worker holds a lock with 503."""
+    outage = replace(OUTAGE, cuts=True)
+    assert (list(check_answers([operation], outage)) == []) is right
+
+
 def test_readiness_must_notice() -> None:
     """Between the fault and its cure `/readyz` says 503."""
     outage = replace(OUTAGE, unready=(101, 109))
