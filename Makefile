@@ -73,6 +73,13 @@ restore: ## bring the backup FILE into an empty stack
 	@test -n "$(FILE)" || { echo 'Say which: make restore FILE=backups/…' >&2; exit 1; }
 	@db/restore.sh $(FILE)
 
+rename: ## call the service NAME, wherever it has a name
+	@echo '$(NAME)' | grep -Eqx '[a-z][a-z0-9]{1,29}' || { \
+		echo 'Say how: make rename NAME=…, 2 to 30 of a-z and 0-9, a letter first.' >&2; exit 1; }
+	git mv bin/slipway bin/$(NAME)
+	git grep -lIz -i slipway -- . ':!LICENSE' ':!requirements' \
+		| xargs -0 perl -pi -e 's/slipway/$(NAME)/g; s/Slipway/\u$(NAME)/g'
+
 # The environments: for running, for all work on the project, and for what draws its plots.
 .venv/run .venv/dev .venv/bench: .venv/%: requirements/%.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
