@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz lint audit lock push sbom db-shell
+.PHONY: help run token test fuzz lint audit lock push sbom kubernetes-secrets db-shell
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -9,7 +9,7 @@ BIND_ADDRESS ?= 127.0.0.1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 20
 
 run token: export DATABASE_URL ?= sqlite:///data/slipway.db
 run: export LOG_FORMAT ?= console
@@ -37,7 +37,7 @@ lint: .venv/dev ## check form and types
 	mypy
 	yamllint --strict .
 	zizmor --quiet --offline .github
-	hadolint Dockerfile Dockerfile.multistage
+	hadolint Dockerfile Dockerfile.multistage tests/kubernetes/tools/Dockerfile
 	shellcheck $$(git ls-files '*.sh' .ci/run bench/image deploy/push)
 
 audit: .venv/dev ## look for known vulnerabilities of the packages
@@ -46,6 +46,7 @@ audit: .venv/dev ## look for known vulnerabilities of the packages
 lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --group checkov --output-file tests/kubernetes/tools/checkov.txt
 
 # Its aws is the user's, which knows how they sign in, and not the tests'.
 push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
@@ -55,6 +56,15 @@ push: ## build the runtime image and push it, as IMAGE:TAG
 sbom: ## print what is in the image IMAGE:TAG (CycloneDX)
 	@docker run --rm --network none $(or $(IMAGE),slipway):$(or $(TAG),latest) \
 		python3 -c 'print(open("/srv/sbom.cdx.json").read())'
+
+# In a container, since not every system's openssl can do it.
+kubernetes-secrets: ## make passwords and certificates for deploy/kubernetes/local, once
+	@mkdir -p deploy/kubernetes/local/secrets
+	@docker run --rm --network none --user "$$(id -u):$$(id -g)" \
+		--env MYSQL_DATABASE=slipway --env DATABASE_HOST=slipway-db \
+		--volume "$(CURDIR)/db/secrets.sh:/secrets.sh:ro" \
+		--volume "$(CURDIR)/deploy/kubernetes/local/secrets:/secrets" \
+		python:3.14-slim-trixie sh /secrets.sh /secrets
 
 db-shell: ## open mysql as root inside the database's container
 	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
