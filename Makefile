@@ -46,7 +46,7 @@ audit: .venv/dev ## look for known vulnerabilities of the packages
 lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
-	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --group checkov --output-file tests/kubernetes/tools/checkov.txt
+	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group checkov --output-file tests/kubernetes/tools/checkov.txt
 
 # Its aws is the user's, which knows how they sign in, and not the tests'.
 push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
