@@ -44,7 +44,9 @@ with engine.connect() as connection:
     if newer:
         # Not an error, or no replica of the old version could start during a rolling update, nor
         # after one is rolled back: `/readyz` takes a newer schema too.
-        structlog.get_logger().warning("the schema is newer than this code", revisions=sorted(newer))
+        structlog.get_logger().warning(
+            "the schema is newer than this code", revisions=sorted(newer)
+        )
     else:
         with context.begin_transaction():
             context.run_migrations()

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Tries deploy/kubernetes/local on a real cluster, in two namespaces of its own, and takes them away.
-# It takes about ten minutes, and needs
+# It takes some minutes, and needs
 # - kubectl, whose current context is a cluster with a default StorageClass,
 # - the image IMAGE:TAG (slipway:latest) and mysql:9.7, loaded there or in a registry,
 # - the secrets of `make kubernetes-secrets`.
 # Each check ends with PASSED, FAILED or SKIPPED. The exit status is 0 if none has failed.
+# shellcheck disable=SC2329  # `check` calls functions by their names
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -14,7 +15,6 @@ edge=$app-edge  # where whoever asks the service is
 service=slipway.$app.svc
 failed=0
 skipped=77
-export service  # for the trap's shell, and to tell shellcheck that it is used
 
 # Connects to HOST PORT. Status 3: somebody is there, and does not let us in.
 REACH='
@@ -33,8 +33,7 @@ print(f"{sys.argv[1]}:{sys.argv[2]} can be reached")
 FOLLOW='
 import http.client, json, sys
 host, *token = sys.argv[1:]
-name, _, port = host.partition(":")
-connection = http.client.HTTPConnection(name, int(port or 80), timeout=10)
+connection = http.client.HTTPConnection(host, timeout=10)
 def ask(method, path, wanted, *sent):
     connection.request(method, path, *sent)
     answer = connection.getresponse()
@@ -53,11 +52,11 @@ ask("GET", "/smoke", 302)
 # /tmp/stop is there or ten minutes are over. Fails if one request does.
 LOAD='
 import http.client, os, sys, threading, time
-name, _, port = sys.argv[1].partition(":")
 answered, failures, end = [], [], time.monotonic() + 600
 def follow(keeps):
-    connection = http.client.HTTPConnection(name, int(port or 80), timeout=10)
-    while time.monotonic() < end and not os.path.exists("/tmp/stop"):
+    connection = http.client.HTTPConnection(sys.argv[1], timeout=10)
+    stopped = False
+    while not stopped:  # checked last, so that each asks at least once
         try:
             connection.request("GET", "/smoke")
             answer = connection.getresponse()
@@ -68,6 +67,7 @@ def follow(keeps):
             connection.close()
         if not keeps:
             connection.close()
+        stopped = time.monotonic() > end or os.path.exists("/tmp/stop")
 threads = [threading.Thread(target=follow, args=[n % 2]) for n in range(int(sys.argv[2]))]
 for thread in threads:
     thread.start()
@@ -100,10 +100,18 @@ fail() {
     exit 1
 }
 
-refused() { # refused HOST PORT, for whoever asks
+refused() { # refused HOST PORT: whoever asks is not let in
     local status=0
     client "$REACH" "$@" || status=$?
-    [ "$status" -eq 3 ] || fail 'It should have been refused.'
+    [ "$status" -eq 3 ]
+}
+
+retry() { # retry COMMAND: for ten seconds, while a change goes round
+    for _ in 1 2 3 4 5; do
+        if "$@"; then return; fi
+        sleep 2
+    done
+    return 1
 }
 
 wait_ready() {
@@ -136,28 +144,20 @@ all_gets_ready() {
 }
 
 policies_hold() {
-    local address enforced=false
+    local address status=0
     address=$(kubectl --namespace "$edge" get pod closed --output 'jsonpath={.status.podIP}')
-    for _ in 1 2 3 4 5; do
-        if ! client "$REACH" "$address" 8000; then enforced=true; break; fi
-        sleep 2
-    done
-    [ "$enforced" = true ] || skip "The cluster's network plug-in enforces no NetworkPolicy."
+    retry refused "$address" 8000 || skip 'The network plug-in enforces no NetworkPolicy.'
     refused "$service" 80  # a stranger, as yet
     refused "slipway-db.$app.svc" 3306
     kubectl label namespace "$edge" network.slipway/edge=true
-    for _ in 1 2 3 4 5; do
-        if client "$REACH" "$service" 80; then break; fi
-        sleep 2
-    done
-    client "$REACH" "$service" 80
+    retry client "$REACH" "$service" 80
     refused "slipway-db.$app.svc" 3306
-    refused "$(k get pods --selector app.kubernetes.io/component=service \
-        --output 'jsonpath={.items[0].status.podIP}')" 9100
-    local status=0
+    address=$(k get pods --selector app.kubernetes.io/component=service \
+        --output 'jsonpath={.items[0].status.podIP}')
+    refused "$address" 9100
     k exec deployment/slipway --container app -- \
         python3 -c "$REACH" kubernetes.default.svc.cluster.local 443 || status=$?
-    [ "$status" -eq 3 ] || fail 'The service could reach what it needs not.'
+    [ "$status" -eq 3 ]
 }
 
 link_can_be_followed() {
@@ -167,12 +167,14 @@ link_can_be_followed() {
 }
 
 update_loses_no_request() {
-    local old
+    local old pod
     read -ra old <<< "$(pods)"
     begin_load 4
     k rollout restart deployment/slipway
     k rollout status deployment/slipway --timeout 10m
-    k wait --for delete "${old[@]/#/pod/}" --timeout 2m
+    for pod in "${old[@]}"; do
+        k wait --for delete "pod/$pod" --timeout 2m
+    done
     end_load
 }
 
@@ -199,7 +201,7 @@ pod_is_replaced() {
 data_outlives_the_database() {
     k delete pod slipway-db-0
     wait_ready
-    client "$FOLLOW" "$service"
+    retry client "$FOLLOW" "$service"
 }
 
 evict() { # evict POD
@@ -277,10 +279,10 @@ cat > edge.yaml <<EOF
 apiVersion: v1
 kind: Pod
 metadata: {name: client}
-spec: &spec
+spec:
   automountServiceAccountToken: false
   terminationGracePeriodSeconds: 0
-  securityContext: &user
+  securityContext:
     runAsNonRoot: true
     runAsUser: 10001
     seccompProfile: {type: RuntimeDefault}
@@ -289,7 +291,7 @@ spec: &spec
       image: $IMAGE:$TAG
       imagePullPolicy: IfNotPresent
       command: [python3, -c, "import time; time.sleep(86400)"]
-      securityContext: &locked
+      securityContext:
         allowPrivilegeEscalation: false
         capabilities: {drop: [ALL]}
 ---
@@ -307,7 +309,10 @@ spec:
     - name: python
       image: $IMAGE:$TAG
       imagePullPolicy: IfNotPresent
-      command: [python3, -c, "import socket, time; s = socket.create_server(('', 8000)); time.sleep(86400)"]
+      command:
+        - python3
+        - -c
+        - "import socket, time; server = socket.create_server(('', 8000)); time.sleep(86400)"
       securityContext:
         allowPrivilegeEscalation: false
         capabilities: {drop: [ALL]}

@@ -1,5 +1,7 @@
-"""The manifests as Kustomize builds them, from a fresh clone of the project."""
+"""The manifests as Kustomize builds them from a fresh clone, and pods of them, run by Docker."""
 
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,7 @@ import yaml
 
 from tests.checkout import copy_project
 from tests.compose import Stack, docker, run
+from tests.kubernetes.pods import Cluster, Pod
 
 TOOLS = "slipway-test-tools"
 # A second kustomization on top, as somebody has it who deploys another image.
@@ -61,3 +64,39 @@ def local(tools: str, project: Path, stack: Stack) -> list[dict[str, Any]]:
 def cloud(tools: str, project: Path) -> list[dict[str, Any]]:
     """The objects of cloud."""
     return build(tools, project, "cloud")
+
+
+@pytest.fixture(scope="session")
+def cluster(local: list[dict[str, Any]]) -> Iterator[Cluster]:
+    """A network with no pod."""
+    with Cluster(local) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def db(cluster: Cluster) -> Pod:
+    """The database, ready for the first time, after a pod of the service has begun to wait."""
+    waiting = cluster.pod("Deployment", "slipway")
+    with subprocess.Popen(waiting.command("wait", "--rm")) as wait:
+        pod = cluster.pod("StatefulSet", "slipway-db")
+        pod.start()
+        assert not pod.passes("mysql", "readiness")
+        pod.wait("mysql", "startup")
+        assert wait.wait(30) == 0
+    return pod
+
+
+@pytest.fixture(scope="session")
+def app(cluster: Cluster, db: Pod) -> Pod:  # noqa: ARG001
+    """The service, whose pod began together with another one on an empty database."""
+    pods = [cluster.pod("Deployment", "slipway") for _ in range(2)]
+    commands = [pod.command("migrate", "--rm") for pod in pods]
+    together = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands
+    ]
+    said = [each.communicate(timeout=120)[0] for each in together]
+    assert [each.returncode for each in together] == [0, 0]
+    assert sorted("Running upgrade" in each for each in said) == [False, True]
+    pods[0].start()  # which migrates once more
+    pods[0].wait("app")
+    return pods[0]

@@ -72,11 +72,12 @@ class Pod:
         self.specs = {each["name"]: each for each in containers(self.template)}
         self.volumes = {each["name"]: each for each in self.spec["volumes"]}
         self.volumes |= {
-            each["metadata"]["name"]: each
-            for each in owner["spec"].get("volumeClaimTemplates", [])
+            each["metadata"]["name"]: each for each in owner["spec"].get("volumeClaimTemplates", [])
         }
         for name, volume in self.volumes.items():
-            docker("volume", "create", "--label", cluster.label, *self._kind(volume), self._id(name))
+            docker(
+                "volume", "create", "--label", cluster.label, *self._kind(volume), self._id(name)
+            )
         fill = {name: self._content(name) for name in self.volumes}
         mounts = [f"--volume={self._id(name)}:/volumes/{name}" for name in self.volumes]
         command = ["docker", "run", "--rm", "--interactive", "--network=none", *mounts, HELPER]
@@ -133,9 +134,12 @@ class Pod:
             command = ["docker", "run", "--rm", within, HELPER, "python3", "-c", connect]
             timeout += 10  # to start a container, which a kubelet has not to
         try:
-            return subprocess.run(
-                command, capture_output=True, check=False, timeout=timeout
-            ).returncode == 0
+            return (
+                subprocess.run(
+                    command, capture_output=True, check=False, timeout=timeout
+                ).returncode
+                == 0
+            )
         except subprocess.TimeoutExpired:
             return False
 
@@ -177,7 +181,15 @@ class Pod:
         """Return the command line that runs a container."""
         container, context = self.specs[name], self.spec["securityContext"]
         limits = container["securityContext"]
-        command = ["docker", "run", "--name", self.id(name), "--label", self.cluster.label, *options]
+        command = [
+            "docker",
+            "run",
+            "--name",
+            self.id(name),
+            "--label",
+            self.cluster.label,
+            *options,
+        ]
         command += ["--network", self.cluster.name]
         command += ["--user", f"{context['runAsUser']}:{context['runAsGroup']}"]
         command += ["--group-add", str(context["fsGroup"])]

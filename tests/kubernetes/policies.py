@@ -37,7 +37,7 @@ def allowed(
     )
 
 
-def _lets(  # noqa: PLR0913
+def _lets(  # noqa: PLR0913, PLR0917
     objects: list[Object],
     own: Peer,
     other: Peer,

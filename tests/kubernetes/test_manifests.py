@@ -144,7 +144,11 @@ def test_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
 
 def test_selectors_find_their_pods(overlay: list[Object]) -> None:
     """Services, budget, spread and owners select exactly the pods that they are for."""
-    pods = {each["metadata"]["name"]: each["spec"]["template"] for each in overlay if each["kind"] in {"Deployment", "StatefulSet"}}
+    pods = {
+        each["metadata"]["name"]: each["spec"]["template"]
+        for each in overlay
+        if each["kind"] in {"Deployment", "StatefulSet"}
+    }
     for each in overlay:
         name = each["metadata"]["name"]
         selector = each.get("spec", {}).get("selector")
@@ -215,5 +219,3 @@ def test_image_can_build_them(tools: str) -> None:
     version = docker("run", "--rm", "--network=none", tools, "kubectl", "version", "--client")
     (minor,) = re.findall(r"Client Version: v1\.(\d+)", version)
     assert int(minor) >= 32
-
-

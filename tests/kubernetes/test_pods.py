@@ -1,9 +1,6 @@
 """The pods, run with what the manifests say: they get ready, tell the truth, and end in time."""
 
-import subprocess
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import pytest
 import requests
@@ -12,43 +9,6 @@ from tests.compose import docker
 from tests.kubernetes.pods import Cluster, Pod
 from tests.stack.test_network import CONNECT
 from tests.waiting import wait_until
-
-
-@pytest.fixture(scope="module")
-def cluster(local: list[dict[str, Any]]) -> Iterator[Cluster]:
-    """A network with no pod."""
-    with Cluster(local) as cluster:
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def db(cluster: Cluster) -> Pod:
-    """The database, ready for the first time, after a pod of the service has begun to wait."""
-    waiting = cluster.pod("Deployment", "slipway")
-    with subprocess.Popen(waiting.command("wait", "--rm")) as wait:
-        pod = cluster.pod("StatefulSet", "slipway-db")
-        pod.start()
-        assert not pod.passes("mysql", "readiness")
-        pod.wait("mysql", "startup")
-        assert wait.wait(30) == 0
-    return pod
-
-
-@pytest.fixture(scope="module")
-def app(cluster: Cluster, db: Pod) -> Pod:  # noqa: ARG001
-    """The service, whose pod began together with another one on an empty database."""
-    pods = [cluster.pod("Deployment", "slipway") for _ in range(2)]
-    commands = [pod.command("migrate", "--rm") for pod in pods]
-    together = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands
-    ]
-    said = [each.communicate(timeout=120)[0] for each in together]
-    assert [each.returncode for each in together] == [0, 0]
-    assert sorted("Running upgrade" in each for each in said) == [False, True]
-    pods[0].start()  # which migrates once more
-    pods[0].wait("app")
-    return pods[0]
-
 
 USERS = {"app": "10001", "mysql": "999"}
 
@@ -62,7 +22,9 @@ def test_certificate_has_the_services_name(app: Pod, host: str, answer: str) -> 
     """The database is verified under the name of its Service, and under no other."""
     code = CONNECT.format(host=host, cafile="/run/secrets/ca.pem")
     assert answer in app.exec("app", "python3", "-c", code)
-    assert "@slipway-db/" in app.exec("app", "python3", "-c", "print(open('/run/secrets/database_url').read())")
+    assert "@slipway-db/" in app.exec(
+        "app", "python3", "-c", "print(open('/run/secrets/database_url').read())"
+    )
 
 
 @pytest.mark.parametrize("container", USERS)
