@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz lint audit lock push sbom kubernetes-secrets db-shell
+.PHONY: help run token test fuzz faults bench lint audit lock push sbom kubernetes-secrets db-shell backup restore
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -31,6 +31,12 @@ test: lint ## run all checks and tests
 fuzz: .venv/dev ## try the API with thousands of made-up requests
 	python -m tests.fuzz
 
+faults: .venv/dev ## break the stack in all ways at random for half an hour; SEED=… repeats a run
+	python -m tests.faults.links
+
+bench: .venv/bench ## measure what the service carries, and plot it in docs/
+	bench/overload
+
 lint: .venv/dev ## check form and types
 	ruff format --check
 	ruff check
@@ -46,6 +52,7 @@ audit: .venv/dev ## look for known vulnerabilities of the packages
 lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group checkov --output-file tests/kubernetes/tools/checkov.txt
 
 # Its aws is the user's, which knows how they sign in, and not the tests'.
@@ -69,8 +76,15 @@ kubernetes-secrets: ## make passwords and certificates for deploy/kubernetes/loc
 db-shell: ## open mysql as root inside the database's container
 	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
 
-# The environment for running, and the one for all work on the project.
-.venv/run .venv/dev: .venv/%: requirements/%.txt
+backup: ## save all data while the stack serves, in FILE or in backups/
+	@db/backup.sh $(FILE)
+
+restore: ## bring the backup FILE into an empty stack
+	@test -n "$(FILE)" || { echo 'Say which: make restore FILE=backups/…' >&2; exit 1; }
+	@db/restore.sh $(FILE)
+
+# The environments: for running, for all work on the project, and for what draws its plots.
+.venv/run .venv/dev .venv/bench: .venv/%: requirements/%.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<

@@ -47,8 +47,9 @@ keepalive = 75  # seconds: longer than a load balancer's idle time-out (often 60
 graceful_timeout = 30  # seconds for requests under way; compose's stop_grace_period counts on it
 forwarded_allow_ips = ""  # what proxies say is TRUSTED_PROXIES' business
 limit_request_line = 8190  # bytes, the most it allows: RFC 9112 asks for 8,000
-timeout = 60  # seconds without a heartbeat until a worker is replaced
+timeout = 15  # seconds without a heartbeat until a worker is replaced; one comes each second
 control_socket_disable = True  # it wants to write to a file system that is read-only
+logger_class = "app.worker.Logger"
 logconfig_dict = observability.logging_config(settings)
 
 

@@ -12,7 +12,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-SECRETS = {"DATABASE_URL"}
+SECRETS = {"DATABASE_URL", "DATABASE_REPLICA_URL"}
 """Settings that can also come from a file, which NAME_FILE names."""
 
 PORTS = 65_535
@@ -41,6 +41,7 @@ class Settings:
     """Everything that can be set, with its default."""
 
     database_url: URL  # its repr hides the password
+    database_replica_url: URL | None = None
     database_ca_file: str | None = None
     public_url: str | None = None
     trusted_proxies: int = 0
@@ -127,6 +128,7 @@ class _Schema(Schema):
         required=True,
         error_messages={"required": "Is not set. It says where the database is."},
     )
+    database_replica_url = _DatabaseURL(data_key="DATABASE_REPLICA_URL")
     database_ca_file = fields.String(data_key="DATABASE_CA_FILE", validate=_has_certificates)
     public_url = fields.String(data_key="PUBLIC_URL", validate=_is_base_url)
     trusted_proxies = fields.Integer(data_key="TRUSTED_PROXIES", validate=validate.Range(0, 100))

@@ -1,21 +1,23 @@
 """The way to the database: engines, transactions, and what differs between MySQL and SQLite.
 
-Every wait has a limit below the two seconds that a request may take, or the thirty seconds that
-one with much work may. What waited in vain is not tried again, so a request meets at most one of
-these limits.
+Every wait has a limit, and so has all the time that a request spends with connections: less than
+two seconds, or than thirty where it has much work.
 """
 
+import json
 import select
 import sqlite3
 import ssl
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
 
-from flask import Flask, current_app
+from flask import Flask, current_app, g, has_request_context
+from gevent import Timeout
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -24,18 +26,18 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     Engine,
-    Insert,
     Integer,
     PoolProxiedConnection,
     QueuePool,
     String,
     Table,
+    bindparam,
     create_engine,
     event,
     func,
     text,
 )
-from sqlalchemy.dialects import mysql, sqlite
+from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import (
     DisconnectionError,
     IntegrityError,
@@ -78,11 +80,11 @@ class Limits(NamedTuple):
 
     pool: float  # for a connection that others have
     answer: float  # for one answer of the server
-    retry: float  # after which a transaction does not start again
+    total: float  # for all that one request does, and all tries of one transaction
 
 
-SHORT_LIMITS = Limits(pool=1, answer=1.5, retry=0.5)
-LONG_LIMITS = Limits(pool=8, answer=20, retry=5)
+SHORT_LIMITS = Limits(pool=1, answer=1.5, total=1.8)
+LONG_LIMITS = Limits(pool=8, answer=20, total=28)
 
 
 class Base(DeclarativeBase):
@@ -96,7 +98,7 @@ class Database:
     engine with options for each use would cost statements. A second pair waits longer.
 
     A process has at most READERS + WRITERS + 2 * LONG connections: 25. So two replicas of two
-    workers have 100 of the 151 that MySQL allows.
+    workers have 100 of the 151 that MySQL allows. A replica has READERS + LONG of its own.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -104,9 +106,20 @@ class Database:
         self.writer = _writer(settings, SHORT_LIMITS, WRITERS, "writer")
         self.long_reader = _reader(settings, LONG_LIMITS, LONG, "long_reader")
         self.long_writer = _writer(settings, LONG_LIMITS, LONG, "long_writer")
+        self.replica, self.long_replica = self.reader, self.long_reader
+        if settings.database_replica_url:
+            there = replace(settings, database_url=settings.database_replica_url)
+            self.replica = _reader(there, SHORT_LIMITS, READERS, "replica")
+            self.long_replica = _reader(there, LONG_LIMITS, LONG, "long_replica")
 
-    def read(self, *, long: bool = False) -> Session:
-        """Return a session in autocommit, for a `with` block; `long`, for work of up to 30 s."""
+    def read(self, *, long: bool = False, stale: bool = False) -> Session:
+        """Return a session in autocommit, for a `with` block.
+
+        :param long: the work may take up to 30 s.
+        :param stale: what is read may be a little behind, so a replica may tell it.
+        """
+        if stale:
+            return Session(self.long_replica if long else self.replica)
         return Session(self.long_reader if long else self.reader)
 
     def write(self, work: Callable[[Session], T], *, long: bool = False) -> T:
@@ -120,29 +133,74 @@ class Database:
             leaves open whether the transaction happened.
         """
         engine = self.long_writer if long else self.writer
-        deadline = time.monotonic() + (LONG_LIMITS if long else SHORT_LIMITS).retry
-        while True:
-            try:
-                with Session(engine, expire_on_commit=False) as session, session.begin():
-                    return work(session)
-            except OperationalError as error:
-                if not is_conflict(error) or time.monotonic() > deadline:
-                    raise
+
+        def transaction() -> T:
+            with Session(engine, expire_on_commit=False) as session, session.begin():
+                return work(session)
+
+        return retry(transaction, LONG_LIMITS if long else SHORT_LIMITS)
 
 
-class MeasuredPool(QueuePool):
-    """Tells how long its connections are waited for, and `_engine` how many are used."""
+def retry(work: Callable[[], T], limits: Limits = SHORT_LIMITS) -> T:
+    """Run `work` again while other transactions are in its way and there is time.
 
-    def connect(self) -> PoolProxiedConnection:
-        """Return a connection for use."""
-        began = time.perf_counter()
+    :param work: one whole transaction, or one statement in autocommit.
+    """
+    deadline = time.monotonic() + _left(limits)
+    while True:
         try:
-            connection = super().connect()
-        except PoolTimeoutError:
-            metrics.POOL_TIMEOUTS.labels(self.logging_name).inc()
-            raise
-        metrics.POOL_WAIT_SECONDS.labels(self.logging_name).observe(time.perf_counter() - began)
-        return connection
+            return work()
+        except OperationalError as error:
+            if not is_conflict(error) or time.monotonic() > deadline:
+                raise
+
+
+def _left(limits: Limits) -> float:
+    """Return how long the current request, if there is one, may still use connections."""
+    if not has_request_context():
+        return limits.total
+    now = time.monotonic()
+    used: float = g.get("connected", 0) + now - g.get("connecting", now)
+    return limits.total - used
+
+
+def _pool(limits: Limits) -> type[QueuePool]:
+    class Pool(QueuePool):
+        """A pool that knows for how long a request has waited for connections or had them.
+
+        Not since when it runs: a client that sends its body slowly does not use the database.
+        """
+
+        def connect(self) -> PoolProxiedConnection:
+            """Return a connection for use, and measure the waiting."""
+            began = time.perf_counter()
+            try:
+                connection = super().connect()
+            except PoolTimeoutError:
+                metrics.POOL_TIMEOUTS.labels(self.logging_name).inc()
+                raise
+            metrics.POOL_WAIT_SECONDS.labels(self.logging_name).observe(time.perf_counter() - began)
+            return connection
+
+        def _do_get(self) -> Any:
+            if has_request_context():
+                g.setdefault("connecting", time.monotonic())
+            return super()._do_get()
+
+        def _do_return_conn(self, record: Any) -> None:
+            if has_request_context() and "connecting" in g:
+                g.connected = g.get("connected", 0) + time.monotonic() - g.pop("connecting")
+            super()._do_return_conn(record)
+
+        @property
+        def _timeout(self) -> float:
+            return max(min(limits.pool, _left(limits)), 0)
+
+        @_timeout.setter
+        def _timeout(self, _value: float) -> None:
+            pass  # what QueuePool would wait for, whoever asks
+
+    return Pool
 
 
 def _reader(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
@@ -169,17 +227,19 @@ def _engine(
         settings.database_url,
         connect_args=time_limits | encryption(settings),
         hide_parameters=True,  # in errors, which are logged: a link's target may hold a secret
-        poolclass=MeasuredPool,
+        poolclass=_pool(limits),
         pool_logging_name=name,
         pool_size=size,
         max_overflow=0,
-        pool_timeout=limits.pool,
         pool_recycle=POOL_RECYCLE,
         pool_use_lifo=True,
         **options,
     )
     if is_mysql:
+        event.listen(engine, "do_connect", lambda *connect: _connect(limits, *connect))
         event.listen(engine, "checkout", _replace_if_closed)
+        event.listen(engine, "before_cursor_execute", lambda c, *_: _limit(c, limits))
+        event.listen(engine, "commit", lambda c: _limit(c, limits))
     else:
         event.listen(engine, "connect", _prepare_sqlite)
     _measure(engine, name, size * settings.web_concurrency)
@@ -214,6 +274,22 @@ def _time_limits(limits: Limits) -> dict[str, Any]:
             innodb_lock_wait_timeout=1, lock_wait_timeout=1, wait_timeout={SILENCE},
             time_zone='+00:00'""",
     }
+
+
+def _connect(limits: Limits, dialect: Dialect, _record: Any, args: Any, options: Any) -> Any:
+    """Make a connection in the time that the request has left, its name server's included."""
+    within = max(min(limits.answer, _left(limits)), 0)
+    with Timeout(within, PoolTimeoutError("The database takes too long for a connection.")):
+        return dialect.connect(*args, **options)
+
+
+def _limit(connection: Connection, limits: Limits) -> None:
+    """Let the next answer of the server take no more time than the request has left."""
+    left = _left(limits)
+    if left <= 0:
+        connection.invalidate()  # a rollback would take time too; MySQL does it as well
+        raise PoolTimeoutError("The request has used the database for as long as it may.")
+    connection.connection.driver_connection._read_timeout = min(limits.answer, left)  # type: ignore[union-attr]
 
 
 def encryption(settings: Settings) -> dict[str, Any]:
@@ -275,16 +351,32 @@ def product(engine: Engine) -> tuple[str, str]:
         return name, str(connection.scalar(text(f"SELECT {function}")))
 
 
-def add_up(dialect: str, table: Table, column: str, rows: Sequence[dict[str, Any]]) -> Insert:
-    """Make one statement that inserts `rows`, and where a key is there adds to its `column`."""
-    if dialect == "mysql":
-        insert = mysql.insert(table).values(rows)
-        return insert.on_duplicate_key_update({column: table.c[column] + insert.inserted[column]})
-    upsert = sqlite.insert(table).values(rows)
-    return upsert.on_conflict_do_update(
-        index_elements=list(table.primary_key),
-        set_={column: table.c[column] + upsert.excluded[column]},
-    )
+def add_up(connection: Connection, table: Table, amounts: Mapping[int, int], at: datetime) -> None:
+    """Add each amount to a row's count, or insert the row.
+
+    In one statement whose text is the same for any number of rows, so that it is made only once.
+
+    :param table: with three columns: the key's number and time, and the count.
+    :param amounts: by the number.
+    """
+    number, time, count = table.columns
+    rows = json.dumps(list(amounts.items()))
+    if connection.dialect.name == "mysql":
+        statement = f"""
+            INSERT INTO {table} ({number.name}, {time.name}, {count.name})
+            SELECT * FROM (
+                SELECT number, :at, amount FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+                    number BIGINT PATH '$[0]', amount BIGINT PATH '$[1]')) AS given
+            ) AS new (number, at, amount)
+            ON DUPLICATE KEY UPDATE {count.name} = {count} + new.amount"""  # noqa: S608 our own names
+    else:
+        statement = f"""
+            INSERT INTO {table} ({number.name}, {time.name}, {count.name})
+            SELECT json_extract(value, '$[0]'), :at, json_extract(value, '$[1]')
+            FROM json_each(:rows) WHERE true
+            ON CONFLICT DO UPDATE SET {count.name} = {count} + excluded.{count.name}"""  # noqa: S608
+    at_column = bindparam("at", type_=time.type)
+    connection.execute(text(statement).bindparams(at_column), {"rows": rows, "at": at})
 
 
 def hit(connection: Connection, client: str, period: int, amount: int) -> int:

@@ -9,7 +9,7 @@ import re
 import secrets
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,34 @@ SERVER_ERROR = 500
 PATIENCE = 60  # seconds between two complaints of a library that can't send its traces
 
 log = structlog.get_logger()
+
+
+class Output:
+    """Standard output; a server can put lines off for a moment, to write many at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.due = False
+        self.later: Callable[[Callable[[], None]], object] = lambda write: write()
+
+    def write(self, line: str) -> None:
+        """Take one line."""
+        self.lines.append(line)
+
+    def flush(self) -> None:
+        """Write what is there, or soon."""
+        if not self.due:
+            self.due = True
+            self.later(self._write)
+
+    def _write(self) -> None:
+        self.due = False  # before the lines are taken: what comes later is due again
+        lines, self.lines = self.lines, []
+        sys.stdout.write("".join(lines))
+        sys.stdout.flush()
+
+
+output = Output()
 _complaints: dict[str, float] = {}  # when a logger was last heard
 
 
@@ -69,8 +97,12 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             }
         },
         "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
-        # gunicorn would otherwise add handlers of its own
-        "loggers": {"gunicorn.error": {"propagate": True, "handlers": [], "filters": ["discreet"]}},
+        "loggers": {
+            # gunicorn would otherwise add handlers of its own
+            "gunicorn.error": {"propagate": True, "handlers": [], "filters": ["discreet"]},
+            # as SQLAlchemy does for its own pools
+            "app.database.MeasuredPool": {"level": "WARNING"},
+        },
     }
 
 
@@ -82,7 +114,7 @@ def configure_logging(settings: Settings) -> None:
     structlog.configure(
         processors=[*_shared(), *_rendered(settings)],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.WriteLoggerFactory(sys.stdout),
+        logger_factory=structlog.WriteLoggerFactory(output),  # type: ignore[arg-type]  # it only writes and flushes
         cache_logger_on_first_use=True,
     )
 

@@ -7,6 +7,7 @@ again.
 """
 
 import time
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from random import random
 
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import TooManyRequests
 
 from app.config import RateLimit, Settings
-from app.database import Base, UTCDateTime, ascii_string, database, hit
+from app.database import AWAY, Base, UTCDateTime, ascii_string, database, hit, retry
 
 SWEPT = 0.001  # of the counted requests take idle counters away
 SWEPT_AT_ONCE = 1000  # rows
@@ -56,10 +57,12 @@ def count(name: str, client: str, amount: int = 1) -> None:
     period = int(now) - gone
     reset = limit.seconds - gone
     with database().reader.connect() as connection:
-        hits = hit(connection, f"{name}:{client}", period, amount)
+        hits = retry(lambda: hit(connection, f"{name}:{client}", period, amount))
         if random() < SWEPT:  # noqa: S311 no secret hangs on it
             idle = delete(Counter).where(Counter.updated_at < datetime.now(UTC) - KEPT)
-            connection.execute(idle.with_dialect_options(mysql_limit=SWEPT_AT_ONCE))
+            # What is counted is counted; that this fails is nothing to the client.
+            with suppress(*AWAY):
+                connection.execute(idle.with_dialect_options(mysql_limit=SWEPT_AT_ONCE))
     g.rate_limit = (
         f'"{name}";q={limit.count};w={limit.seconds}',
         f'"{name}";r={max(limit.count - hits, 0)};t={reset}',

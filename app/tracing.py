@@ -140,7 +140,7 @@ class Tracing:
         """Tell the span how the request went."""
         if "span" in g:
             g.span.set_attribute("http.response.status_code", response.status_code)
-            g.span.set_attribute("http.response.header.x-request-id", [g.request_id])
+            g.span.set_attribute("http.response.header.x-request-id", [g.ids["request_id"]])
             if response.status_code >= 500:  # noqa: PLR2004
                 g.span.set_attribute("error.type", str(response.status_code))
                 g.span.set_status(self.trace.StatusCode.ERROR)

@@ -11,24 +11,25 @@ import time
 import uuid
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any
 
 import gevent
 import structlog
 from gevent.server import StreamServer
 from gevent.socket import AF_INET, SHUT_RDWR, SOCK_STREAM, socket
-from gunicorn import util
+from gunicorn import glogging, util
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app import errors, headers, metrics, shutdown
+from app import errors, headers, metrics, observability, shutdown
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
 BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more time
 SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
+SLOW = 1.0  # seconds without a byte: of too many connections, such a one is closed
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
-ACCEPTED_AT_ONCE = 8  # connections: more, and one worker takes them all; less, and they queue
 ALWAYS_ANSWERED = {"/livez", "/readyz", "/metrics"}  # most of all when there is much to do
 # A GET without a body, nothing behind it, and of none of those.
 WHOLE_GET = re.compile(
@@ -74,13 +75,35 @@ class Client(socket):
 
     def _in_time(self, timeout: float, call: Callable[[Any], Any], argument: Any) -> Any:
         self.settimeout(timeout)
-        self.worker.waiting[self] = None
+        self.worker.waiting[self] = time.monotonic()
         try:
             return call(argument)
         except OSError as error:
             raise ConnectionResetError(errno.ECONNRESET, "the client is gone or slow") from error
         finally:
             del self.worker.waiting[self]
+
+
+class Logger(glogging.Logger):
+    """gunicorn's, without its access log: ours knows the route."""
+
+    def access(self, *_args: Any) -> None:
+        """Write nothing."""
+
+
+class Server(StreamServer):
+    """A listener whose worker takes few connections at once while it is idle, to share them with
+    the other workers, and many when it is busy, so that none waits where nobody can refuse it.
+    """
+
+    def __init__(self, worker: "Worker", listener: socket) -> None:
+        self.worker = worker
+        super().__init__(listener, partial(worker.handle, listener))
+
+    @property
+    def max_accept(self) -> int:
+        """Return how many connections to take in one turn of the loop."""
+        return 8 + self.worker.busy
 
 
 class Worker(GeventWorker):
@@ -90,20 +113,22 @@ class Worker(GeventWorker):
         super().__init__(*args, **kwargs)
         self.connections = 0
         self.busy = 0
-        # What waits for its client, the longest first.
-        self.waiting: dict[Client, None] = {}
+        # What waits for its client, and since when; the longest first.
+        self.waiting: dict[Client, float] = {}
+
+    def init_process(self) -> None:
+        """Begin to serve; many requests end in one turn of the loop, so their lines go together."""
+        observability.output.later = gevent.spawn_raw
+        super().init_process()
 
     def is_full(self) -> bool:
-        """Say whether more requests are under way than can be served in a reasonable time."""
-        return self.busy >= BUSY_LIMIT
+        """Say whether there is more to do than can be done in a reasonable time."""
+        return self.busy >= BUSY_LIMIT or self.connections > self.worker_connections
 
     def run(self) -> None:
         """Serve until told to stop, and then until all requests have ended."""
-        servers = [
-            StreamServer(listener, partial(self.handle, listener)) for listener in self.sockets
-        ]
+        servers = [Server(self, listener) for listener in self.sockets]
         for server in servers:
-            server.max_accept = ACCEPTED_AT_ONCE
             server.start()
         while self.alive:
             self.notify()
@@ -116,14 +141,20 @@ class Worker(GeventWorker):
             gevent.sleep(0.1)
 
     def handle(self, listener: socket, client: socket, addr: Any) -> None:
-        """Serve one connection; when it takes the last place, the slowest other one is closed."""
+        """Serve one connection; where it is one too many, slow ones give way."""
         self.connections += 1
-        if self.connections > self.worker_connections and self.waiting:
-            next(iter(self.waiting)).shutdown(SHUT_RDWR)
+        self.make_room()
         try:
             AsyncWorker.handle(self, listener, Client(self, client.detach()), addr)
         finally:
             self.connections -= 1
+
+    def make_room(self) -> None:
+        """Close those of too many connections whose clients keep it waiting."""
+        excess = max(self.connections - self.worker_connections, 0)
+        for client, since in list(islice(self.waiting.items(), excess)):
+            if since < time.monotonic() - SLOW:
+                client.shutdown(SHUT_RDWR)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, or refuse it where too many are under way."""

@@ -22,9 +22,9 @@ put() { # put FILE CONTENT: written whole or not at all, and only where it diffe
   made=$((made + 1))
 }
 
-for account in root migrator app; do
+for account in root migrator app replicator; do
   if [ ! -s "db/${account}_password" ]; then
-    password=$(openssl rand -hex 32)
+    password=$(openssl rand -hex 16)  # MySQL's replication takes 32 characters, and no more
     put "db/${account}_password" "$password"
   fi
 done
@@ -44,7 +44,7 @@ if [ ! -s db/ca.pem ] || [ ! -s db/server-key.pem ] || [ ! -s db/server-cert.pem
   put db/server-key.pem "$key"
   openssl req -new -key db/server-key.pem -subj "/CN=$host" -out db/request.pem
   certificate=$(printf '%s\n' "$ca_key" | openssl req -x509 -in db/request.pem -days 3650 \
-    -CA db/ca.pem -CAkey /dev/stdin -copy_extensions none -addext "subjectAltName=DNS:$host" \
+    -CA db/ca.pem -CAkey /dev/stdin -copy_extensions none -addext "subjectAltName=DNS:$host,DNS:$host-replica" \
     -addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature \
     -addext extendedKeyUsage=serverAuth)
   rm db/request.pem
@@ -57,6 +57,7 @@ put migrate/database_url "mysql+pymysql://migrator:$password@$host/$database"
 put migrate/ca.pem "$ca"
 password=$(cat db/app_password)
 put app/database_url "mysql+pymysql://app:$password@$host/$database"
+put app/replica_url "mysql+pymysql://app:$password@$host-replica/$database"
 put app/ca.pem "$ca"
 
 # Only root can give a folder to its reader; any other user keeps them all.

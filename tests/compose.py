@@ -51,6 +51,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         # The settings of whoever runs the tests are not this stack's.
         mine = SETTINGS | {f"{name}_FILE" for name in SETTINGS} | {"COMPOSE_FILE"}
+        mine |= {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # `make test` runs the tests, which run make
         self.env = {name: value for name, value in os.environ.items() if name not in mine} | {
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_PROFILES": "",
@@ -89,8 +90,17 @@ class Stack:
         """Take away containers, networks, volumes, and the images that were built here."""
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "0")
         label = f"label=com.docker.compose.project={self.project}"
+        # Those of files that COMPOSE_FILE named for a while.
+        if volumes := docker("volume", "ls", "--quiet", "--filter", label).split():
+            docker("volume", "rm", *volumes)
         if images := docker("image", "ls", "--quiet", "--filter", label).split():
             docker("image", "rm", "--force", *images)
+
+    def make(self, target: str, **variables: object) -> str:
+        """Run make as a user of this stack would, and return what it prints."""
+        given = [f"{name}={value}" for name, value in variables.items()]
+        env = self.env | {"COMPOSE_DISABLE_ENV_FILE": "1"}
+        return run("make", "--silent", target, *given, cwd=self.root, env=env)
 
     def exec(self, service: str, *command: str, text: str | None = None) -> str:
         """Run a command in a service's container and return what it prints."""

@@ -132,7 +132,7 @@ def listing(arguments: dict[str, Any]) -> Any:
     `sort=code` goes by what codes are the same by: without case and `-`.
     """
     try:
-        with database().read(long="q" in arguments) as session:
+        with database().read(long="q" in arguments, stale=True) as session:
             links, more = store.page(session, **arguments)
     except InternalError as error:
         if not is_too_broad(error):
@@ -200,8 +200,9 @@ def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
 
     In UTC, empty buckets included, at most 1,000 of them.
     """
-    with database().read(long=True) as session:
+    with database().read() as session:
         link = found(store.find(session, code))
+    with database().read(long=True, stale=True) as session:
         hours = store.clicks(session, link, span["first"], span["last"])
     buckets = series.cut(hours, **span)
     return {

@@ -6,14 +6,13 @@ what was answered is counted. While it commits, the next batch gathers. So many 
 one commit, and a lone one waits for nobody.
 """
 
+import contextvars
 import threading
 import time
 from collections import Counter
-from concurrent.futures import Future
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 from flask import Flask, current_app
 from prometheus_client import Histogram
@@ -22,11 +21,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
 from app import metrics, tracing
-from app.database import SHORT_LIMITS, add_up, is_conflict
+from app.database import add_up, is_conflict
 from app.links.models import Link, LinkClicks
 
 ANSWER_WITHIN = 1.8  # seconds that a request waits for its batch
 BATCH_LIMIT = 1000  # requests
+RETRY = 0.5  # seconds: after a deadlock, but not after a lock wait, since all others wait behind it
 
 BATCH_SIZE = Histogram(
     "slipway_click_batch_size",
@@ -48,14 +48,21 @@ class Target(NamedTuple):
     expired: bool
 
 
-@dataclass(frozen=True, slots=True)
 class Waiting:
     """One request that waits for its batch."""
 
-    key: str
-    counts: bool
-    answer: Future[Target | None] = field(default_factory=Future)
-    trace: Any = field(default_factory=tracing.here)
+    __slots__ = ("answer", "counts", "done", "error", "given_up", "key", "trace")
+
+    def __init__(self, key: str, *, counts: bool) -> None:
+        self.key = key
+        self.counts = counts
+        self.trace = tracing.here()
+        self.answer: Target | None = None
+        self.error: Exception | None = None
+        self.given_up = False
+        # A bare lock, held until there is an answer: the cheapest thing to wait for.
+        self.done = threading.Lock()
+        self.done.acquire()
 
 
 class Batcher:
@@ -76,13 +83,14 @@ class Batcher:
             counted all the same.
         """
         self._start()
-        waiting = Waiting(key, counts)
+        waiting = Waiting(key, counts=counts)
         self._queue.put(waiting)
-        try:
-            return waiting.answer.result(ANSWER_WITHIN)
-        except TimeoutError as error:
-            waiting.answer.cancel()
-            raise DatabaseTimeoutError("The batch did not come back in time.") from error
+        if not waiting.done.acquire(timeout=ANSWER_WITHIN):
+            waiting.given_up = True
+            raise DatabaseTimeoutError("The batch did not come back in time.")
+        if waiting.error:
+            raise waiting.error
+        return waiting.answer
 
     def _start(self) -> None:
         # At the first request and not before: a thread would not survive gunicorn's fork.
@@ -90,21 +98,23 @@ class Batcher:
             with self._starting:
                 if self._thread is None:
                     self._thread = threading.Thread(target=self._run, name="clicks", daemon=True)
-                    self._thread.start()
+                    # In no context: with gevent it would have the first request's for ever.
+                    contextvars.Context().run(self._thread.start)
 
     def _run(self) -> None:
         while True:
-            batch = [w for w in self._gather() if w.answer.set_running_or_notify_cancel()]
+            batch = [waiting for waiting in self._gather() if not waiting.given_up]
             BATCH_SIZE.observe(len(batch))
             try:
                 with tracing.batch("clicks", (w.trace for w in batch)), COMMIT_SECONDS.time():
                     targets = self._commit(batch)
+                for waiting in batch:
+                    waiting.answer = targets.get(waiting.key)
             except Exception as error:  # noqa: BLE001 whatever it is, the waiting must hear of it
                 for waiting in batch:
-                    waiting.answer.set_exception(error)
-            else:
-                for waiting in batch:
-                    waiting.answer.set_result(targets.get(waiting.key))
+                    waiting.error = error
+            for waiting in batch:
+                waiting.done.release()
 
     def _gather(self) -> list[Waiting]:
         """Wait for one request, and take all others that wait."""
@@ -118,7 +128,7 @@ class Batcher:
 
     def _commit(self, batch: list[Waiting]) -> dict[str, Target]:
         """Resolve and count a batch, again if another transaction was in its way."""
-        deadline = time.monotonic() + SHORT_LIMITS.retry
+        deadline = time.monotonic() + RETRY
         while True:
             try:
                 with self._engine.connect() as connection:
@@ -144,15 +154,13 @@ def _look_up(connection: Connection, keys: set[str]) -> dict[str, Target]:
 def _count(connection: Connection, clicks: Counter[str], targets: dict[str, Target]) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
     # In the order of the key, so that two workers' batches can't wait for each other.
-    rows = [
-        {"link_id": target.id, "hour": hour, "clicks": clicks[key]}
+    counted = {
+        target.id: clicks[key]
         for key, target in sorted(targets.items(), key=lambda item: item[1].id)
         if clicks[key] and not target.expired
-    ]
-    if rows:
-        connection.execute(
-            add_up(connection.dialect.name, cast(Table, LinkClicks.__table__), "clicks", rows)
-        )
+    }
+    if counted:
+        add_up(connection, cast(Table, LinkClicks.__table__), counted, hour)
 
 
 def init_app(app: Flask) -> None:

@@ -21,7 +21,7 @@ from app.links.clicks import Batcher
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-HEADERS = headers.ALWAYS | {"Cache-Control": redirect.CACHE_CONTROL, "Content-Length": "0"}
+HEADERS = headers.ALWAYS | {"Cache-Control": redirect.CACHE_CONTROL}
 
 
 def init_app(app: Flask) -> None:
@@ -50,7 +50,7 @@ def ahead_of(service: "WSGIApplication", words: set[str], batcher: Batcher) -> "
             return service(environ, start_response)
         ids = observability.ids(environ)
         told = {"Location": location, **HEADERS, "X-Request-Id": ids["request_id"]}
-        start_response("302 FOUND", list(told.items()))
+        start_response("302 FOUND", [*told.items(), ("Content-Length", "0")])
         line = {
             "method": "GET",
             "path": environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),

@@ -2,20 +2,27 @@
 
 MySQL commits each DDL statement by itself. So two processes that migrate at once would meet each
 other's half-done work: they queue for a named lock. And so a revision has one DDL statement.
+
+DDL waits for each transaction that has used its table, and whoever comes after that waits behind
+it. So it gives up after a second, lets them pass, and tries again.
 """
 
+import time
 from typing import Any
 
 import structlog
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy.exc import OperationalError
 
 import app.idempotency  # noqa: F401 its table is there also where no resource uses it
 from app import create_app
 from app.config import Settings
-from app.database import Base, encryption
+from app.database import Base, encryption, is_conflict
 
 LOCK_TIMEOUT = 300  # seconds
+TABLE_TIMEOUT = 1  # second: less than the service's requests wait
+PAUSE = 3  # seconds
 
 settings = Settings.from_environ()
 create_app(settings)  # brings all models together, for `alembic revision --autogenerate`
@@ -31,22 +38,33 @@ with engine.connect() as connection:
     if engine.dialect.name == "mysql":
         lock = text("SELECT GET_LOCK(CONCAT(DATABASE(), '.migrate'), :timeout)")
         if connection.scalar(lock, {"timeout": LOCK_TIMEOUT}) != 1:
-            raise SystemExit("Another migration is still running.")
-        connection.commit()  # the lock is the session's and stays
-    context.configure(
-        connection,
-        target_metadata=Base.metadata,
-        include_object=exists_here,
-        transaction_per_migration=True,
-    )
+            raise SystemExit("Another migration, or a backup, is still running.")
+        connection.execute(text(f"SET SESSION lock_wait_timeout = {TABLE_TIMEOUT}"))
+        connection.commit()  # both are the session's and stay
     known = {script.revision for script in context.script.walk_revisions()}
-    newer = set(context.get_context().get_current_heads()) - known
-    if newer:
-        # Not an error, or no replica of the old version could start during a rolling update, nor
-        # after one is rolled back: `/readyz` takes a newer schema too.
-        structlog.get_logger().warning(
-            "the schema is newer than this code", revisions=sorted(newer)
+    log = structlog.get_logger()
+    deadline = time.monotonic() + LOCK_TIMEOUT
+    while True:
+        context.configure(
+            connection,
+            target_metadata=Base.metadata,
+            include_object=exists_here,
+            transaction_per_migration=True,
         )
-    else:
-        with context.begin_transaction():
-            context.run_migrations()
+        newer = set(context.get_context().get_current_heads()) - known
+        connection.rollback()  # only ends the reading
+        if newer:
+            # Not an error, or no replica of the old version could start during a rolling update,
+            # nor after the new one is rolled back: `/readyz` takes a newer schema too.
+            log.warning("the schema is newer than this code", revisions=sorted(newer))
+            break
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+            break
+        except OperationalError as error:
+            # What was in the way did not let it begin: it has changed nothing.
+            if not is_conflict(error) or time.monotonic() > deadline:
+                raise
+            log.warning("migration waits for a transaction", error=str(error))
+            time.sleep(PAUSE)

@@ -8,6 +8,7 @@ import pytest
 from tests import contract
 from tests.api.conftest import Deployment
 from tests.service import RawAnswer, Service
+from tests.waiting import wait_until
 
 HOST = b"Host: localhost\r\n"
 GET = b"GET /livez HTTP/1.1\r\n" + HOST
@@ -141,6 +142,10 @@ def test_nothing_breaks_out_of_a_log_line(
     assert (not_found.status, not_found.headers["X-Injected"]) == (404, None)
     refused = service.speak(f"GET /{given} HTTP/1.1\r\n{given}: {given}\r\n\r\n".encode())
     assert refused.status == 400
-    lines = [json.loads(line) for line in deployment.log().splitlines()]
-    logged = {line.get("request_id") for line in lines}
-    assert {answer.headers["X-Request-Id"] for answer in (not_found, refused)} < logged
+    ids = {answer.headers["X-Request-Id"] for answer in (not_found, refused)}
+
+    def logged() -> bool:
+        lines = [json.loads(line) for line in deployment.log().splitlines()]
+        return ids < {line.get("request_id") for line in lines}
+
+    wait_until(logged)

@@ -1,4 +1,4 @@
-"""The README's commands, run as a new user would run them, print what it says."""
+"""The commands of the README and of other pages, run as a user would, print what these say."""
 
 import re
 import subprocess
@@ -45,16 +45,19 @@ def checkout(tmp_path: Path) -> Path:
 
 
 @pytest.mark.usefixtures("stack")  # its image is in the build cache then
-def test_console_blocks(checkout: Path) -> None:
-    """Every command succeeds and prints what the README shows."""
+@pytest.mark.parametrize("page", ["README.md", "docs/operate.md", "docs/scale.md"])
+def test_console_blocks(checkout: Path, page: str) -> None:
+    """Every command succeeds and prints what the page shows."""
     with Stack(checkout) as own:
-        told = list(commands(README))
+        if page != "README.md":  # the others are about a stack that runs
+            own.up("--build")
+        told = list(commands((ROOT / page).read_text()))
         # One shell for all, since a later command uses what an earlier one has set.
         script = "".join(f"{{ {command}\n}} > {n}.out\n" for n, (command, _) in enumerate(told))
         subprocess.run(
             ["bash", "-ec", script.replace("localhost:8000", f"localhost:{own.port}")],
             cwd=checkout,
-            env=own.env,
+            env=own.env | {"COMPOSE_DISABLE_ENV_FILE": "1"},
             check=True,
         )
         for number, (command, output) in enumerate(told):

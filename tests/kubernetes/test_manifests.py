@@ -44,17 +44,20 @@ def test_slip_is_noticed(cloud: list[Object]) -> None:
         kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
 
 
-def scan(tools: str, objects: list[Object], folder: Path) -> str:
+def scan(tools: str, folder: Path, *overlays: list[Object]) -> str:
     """Return what checkov finds; each rule that is left out has its reason in checkov.yaml."""
-    (folder / "objects.yaml").write_text(yaml.safe_dump_all(objects))
-    command = ["checkov", "--config-file=/checkov.yaml", "--file=/objects/objects.yaml"]
+    for number, objects in enumerate(overlays):
+        (folder / f"{number}.yaml").write_text(yaml.safe_dump_all(objects))
+    command = ["checkov", "--config-file=/checkov.yaml", "--directory=/objects"]
     mount = f"--volume={folder}:/objects:ro"
     return run("docker", "run", "--rm", "--network=none", mount, tools, *command, check=False)
 
 
-def test_scanner_finds_nothing(tools: str, overlay: list[Object], tmp_path: Path) -> None:
+def test_scanner_finds_nothing(
+    tools: str, local: list[Object], cloud: list[Object], tmp_path: Path
+) -> None:
     """checkov has no objection."""
-    assert "Failed checks: 0" in scan(tools, overlay, tmp_path)
+    assert "Failed checks: 0" in scan(tools, tmp_path, local, cloud)
 
 
 def test_scanner_finds_what_is_wrong(tools: str, cloud: list[Object], tmp_path: Path) -> None:
@@ -62,7 +65,7 @@ def test_scanner_finds_what_is_wrong(tools: str, cloud: list[Object], tmp_path: 
     wrong = copy.deepcopy(cloud)
     container = find(wrong, "Deployment", "slipway")["spec"]["template"]["spec"]["containers"][0]
     container["securityContext"]["readOnlyRootFilesystem"] = False
-    assert "CKV_K8S_22" in scan(tools, wrong, tmp_path)
+    assert "CKV_K8S_22" in scan(tools, tmp_path, wrong)
 
 
 def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
@@ -189,14 +192,14 @@ def test_secrets_are_made_once(local: list[Object], project: Path) -> None:
     assert run("make", "kubernetes-secrets", cwd=project) == "secrets: 0 files made\n"
     secrets = find(local, "Secret", "slipway-db")["data"]
     passwords = {name: base64.b64decode(secrets[name]).strip() for name in secrets if "_p" in name}
-    assert {len(word) for word in passwords.values()} == {64}
+    assert {len(word) for word in passwords.values()} == {32}
     assert len(set(passwords.values())) == 3
     for account, secret in (("app", "slipway-app"), ("migrator", "slipway-migrate")):
         url = base64.b64decode(find(local, "Secret", secret)["data"]["database_url"]).strip()
         word = passwords[f"{account}_password"].decode()
         assert url.decode() == f"mysql+pymysql://{account}:{word}@slipway-db/slipway"
     files = [path for path in project.glob("deploy/kubernetes/*/secrets/**/*") if path.is_file()]
-    assert len(files) == 13
+    assert len(files) == 15
     names = [str(path.relative_to(project)) for path in files]
     ignored = run("git", "check-ignore", "--no-index", *names, cwd=ROOT).split()
     assert ignored == names

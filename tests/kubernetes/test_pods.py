@@ -1,15 +1,19 @@
 """The pods, run with what the manifests say: they get ready, tell the truth, and end in time."""
 
+import re
+import subprocess
 import time
 
 import pytest
 import requests
 
+from tests.checkout import ROOT
 from tests.compose import docker
 from tests.kubernetes.pods import Cluster, Pod
 from tests.stack.test_network import CONNECT
 from tests.waiting import wait_until
 
+PAGE = ROOT / "docs/kubernetes.md"
 USERS = {"app": "10001", "mysql": "999"}
 
 
@@ -75,3 +79,23 @@ def test_pod_drains_and_ends_in_time(app: Pod, cluster: Cluster) -> None:  # noq
     wait_until(lambda: pod.state("app")["Status"] == "exited")
     assert pod.state("app")["ExitCode"] == 0
     assert time.monotonic() - begin < pod.spec["terminationGracePeriodSeconds"]
+
+
+def test_password_can_be_rotated(app: Pod, db: Pod) -> None:
+    """As docs/kubernetes.md says, the old one holds beside the new one until it is discarded."""
+    command = "MYSQL_PWD=$(</run/secrets/root_password) mysql --user=root --execute="
+    (told,) = re.findall(r'^echo "(.*)" \|$', PAGE.read_text(), re.MULTILINE)
+    (discard,) = re.findall(r"`(ALTER USER .*DISCARD OLD PASSWORD)`", PAGE.read_text())
+    rotate = re.sub(r"\$\(cat .*\)", "new", told)
+    assert "'new'" in rotate
+    log_in = "mysql --host=127.0.0.1 --user=app --execute='SELECT 1' --password="
+    old = 'ALTER USER app IDENTIFIED BY \'"$(</run/secrets/app_password)"\''
+    db.exec("mysql", "bash", "-c", f'{command}"{rotate}"')
+    try:
+        db.exec("mysql", "bash", "-c", f"{log_in}new")
+        assert db.passes("mysql", "readiness")
+        assert app.passes("app", "readiness")
+    finally:
+        db.exec("mysql", "bash", "-c", f'{command}"{old}; {discard}"')
+    with pytest.raises(subprocess.CalledProcessError):
+        db.exec("mysql", "bash", "-c", f"{log_in}new")

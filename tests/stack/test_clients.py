@@ -50,6 +50,7 @@ def test_slow_and_idle_clients_give_way(stack: Stack, connect: Connect) -> None:
             connection.sendall(HEAD % b"/livez" + b"X: ")
     for _ in range(20):
         assert lives(stack)
+    wait_until(lambda: requests.get(stack.url, timeout=5).ok)
 
 
 def test_body_that_only_drips_is_refused(stack: Stack, connect: Connect) -> None:

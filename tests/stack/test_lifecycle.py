@@ -50,23 +50,6 @@ def test_service_stops_in_time_and_cleanly(stack: Stack) -> None:
     assert took < stopped["Config"]["StopTimeout"] == 40
 
 
-def test_service_drains_before_it_stops(stack: Stack) -> None:
-    """After SIGTERM it says at once that it is not ready, serves on for a while, and then ends."""
-    usual = stack.env["SHUTDOWN_DELAY"]
-    stack.env["SHUTDOWN_DELAY"] = "5"
-    stack.up()
-    try:
-        docker("kill", "--signal", "TERM", stack.id("app"))
-        wait_until(lambda: requests.get(f"{stack.url}/readyz", timeout=5).status_code == 503)
-        assert "shutting down" in requests.get(f"{stack.url}/readyz", timeout=5).json()["detail"]
-        assert requests.get(stack.url, timeout=5).status_code == 200
-        wait_until(lambda: stack.inspect("app")["State"]["Status"] == "exited")
-        assert stack.inspect("app")["State"]["ExitCode"] == 0
-    finally:
-        stack.env["SHUTDOWN_DELAY"] = usual
-        stack.up()
-
-
 def test_restart_of_both_at_once(stack: Stack) -> None:
     """Service and database restarted together, in no order, find each other again."""
     before = {service: stack.inspect(service)["State"]["StartedAt"] for service in ("app", "db")}

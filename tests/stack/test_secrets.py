@@ -13,12 +13,13 @@ FILES = {
         "root_password",
         "migrator_password",
         "app_password",
+        "replicator_password",
         "ca.pem",
         "server-key.pem",
         "server-cert.pem",
     },
     "migrate": {"database_url", "ca.pem"},
-    "app": {"database_url", "ca.pem"},
+    "app": {"database_url", "replica_url", "ca.pem"},
 }
 
 # Kills the script at each of its renames, before or after it, and runs it again: the ten of a
@@ -111,18 +112,18 @@ def test_interrupted_run_is_completed(stack: Stack) -> None:
         text=True,
         check=True,
     ).stdout
-    assert made.split() == ["10"] * 30
+    assert made.split() == ["12"] * 30
 
 
 def test_no_secret_is_in_logs_or_metadata(stack: Stack) -> None:
     """Neither logs, nor command lines, nor containers, nor the image show a secret."""
     read = "import json, pathlib; print(json.dumps([f.read_text() for f in map(pathlib.Path, {})]))"
-    paths = [f"/secrets/db/{name}_password" for name in ("root", "migrator", "app")]
+    paths = [f"/secrets/db/{name}_password" for name in ("root", "migrator", "app", "replicator")]
     *passwords, key = json.loads(
         run(stack, "python3", "-c", read.format([*paths, "/secrets/db/server-key.pem"]))
     )
     secrets = [*(password.strip() for password in passwords), key.splitlines()[1]]
-    assert [len(secret) for secret in secrets] == [64] * 4
+    assert [len(secret) for secret in secrets] == [32, 32, 32, 32, 64]
     places = {
         "logs": stack.compose("logs"),
         "processes": stack.compose("top"),

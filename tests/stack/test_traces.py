@@ -30,6 +30,13 @@ def log(stack: Stack) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines]
 
 
+def line_of(stack: Stack, request_id: str) -> dict[str, Any]:
+    """Return the one line of a request, which may come a moment after the answer."""
+    wait_until(lambda: request_id in str(log(stack)))
+    (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
+    return line
+
+
 def get(stack: Stack, path: str, **headers: str) -> requests.Response:
     """Send a request; a new trace_id among the headers becomes a traceparent."""
     if "trace_id" in headers:
@@ -45,7 +52,7 @@ def test_one_request_followed(stack: Stack, traces: Traces) -> None:
     answer = get(stack, "/", trace_id=trace_id, **{"X-Request-Id": request_id})
     assert answer.headers["X-Request-Id"] == request_id
 
-    (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
+    line = line_of(stack, request_id)
     assert (line["trace_id"], line["path"], line["status"]) == (trace_id, "/", 200)
 
     labels = 'method="{method}",route="{route}",status="{status}"'.format(**line)
@@ -74,7 +81,7 @@ def test_trace_begins_here_where_no_sane_one_comes(stack: Stack, traces: Traces)
     for given in ("", f"00-{'0' * 32}-{PARENT}-01"):
         request_id = secrets.token_hex(8)
         get(stack, "/", traceparent=given, **{"X-Request-Id": request_id})
-        (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
+        line = line_of(stack, request_id)
         (span,) = traces.whole(line["trace_id"])["GET /"]
         assert "parentSpanId" not in span
 
@@ -94,7 +101,7 @@ def test_unsampled_trace_is_not_sent(stack: Stack, traces: Traces) -> None:
 
 
 def test_spans_tell_no_secret_and_no_health_check(stack: Stack, traces: Traces) -> None:
-    """Queries, tokens and parameters are not in them; checks, which come always, have none."""
+    """Queries, tokens and parameters are not in spans; checks have no spans at all."""
     trace_id, secret = secrets.token_hex(16), secrets.token_hex(16)
     for path in ("/livez", "/readyz"):
         get(stack, path)

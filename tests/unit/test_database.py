@@ -1,11 +1,15 @@
 """The way to the database, without one."""
 
+import socket
+import subprocess
+import sys
 from typing import Any
 
 from sqlalchemy import QueuePool, make_url
 
 from app.config import Settings
 from app.database import Database
+from tests.checkout import ROOT
 
 MAX_CONNECTIONS = 151  # MySQL's default
 
@@ -19,3 +23,34 @@ def test_two_replicas_fit_into_mysql() -> None:
     assert all(isinstance(pool, QueuePool) for pool in pools)
     connections = sum(pool.size() + pool._max_overflow for pool in pools)
     assert 2 * settings.web_concurrency * connections < MAX_CONNECTIONS
+
+
+# As a request that has waited for 1.6 s already: how long a connection takes it.
+CONNECT = """
+from gevent import monkey
+monkey.patch_all()
+import sys, time
+from flask import Flask, g
+from sqlalchemy import make_url, text
+from app.config import Settings
+from app.database import AWAY, Database
+
+database = Database(Settings(make_url(sys.argv[1])))
+with Flask("test").test_request_context():
+    g.connected = 1.6
+    began = time.monotonic()
+    try:
+        with database.read() as session:
+            session.execute(text("SELECT 1"))
+    except AWAY:
+        print(time.monotonic() - began)
+"""
+
+
+def test_a_connection_takes_no_longer_than_the_request_has() -> None:
+    """A server that takes connections and says nothing costs what is left of 1.8 s."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"mysql+pymysql://app@127.0.0.1:{silent.getsockname()[1]}/slipway"
+        command = [sys.executable, "-c", CONNECT, url]
+        took = float(subprocess.check_output(command, cwd=ROOT, env={}))
+    assert took < 1

@@ -134,3 +134,25 @@ def test_old_keys_are_swept(deployment: Deployment, service: Service, links: Lin
         if deployment.sql(count) in ([["0"]], [[0]]):
             return
     pytest.fail("2,000 requests with a key, and none swept")
+
+
+def test_old_key_is_new_once(
+    deployment: Deployment, service: Service, links: Links, key: str
+) -> None:
+    """Of requests that come at once when a key is forgotten, one works, for all."""
+    first = create(service, key, url=TARGET).json()["code"]
+    deployment.sql(
+        f"UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00' WHERE `key` = '{key}'"
+    )
+
+    def repeat(_number: int) -> requests.Response:
+        with service.again() as client:
+            return create(client, key, url=TARGET)
+
+    with ThreadPoolExecutor(16) as pool:
+        answers = list(pool.map(repeat, range(16)))
+    codes = {answer.json()["code"] for answer in answers if answer.status_code == 201}
+    links.codes += [first, *codes]
+    assert {answer.status_code for answer in answers} <= {201, 409}
+    assert len(codes) == 1
+    assert first not in codes

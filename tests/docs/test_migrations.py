@@ -1,0 +1,37 @@
+"""What the page about migrations says works."""
+
+import os
+import re
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+from tests.checkout import ROOT, copy_project
+
+PAGE = (ROOT / "docs" / "migrations.md").read_text()
+
+
+def test_revision_is_written_as_told(tmp_path: Path) -> None:
+    """Its commands make a revision, which takes the page's example and runs on SQLite."""
+    project = copy_project(tmp_path)
+    (project / "data").mkdir()
+    [commands] = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    [example] = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    alembic = f"{sys.executable} -m alembic"
+    script = commands.replace(".venv/bin/alembic", alembic)
+
+    def run(script: str) -> None:
+        environ = {"PATH": os.environ["PATH"], "DATABASE_URL": "sqlite:///data/slipway.db"}
+        subprocess.run(["bash", "-ec", script], cwd=project, env=environ, check=True)
+
+    run(script)
+    revision = project / "db" / "migrations" / "versions" / "0004_teams.py"
+    head, _, _ = revision.read_text().partition("def upgrade")
+    revision.write_text(head + example)
+    run(f"{alembic} upgrade heads")
+    with closing(sqlite3.connect(project / "data" / "slipway.db")) as database:
+        columns = {row[1] for row in database.execute("PRAGMA table_info(tokens)")}
+    assert "team" in columns
+    run(f"{alembic} downgrade service@0003")

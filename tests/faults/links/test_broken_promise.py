@@ -1,0 +1,54 @@
+"""The checker finds a broken promise."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import copy_project
+from tests.compose import Stack
+from tests.faults import nemesis
+from tests.faults.links import rounds
+
+# It answers first and counts a little later, as many services do.
+RIGHT, WRONG = "_count(connection, ", "_count_later(self._engine, "
+LATER = """
+
+def _count_later(engine: Engine, clicks: Counter[str], targets: dict[str, Target]) -> None:
+    def count() -> None:
+        with engine.connect() as connection:
+            _count(connection, clicks, targets)
+
+    threading.Timer(0.3, count).start()
+"""
+
+
+@pytest.fixture
+def hasty(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
+    """The stack with a service that answers too early."""
+    project = copy_project(tmp_path / "slipway")
+    clicks = project / "app" / "links" / "clicks.py"
+    code = clicks.read_text()
+    assert code.count(RIGHT) == 1
+    clicks.write_text(code.replace(RIGHT, WRONG) + LATER)
+
+    usual = stack.env["TAG"]
+    with Stack(project) as build:
+        build.compose("build")
+        try:
+            stack.env["TAG"] = build.tag
+            stack.compose("kill", "app")  # no need to drain
+            stack.compose("up", "--no-deps", "--wait", "app")
+            yield stack
+        finally:
+            stack.env["TAG"] = usual
+            stack.compose("kill", "app")
+            stack.up()
+
+
+def test_lost_clicks_are_found(hasty: Stack, token: str) -> None:
+    """Of a service that answers before it commits, a kill -9 loses answered clicks."""
+    kill = next(fault for fault in nemesis.SERVICE if fault.name == "service killed")
+    _, _, violations = rounds.meet(hasty, token, kill)
+    lost = [violation for violation in violations if violation.kind == "lost"]
+    assert any("clicks answered" in violation.text for violation in lost)

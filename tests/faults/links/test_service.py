@@ -1,0 +1,64 @@
+"""Processes of the service die, hang or are stopped; nothing that was acknowledged is lost."""
+
+import http.client
+import json
+import time
+
+import pytest
+import requests
+
+from tests.compose import Stack, docker
+from tests.faults import nemesis
+from tests.faults.links import rounds
+from tests.faults.nemesis import Fault
+from tests.links import TARGET
+from tests.waiting import wait_until
+
+
+@pytest.mark.parametrize("fault", nemesis.SERVICE, ids=lambda fault: fault.name)
+def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:
+    """Only requests on their way to what died get no answer, and all comes back by itself."""
+    violations = rounds.run(stack, token, fault)
+    assert not violations, "\n".join(map(str, violations))
+
+
+def test_service_drains_before_it_stops(stack: Stack, token: str) -> None:
+    """After SIGTERM it is not ready at once, serves on for a while, and ends what was begun."""
+    usual = stack.env["SHUTDOWN_DELAY"]
+    stack.env["SHUTDOWN_DELAY"] = "4"
+    stack.up()
+    body = json.dumps({"url": TARGET, "title": "slow"}).encode()
+    slow = http.client.HTTPConnection("127.0.0.1", stack.port, timeout=30)
+    try:
+        slow.putrequest("POST", "/api/links")
+        for name, value in {
+            "Authorization": f"Bearer {token}",
+            "Content-Type": "application/json",
+            "Content-Length": str(len(body)),
+        }.items():
+            slow.putheader(name, value)
+        slow.endheaders(body[:1])
+        wait_until(lambda: requests.get(f"{stack.url}/readyz", timeout=5).ok)
+
+        docker("kill", "--signal", "TERM", stack.id("app"))
+        told = time.monotonic()
+        wait_until(lambda: requests.get(f"{stack.url}/readyz", timeout=5).status_code == 503, 2)
+        assert "shutting down" in requests.get(f"{stack.url}/readyz", timeout=5).json()["detail"]
+        served = 0
+        try:
+            while True:  # each on a connection of its own
+                assert requests.get(stack.url, timeout=5).status_code == 200
+                served += 1
+        except requests.ConnectionError:
+            assert time.monotonic() - told > 3
+        assert served > 1
+
+        slow.send(body[1:])
+        assert slow.getresponse().status == 201
+        wait_until(lambda: stack.inspect("app")["State"]["Status"] == "exited")
+        assert stack.inspect("app")["State"]["ExitCode"] == 0
+    finally:
+        slow.close()
+        stack.env["SHUTDOWN_DELAY"] = usual
+        stack.up()
+        stack.mysql_root("DELETE FROM links WHERE title = 'slow'")

@@ -1,0 +1,178 @@
+"""Other transactions in the way: requests wait, try again, and tell the truth in time."""
+
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+
+from tests.compose import Stack
+from tests.links import TARGET, Links
+from tests.mysql import RootSession, waits
+from tests.service import Service
+from tests.waiting import wait_until
+
+LIMIT = 2  # seconds for an answer
+TRIES = 10  # where the machine may be too slow to see the second try of the service
+
+LINK = "SELECT id FROM links WHERE lookup_key = '{code}' FOR UPDATE"
+TAG = "SELECT tag FROM link_tags WHERE link_id = {id} FOR UPDATE"
+KEY = "SELECT status FROM idempotency_keys WHERE `key` = '{code}' FOR UPDATE"
+NEW_LINK = """INSERT INTO links
+        (code, lookup_key, url, title, tags, created_at, updated_at, revision)
+    VALUES ('{code}', '{code}', '', '', '[]', NOW(), NOW(), 1)"""
+
+# Of two transactions in a deadlock MySQL ends the one that has done less.
+MUCH_WORK = """INSERT INTO rate_limits (client, period, hits, updated_at)
+    WITH RECURSIVE rows_ (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows_ WHERE n < 500)
+    SELECT CONCAT('work', n), 1, 1, NOW() FROM rows_"""
+
+
+class Case(NamedTuple):
+    """A request, the row that another transaction holds, and one that both want.
+
+    A click that has to wait holds nothing that anybody could want.
+    """
+
+    held: str
+    crossed: str | None
+    status: int
+    method: str
+    path: str
+    body: dict[str, Any] | None = None
+
+    def send(self, service: Service, code: str) -> requests.Response:
+        """Send the request from another thread."""
+        path = self.path.format(code=code)
+        body = self.body and self.body | ({"code": code} if self.method == "POST" else {})
+        with service.again() as client:
+            return client.request(self.method, path, json=body, headers={"Idempotency-Key": code})
+
+
+CASES = {
+    "create": Case(NEW_LINK, KEY, 201, "POST", "/api/links", {"url": TARGET}),
+    "change": Case(TAG, LINK, 200, "PATCH", "/api/links/{code}", {"tags": ["new"]}),
+    "delete": Case(TAG, LINK, 204, "DELETE", "/api/links/{code}"),
+    "follow": Case(LINK, None, 302, "GET", "/{code}"),
+}
+WRITES = ("create", "change", "delete")
+
+
+def prepare(case: Case, links: Links) -> dict[str, str]:
+    """Make the link that the request is about, where it needs one; return what names it."""
+    code = links.new_code()
+    if case.method == "POST":
+        return {"code": code, "id": "0"}
+    links.create(code=code, tags=["old"])
+    etag = links.service.get(f"/api/links/{code}").headers["ETag"]
+    return {"code": code, "id": etag.strip('"').partition("-")[0]}
+
+
+def counted(session: RootSession, event: str) -> int:
+    """Say how often something has happened in InnoDB."""
+    sql = f"SELECT count FROM information_schema.innodb_metrics WHERE name = '{event}'"
+    return int(session.run(sql)[0][0])
+
+
+def more(session: RootSession, event: str) -> Callable[[], bool]:
+    """Return what says whether it has happened again."""
+    before = counted(session, event)
+    return lambda: counted(session, event) > before
+
+
+def let_go_when_timed_out(
+    holder: RootSession, sent: Future[requests.Response]
+) -> requests.Response:
+    """End a transaction as soon as the request has waited for it in vain once."""
+    timed_out = more(holder, "lock_timeouts")
+    wait_until(lambda: timed_out() or sent.done())
+    holder.run("ROLLBACK")
+    return sent.result()
+
+
+def check(answer: requests.Response, case: Case, links: Links, code: str) -> None:
+    """Fail unless the request has succeeded, once."""
+    assert answer.status_code == case.status, answer.text
+    assert answer.elapsed.total_seconds() < LIMIT
+    found = links.service.get(f"/api/links/{code}")
+    if case.method == "DELETE":
+        assert found.status_code == 404
+    elif case.method == "PATCH":
+        assert (found.json()["tags"], found.headers["ETag"][-3:]) == (["new"], '-2"')
+    else:
+        # A click whose answer was 503 may have been counted all the same.
+        assert found.json()["clicks"] in ({1, 2} if case.method == "GET" else {0})
+
+
+@pytest.mark.parametrize("case", [CASES[name] for name in WRITES])
+def test_victim_of_a_deadlock_tries_again(stack: Stack, links: Links, case: Case) -> None:
+    """The client does not hear of it."""
+    names = prepare(case, links)
+    with ThreadPoolExecutor() as pool, RootSession(stack) as other:
+        deadlocked = more(other, "lock_deadlocks")
+        other.run(f"START TRANSACTION; {MUCH_WORK}; {case.held.format(**names)}")
+        sent = pool.submit(case.send, links.service, names["code"])
+        wait_until(lambda: waits(stack, "user = 'app'"))
+        other.run(str(case.crossed).format(**names))
+        assert deadlocked()
+        other.run("ROLLBACK")
+        check(sent.result(), case, links, names["code"])
+
+
+@pytest.mark.parametrize("case", [CASES[name] for name in WRITES])
+def test_lock_that_goes_is_waited_for(stack: Stack, links: Links, case: Case) -> None:
+    """A wait that has ended in vain once is tried again while there is time."""
+    for _ in range(TRIES):
+        names = prepare(case, links)
+        with ThreadPoolExecutor() as pool, RootSession(stack) as other:
+            other.run(f"START TRANSACTION; {case.held.format(**names)}")
+            sent = pool.submit(case.send, links.service, names["code"])
+            answer = let_go_when_timed_out(other, sent)
+        if answer.status_code == case.status:
+            break
+    check(answer, case, links, names["code"])
+
+
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case) -> None:
+    """The answer is 503 with Retry-After, and nothing has happened."""
+    names = prepare(case, links)
+    with ThreadPoolExecutor() as pool, RootSession(stack) as other:
+        other.run(f"START TRANSACTION; {case.held.format(**names)}")
+        answer = pool.submit(case.send, links.service, names["code"]).result()
+        other.run("ROLLBACK")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.elapsed.total_seconds() < LIMIT
+    check(case.send(links.service, names["code"]), case, links, names["code"])
+
+
+def test_counter_of_a_limit_is_waited_for(stack: Stack, links: Links) -> None:
+    """Also what counts the creations of a token tries again."""
+    links.create()
+    for _ in range(TRIES):
+        with ThreadPoolExecutor() as pool, RootSession(stack) as other:
+            other.run("START TRANSACTION; SELECT hits FROM rate_limits FOR UPDATE")
+            sent = pool.submit(links.service.again().post, "/api/links", json={"url": TARGET})
+            answer = let_go_when_timed_out(other, sent)
+        if answer.status_code == 201:
+            links.codes.append(answer.json()["code"])
+            return
+    pytest.fail(f"{answer.status_code} {TRIES} times")
+
+
+def test_many_short_waits_are_no_long_one(stack: Stack, links: Links) -> None:
+    """Every wait of a request is below its limit, but their sum is not."""
+    with ExitStack() as sessions, ThreadPoolExecutor() as pool:
+        waiting = []
+        for table in ("tokens", "rate_limits", "idempotency_keys", "links"):
+            waiting.append(sessions.enter_context(RootSession(stack)))
+            waiting[-1].run(f"LOCK TABLES {table} WRITE")
+        for number, session in enumerate(waiting, 1):
+            pool.submit(session.run, f"DO SLEEP({0.7 * number}); UNLOCK TABLES")
+        body = {"url": TARGET, "code": links.new_code()}
+        headers = {"Idempotency-Key": body["code"]}
+        answer = links.service.post("/api/links", json=body, headers=headers)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert answer.elapsed.total_seconds() < LIMIT

@@ -1,0 +1,98 @@
+"""Lists and statistics from a real MySQL replica: what is behind there, and what is not."""
+
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+import requests
+
+from tests.compose import MYSQL_ROOT, ROOT, Stack, docker
+from tests.links import TARGET
+from tests.service import Service
+from tests.waiting import wait_until
+
+FILES = "docker-compose.yaml:deploy/replica/compose.yaml"
+ACCOUNT = (ROOT / "deploy" / "replica" / "account.sh").read_text()
+
+
+@pytest.fixture(scope="module", name="replicated")
+def _replicated(stack: Stack) -> Iterator[Stack]:
+    """A stack whose service has a replica."""
+    with Stack(tag=stack.tag) as replicated:
+        replicated.env["COMPOSE_FILE"] = FILES
+        replicated.up("db")
+        replicated.exec("db", "bash", "-c", ACCOUNT)
+        replicated.up()
+        yield replicated
+
+
+@pytest.fixture(scope="module", name="client")
+def _client(replicated: Stack) -> Iterator[Service]:
+    """A session that may write."""
+    token = replicated.exec("app", "slipway", "tokens", "create", "replica").strip()
+    with Service(replicated.url, token) as client:
+        yield client
+
+
+def on_replica(stack: Stack, sql: str) -> str:
+    """Run SQL as root on the replica."""
+    return stack.exec("db-replica", "bash", "-c", MYSQL_ROOT, text=sql).strip()
+
+
+def codes(client: Service) -> set[str]:
+    """Return the codes that the list shows."""
+    return {link["code"] for link in client.get("/api/links?limit=100").json()["links"]}
+
+
+def counted(client: Service, code: str) -> int:
+    """Return the clicks that the statistics show."""
+    return int(client.get(f"/api/links/{code}/clicks").json()["total"])
+
+
+def test_lists_and_statistics_may_be_behind_and_nothing_else(
+    replicated: Stack, client: Service
+) -> None:
+    """While the replica stands still, lists are old; links, redirects and clicks are not."""
+    on_replica(replicated, "STOP REPLICA SQL_THREAD")
+    try:
+        code = client.post("/api/links", json={"url": TARGET}).json()["code"]
+        assert client.get(f"/{code}").status_code == 302
+        assert client.get(f"/api/links/{code}").json()["clicks"] == 1
+        assert code not in codes(client)
+        assert counted(client, code) == 0
+    finally:
+        on_replica(replicated, "START REPLICA SQL_THREAD")
+    began = time.monotonic()
+    wait_until(lambda: code in codes(client) and counted(client, code) == 1)
+    print(f"caught up within {time.monotonic() - began:.2f} s")
+
+
+def test_how_far_the_replica_is_behind(replicated: Stack, client: Service) -> None:
+    """What is written is listed a moment later."""
+    delays = []
+    for _ in range(20):
+        written = datetime.now(UTC)
+        code = client.post("/api/links", json={"url": TARGET}).json()["code"]
+        wait_until(lambda code=code: code in codes(client))  # type: ignore[misc]
+        delays.append((datetime.now(UTC) - written).total_seconds())
+    print(f"listed after {sorted(delays)[10] * 1000:.0f} ms, at most {max(delays) * 1000:.0f} ms")
+    assert on_replica(replicated, "SELECT @@super_read_only") == "1"
+
+
+def test_without_the_replica_all_else_goes_on(replicated: Stack, client: Service) -> None:
+    """A replica that is away takes lists and statistics along, and is taken back by itself."""
+    code = client.post("/api/links", json={"url": TARGET}).json()["code"]
+    replica = replicated.id("db-replica")
+    docker("stop", replica)
+    try:
+        for path in ("/api/links", f"/api/links/{code}/clicks"):
+            answer = client.get(path)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert client.get(f"/{code}").status_code == 302
+        assert client.get(f"/api/links/{code}").status_code == 200
+        assert client.post("/api/links", json={"url": TARGET}).status_code == 201
+        assert requests.get(f"{replicated.url}/readyz", timeout=5).status_code == 200
+    finally:
+        docker("start", replica)
+    wait_until(lambda: client.get("/api/links").status_code == 200 and code in codes(client))

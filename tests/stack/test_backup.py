@@ -1,0 +1,140 @@
+"""Backups and restores that fail: they say so, and change nothing."""
+
+import gzip
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.compose import Stack, docker
+from tests.mysql import RootSession, waits
+from tests.waiting import wait_until
+
+DUMP = "info LIKE 'SELECT%SQL_NO_CACHE%' AND user = 'root'"
+
+
+def refused(stack: Stack, target: str, **variables: object) -> str:
+    """Run make, which must fail, and return what it says."""
+    with pytest.raises(subprocess.CalledProcessError) as failed:
+        stack.make(target, **variables)
+    return str(failed.value.stderr)
+
+
+def tables(stack: Stack) -> list[list[str]]:
+    """Return the checksum of every table, those of schemas aside included."""
+    names = stack.mysql_root(
+        "SELECT CONCAT('`', table_schema, '`.`', table_name, '`')"
+        " FROM information_schema.tables WHERE table_schema LIKE 'slipway%'"
+    )
+    return stack.mysql_root(f"CHECKSUM TABLE {', '.join(name for (name,) in names)}")
+
+
+@pytest.fixture
+def backups(tmp_path: Path) -> Path:
+    """A folder that is not there yet."""
+    return tmp_path / "backups"
+
+
+@pytest.fixture(scope="module", name="empty")
+def _empty(stack: Stack) -> Iterator[Stack]:
+    """A stack that nobody has used, once more."""
+    with Stack(tag=stack.tag) as empty:
+        empty.up()
+        yield empty
+
+
+def test_no_backup_of_a_database_that_is_away(stack: Stack, backups: Path) -> None:
+    """Without its database a backup fails, and leaves no file."""
+    stack.compose("stop", "db")
+    try:
+        assert "db" in refused(stack, "backup", FILE=backups / "it.sql.gz")
+        assert list(backups.iterdir()) == []
+    finally:
+        stack.up()
+
+
+def test_no_backup_of_a_database_that_dies(stack: Stack, backups: Path) -> None:
+    """If the database dies in the middle, the last backup stays and there is no half of another."""
+    file = backups / "it.sql.gz"
+    stack.make("backup", FILE=file)
+    before = file.read_bytes()
+    with ThreadPoolExecutor() as pool:
+        with RootSession(stack) as other:
+            other.run("LOCK TABLES tokens WRITE")  # the last table
+            failing = pool.submit(refused, stack, "backup", FILE=file)
+            wait_until(lambda: waits(stack, "user = 'root' AND db = 'slipway'"))
+            docker("kill", stack.id("db"))
+        failing.result()
+    stack.up()
+    assert [(path.name, path.read_bytes()) for path in backups.iterdir()] == [(file.name, before)]
+
+
+def test_backup_and_migration_wait_for_each_other(stack: Stack, backups: Path) -> None:
+    """No backup has half a migration, which no snapshot would hide."""
+    with ThreadPoolExecutor() as pool, RootSession(stack) as other:
+        other.run("DO GET_LOCK('slipway.migrate', 0)")
+        backup = pool.submit(stack.make, "backup", FILE=backups / "it.sql.gz")
+        wait_until(lambda: waits(stack, "user = 'root'"))
+        other.run("DO RELEASE_LOCK('slipway.migrate')")
+        backup.result()
+
+        other.run("LOCK TABLES tokens WRITE")
+        backup = pool.submit(stack.make, "backup", FILE=backups / "it.sql.gz")
+        wait_until(lambda: waits(stack, "user = 'root'"))
+        migration = pool.submit(stack.compose, "run", "--rm", "--no-TTY", "migrate")
+        wait_until(lambda: waits(stack, "user = 'migrator'"))
+        other.run("UNLOCK TABLES")
+        backup.result()
+        migration.result()
+
+
+def test_backup_is_for_its_owner(stack: Stack, backups: Path) -> None:
+    """Nobody else can read it."""
+    file = backups / "it.sql.gz"
+    stack.make("backup", FILE=file)
+    assert file.stat().st_mode & 0o077 == 0
+
+
+def test_restore_refuses_a_stack_with_data(stack: Stack, backups: Path) -> None:
+    """What is there is never replaced or mixed."""
+    file = backups / "it.sql.gz"
+    stack.exec("app", "slipway", "tokens", "create", "there")
+    try:
+        stack.make("backup", FILE=file)
+        before = tables(stack)
+        assert "A backup goes into an empty stack only" in refused(stack, "restore", FILE=file)
+        assert tables(stack) == before
+    finally:
+        stack.exec("app", "slipway", "tokens", "revoke", "there")
+
+
+@pytest.mark.parametrize("damage", ["cut", "cut and packed again", "empty", "away", "wrong"])
+def test_restore_of_a_damaged_file_changes_nothing(
+    stack: Stack, empty: Stack, backups: Path, damage: str
+) -> None:
+    """It says so, and the stack is as ready as before."""
+    file = backups / "it.sql.gz"
+    stack.make("backup", FILE=file)
+    whole = file.read_bytes()
+    sql = gzip.decompress(whole)
+    if damage == "away":
+        file.unlink()
+    else:
+        broken = {
+            "cut": whole[:-20],
+            "cut and packed again": gzip.compress(sql[:-100]),
+            "empty": b"",
+            "wrong": gzip.compress(sql.replace(b"-- Dump completed", b"oops;\n-- Dump completed")),
+        }
+        file.write_bytes(broken[damage])
+    before = tables(empty)
+    assert "Nothing was changed." in refused(empty, "restore", FILE=file)
+    assert tables(empty) == before
+    empty.wait_ready()
+
+
+def test_restore_wants_a_file(empty: Stack) -> None:
+    """Without one it says how to name it."""
+    assert "FILE=" in refused(empty, "restore")
