@@ -89,7 +89,7 @@ def test_password_can_be_rotated(app: Pod, db: Pod) -> None:
     rotate = re.sub(r"\$\(cat .*\)", "new", told)
     assert "'new'" in rotate
     log_in = "mysql --host=127.0.0.1 --user=app --execute='SELECT 1' --password="
-    old = 'ALTER USER app IDENTIFIED BY \'"$(</run/secrets/app_password)"\''
+    old = "ALTER USER app IDENTIFIED BY '\"$(</run/secrets/app_password)\"'"
     db.exec("mysql", "bash", "-c", f'{command}"{rotate}"')
     try:
         db.exec("mysql", "bash", "-c", f"{log_in}new")
