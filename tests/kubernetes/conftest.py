@@ -3,6 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from tests.checkout import copy_project
 from tests.compose import Stack, docker, run
 from tests.kubernetes.pods import Cluster, Pod
 
-TOOLS = "slipway-test-tools"
 # A second kustomization on top, as somebody has it who deploys another image.
 OVERLAY = """
 resources: [../local]
@@ -23,10 +23,12 @@ images:
 
 
 @pytest.fixture(scope="session")
-def tools(engine: None) -> str:  # noqa: ARG001
+def tools(engine: None) -> Iterator[str]:  # noqa: ARG001
     """The image with kubectl and checkov."""
-    docker("build", "--quiet", "--tag", TOOLS, str(Path(__file__).parent / "tools"))
-    return TOOLS
+    image = f"slipway-test-tools:{token_hex(4)}"
+    docker("build", "--quiet", "--tag", image, str(Path(__file__).parent / "tools"))
+    yield image
+    docker("image", "rm", image)
 
 
 @pytest.fixture(scope="session")
