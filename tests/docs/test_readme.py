@@ -9,7 +9,7 @@ import pytest
 import requests
 
 from tests.checkout import ROOT, copy_project
-from tests.compose import Stack
+from tests.compose import Stack, docker
 from tests.service import Service
 
 README = (ROOT / "README.md").read_text()
@@ -27,7 +27,7 @@ def commands(markdown: str) -> Iterator[tuple[str, str]]:
     """Give each command of the console blocks, and what it is said to print."""
     for block in re.findall(r"^```console\n(.*?)^```$", markdown, flags=re.MULTILINE | re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
-            command, _, output = part.partition("\n")
+            command, output = re.split(r"(?<!\\)\n", part, maxsplit=1)  # a \ continues a line
             yield command, output
 
 
@@ -44,18 +44,38 @@ def checkout(tmp_path: Path) -> Path:
     return copy_project(tmp_path / "slipway")
 
 
+@pytest.fixture
+def own(checkout: Path) -> Iterator[Stack]:
+    """A stack of the copy's, not started; what a page makes by hand beside it goes too."""
+    stack = Stack(checkout)
+    yield stack
+    for kind, every in (("container", ["--all"]), ("network", []), ("volume", [])):
+        left = docker(kind, "ls", *every, "--quiet", "--filter", f"name={stack.project}").split()
+        if left:
+            docker(kind, "rm", "--force", *left)
+
+
 @pytest.mark.usefixtures("stack")  # its image is in the build cache then
-@pytest.mark.parametrize("page", ["README.md", "docs/operate.md"])
-def test_console_blocks(checkout: Path, page: str) -> None:
-    """Every command succeeds and prints what the page shows."""
-    with Stack(checkout) as own:
-        if page != "README.md":  # the others are about a stack that runs
+@pytest.mark.parametrize("pages", ["README.md", "docs/operate.md", "docs/learn/*.md"])
+def test_console_blocks(checkout: Path, own: Stack, pages: str) -> None:
+    """Every command succeeds and prints what the page shows; some pages share a stack."""
+    with own:
+        if pages != "README.md":  # the others are about a stack that runs
             own.up("--build")
-        told = list(commands((ROOT / page).read_text()))
+        told = [told for page in sorted(ROOT.glob(pages)) for told in commands(page.read_text())]
         # One shell for all, since a later command uses what an earlier one has set.
         script = "".join(f"{{ {command}\n}} > {n}.out\n" for n, (command, _) in enumerate(told))
+        names = {  # the reader's, and what takes their place here
+            "localhost:8000": f"localhost:{own.port}",
+            "127.0.0.1:8000": f"127.0.0.1:{own.port}",
+            "slipway-": f"{own.project}-",
+            "slipway_": f"{own.project}_",
+            "slipway:latest": own.image,
+        }
+        for theirs, ours in names.items():
+            script = script.replace(theirs, ours)
         subprocess.run(
-            ["bash", "-ec", script.replace("localhost:8000", f"localhost:{own.port}")],
+            ["bash", "-ec", script],
             cwd=checkout,
             env=own.env | {"COMPOSE_DISABLE_ENV_FILE": "1"},
             check=True,
@@ -63,7 +83,8 @@ def test_console_blocks(checkout: Path, page: str) -> None:
         for number, (command, output) in enumerate(told):
             printed = (checkout / f"{number}.out").read_text()
             if output:  # where it shows nothing, only success counts: docker tells of progress
-                printed = printed.replace(f"localhost:{own.port}", "localhost:8000")
+                for theirs, ours in reversed(names.items()):
+                    printed = printed.replace(ours, theirs)
                 assert comparable(printed) == comparable(output), command
 
 
