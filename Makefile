@@ -10,22 +10,23 @@ export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@echo 'Variables come behind: make run PORT=8080, make backup FILE=backups/monday.sql.gz'
 
 run token: export DATABASE_URL ?= sqlite:///data/slipway.db
 run: export LOG_FORMAT ?= console
 run: export SHUTDOWN_DELAY ?= 0
-run: .venv/run ## serve without Docker, on SQLite
+run: .venv/run ## serve without Docker, on SQLite, at PORT or 8000
 	@mkdir -p data
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
 	@echo "Metrics: http://127.0.0.1:$$(($(PORT) + 1100))/metrics"
 	alembic upgrade heads
 	exec gunicorn --bind $(BIND_ADDRESS):$(PORT) --bind 127.0.0.1:$$(($(PORT) + 1100))
 
-token: .venv/run ## make a token for what `make run` serves, named NAME or me
+token: .venv/run ## make a token, named NAME or me, for what run serves
 	@test -d data || { echo 'Run make run first.' >&2; exit 1; }
 	@python -m app tokens create $(or $(NAME),me)
 
-test: lint ## run all checks and tests
+test: lint ## run lint and all tests, on a stack of their own
 	pytest
 
 fuzz: .venv/dev ## try the API with thousands of made-up requests
@@ -53,7 +54,7 @@ lock: .venv/dev ## renew the lock files from pyproject.toml
 
 # Its aws is the user's, which knows how they sign in, and not the tests'.
 push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
-push: ## build the runtime image and push it, as IMAGE:TAG
+push: ## build the last commit's image and push it as IMAGE:TAG, for PLATFORMS
 	@deploy/push
 
 sbom: ## print what is in the image IMAGE:TAG (CycloneDX)

@@ -116,9 +116,3 @@ def test_ci_runs_the_readmes_test_command() -> None:
     told = re.findall(r"^```sh\n(.*?)\n```$", README, flags=re.MULTILINE | re.DOTALL)
     last_line = (ROOT / ".ci" / "run").read_text().splitlines()[-1]
     assert [last_line.removeprefix("CI=true ")] == told
-
-
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"\]\(([^):]+)\)", README))))
-def test_links_lead_somewhere(path: str) -> None:
-    """A page that the README points to exists."""
-    assert (ROOT / path).is_file()
