@@ -47,45 +47,45 @@ def checkout(tmp_path: Path) -> Path:
 @pytest.fixture
 def own(checkout: Path) -> Iterator[Stack]:
     """A stack of the copy's, not started; what a page makes by hand beside it goes too."""
-    stack = Stack(checkout)
-    yield stack
-    for kind, every in (("container", ["--all"]), ("network", []), ("volume", [])):
-        left = docker(kind, "ls", *every, "--quiet", "--filter", f"name={stack.project}").split()
-        if left:
-            docker(kind, "rm", "--force", *left)
+    with Stack(checkout) as stack:
+        yield stack
+        # First, since these containers hold the stack's image.
+        for kind, every in (("container", ["--all"]), ("network", []), ("volume", [])):
+            named = f"name={stack.project}-"
+            if left := docker(kind, "ls", *every, "--quiet", "--filter", named).split():
+                docker(kind, "rm", "--force", *left)
 
 
 @pytest.mark.usefixtures("stack")  # its image is in the build cache then
 @pytest.mark.parametrize("pages", ["README.md", "docs/operate.md", "docs/learn/*.md"])
 def test_console_blocks(checkout: Path, own: Stack, pages: str) -> None:
     """Every command succeeds and prints what the page shows; some pages share a stack."""
-    with own:
-        if pages != "README.md":  # the others are about a stack that runs
-            own.up("--build")
-        told = [told for page in sorted(ROOT.glob(pages)) for told in commands(page.read_text())]
-        # One shell for all, since a later command uses what an earlier one has set.
-        script = "".join(f"{{ {command}\n}} > {n}.out\n" for n, (command, _) in enumerate(told))
-        names = {  # the reader's, and what takes their place here
-            "localhost:8000": f"localhost:{own.port}",
-            "127.0.0.1:8000": f"127.0.0.1:{own.port}",
-            "slipway-": f"{own.project}-",
-            "slipway_": f"{own.project}_",
-            "slipway:latest": own.image,
-        }
-        for theirs, ours in names.items():
-            script = script.replace(theirs, ours)
-        subprocess.run(
-            ["bash", "-ec", script],
-            cwd=checkout,
-            env=own.env | {"COMPOSE_DISABLE_ENV_FILE": "1"},
-            check=True,
-        )
-        for number, (command, output) in enumerate(told):
-            printed = (checkout / f"{number}.out").read_text()
-            if output:  # where it shows nothing, only success counts: docker tells of progress
-                for theirs, ours in reversed(names.items()):
-                    printed = printed.replace(ours, theirs)
-                assert comparable(printed) == comparable(output), command
+    if pages != "README.md":  # the others are about a stack that runs
+        own.up("--build")
+    told = [told for page in sorted(ROOT.glob(pages)) for told in commands(page.read_text())]
+    # One shell for all, since a later command uses what an earlier one has set.
+    script = "".join(f"{{ {command}\n}} > {n}.out\n" for n, (command, _) in enumerate(told))
+    names = {  # the reader's, and what takes their place here
+        "localhost:8000": f"localhost:{own.port}",
+        "127.0.0.1:8000": f"127.0.0.1:{own.port}",
+        "slipway-": f"{own.project}-",
+        "slipway_": f"{own.project}_",
+        "slipway:latest": own.image,
+    }
+    for theirs, ours in names.items():
+        script = script.replace(theirs, ours)
+    subprocess.run(
+        ["bash", "-ec", script],
+        cwd=checkout,
+        env=own.env | {"COMPOSE_DISABLE_ENV_FILE": "1"},
+        check=True,
+    )
+    for number, (command, output) in enumerate(told):
+        printed = (checkout / f"{number}.out").read_text()
+        if output:  # where it shows nothing, only success counts: docker tells of progress
+            for theirs, ours in reversed(names.items()):
+                printed = printed.replace(ours, theirs)
+            assert comparable(printed) == comparable(output), command
 
 
 def test_make_run(checkout: Path) -> None:
