@@ -31,8 +31,10 @@ RFC3339 = re.compile(
     flags=re.ASCII,
 )
 
+LARGEST_ID = 10**18 - 1
+
 # What the checks below say in Python, as far as JSON Schema can say it too.
-ID = {"type": "integer", "minimum": 1, "maximum": 10**18 - 1, "examples": [1]}
+ID = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID, "examples": [1]}
 TEXT = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 
 

@@ -1,0 +1,31 @@
+"""The example can go, and what remains is a service."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.checkout import copy_project
+
+
+@pytest.mark.usefixtures("stack")  # its image is in the build cache then
+def test_the_rest_works_without_the_example(tmp_path: Path) -> None:
+    """With app/links, its migrations, tests and lines removed, the other tests pass."""
+    project = copy_project(tmp_path / "slipway")
+    shutil.rmtree(project / "app" / "links")
+    for path in (project / "db" / "migrations" / "versions").glob("links_*"):
+        path.unlink()
+    for path in project.glob("tests/**/links"):
+        shutil.rmtree(path)
+    (project / "tests" / "links.py").unlink()
+    factory = project / "app" / "__init__.py"
+    lines = factory.read_text().splitlines(keepends=True)
+    kept = [line for line in lines if "links" not in line]
+    assert len(lines) - len(kept) == 2
+    factory.write_text("".join(kept))
+
+    command = [sys.executable, "-m", "pytest", "-q", "tests/unit", "tests/api"]
+    ran = subprocess.run(command, cwd=project, check=False, stdout=subprocess.PIPE, text=True)
+    assert ran.returncode == 0, ran.stdout
