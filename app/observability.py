@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 BEGAN = "slipway.began"  # in the environ: when the request began, where not with Flask
-QUIET = {"/livez", "/readyz"}  # asked every few seconds: their lines only at debug level
 SERVER_ERROR = 500
 PATIENCE = 60  # seconds between two complaints of a library that can't send its traces
 
@@ -232,5 +231,5 @@ def tell(line: dict[str, Any], began: float) -> None:
     elif line["status"] > SERVER_ERROR:
         write = log.warning
     else:
-        write = log.debug if line["path"] in QUIET else log.info
+        write = log.debug if line["path"] in tracing.QUIET else log.info
     write("request", **line, ms=round(seconds * 1000, 1))

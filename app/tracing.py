@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
 
-UNTRACED = {"/livez", "/readyz"}
+QUIET = {"/livez", "/readyz"}  # asked every few seconds: no spans, and lines only at debug level
 STATEMENT_LENGTH = 1000  # characters of a statement that its span tells
 FLUSH = 3000  # milliseconds for the spans that are left when the process ends
 
@@ -109,7 +109,7 @@ class Tracing:
 
     def begin(self) -> None:
         """Begin the request's span, in the trace that it says it is part of."""
-        if request.path in UNTRACED:
+        if request.path in QUIET:
             return
         if not self.started:
             self.start()

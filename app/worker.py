@@ -23,18 +23,18 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app import errors, headers, metrics, observability, shutdown
+from app import errors, headers, metrics, observability, shutdown, tracing
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
 BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more time
 SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
 SLOW = 1.0  # seconds without a byte: of too many connections, such a one is closed
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
-ALWAYS_ANSWERED = {"/livez", "/readyz", "/metrics"}  # most of all when there is much to do
+ALWAYS_ANSWERED = tracing.QUIET | {"/metrics"}  # most of all when there is much to do
 # A GET without a body, nothing behind it, and of none of those.
 WHOLE_GET = re.compile(
-    rb"GET (?!/livez |/readyz |/metrics )[!-~]+ HTTP/1\.1\r\n"
-    rb"(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
+    rf"GET (?!(?:{'|'.join(ALWAYS_ANSWERED)}) )[!-~]+ HTTP/1\.1\r\n".encode()
+    + rb"(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
     re.IGNORECASE,
 )
 

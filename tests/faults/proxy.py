@@ -4,7 +4,6 @@ import asyncio
 import itertools
 import threading
 from contextlib import suppress
-from types import TracebackType
 from typing import Self
 
 from tests.waiting import wait_until
@@ -29,12 +28,7 @@ class Proxy:
         wait_until(lambda: self.url and all(self.ready.values()))
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)
         self.thread.join()
 

@@ -108,14 +108,19 @@ def test_duplicates_at_once_create_one_link(service: Service, links: Links, key:
     links.codes.append(next(a for a in answers if a.status_code == 201).json()["code"])
 
 
+def age(deployment: Deployment, key: str) -> None:
+    """Let a key be older than keys are kept."""
+    deployment.sql(
+        f"UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00' WHERE `key` = '{key}'"
+    )
+
+
 def test_old_key_is_new_again(
     deployment: Deployment, service: Service, links: Links, key: str
 ) -> None:
     """After 24 hours a key is forgotten."""
     first = create(service, key, url=TARGET).json()["code"]
-    deployment.sql(
-        f"UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00' WHERE `key` = '{key}'"
-    )
+    age(deployment, key)
     second = create(service, key, url=TARGET).json()["code"]
     links.codes += [first, second]
     assert first != second
@@ -125,9 +130,7 @@ def test_old_keys_are_swept(deployment: Deployment, service: Service, links: Lin
     """What is forgotten does not stay in the database."""
     old = secrets.token_hex(8)
     links.codes.append(create(service, old, url=TARGET).json()["code"])
-    deployment.sql(
-        f"UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00' WHERE `key` = '{old}'"
-    )
+    age(deployment, old)
     count = f"SELECT count(*) FROM idempotency_keys WHERE `key` = '{old}'"
     for _ in range(2000):  # one in a hundred sweeps
         links.codes.append(create(service, secrets.token_hex(8), url=TARGET).json()["code"])
@@ -141,9 +144,7 @@ def test_old_key_is_new_once(
 ) -> None:
     """Of requests that come at once when a key is forgotten, one works, for all."""
     first = create(service, key, url=TARGET).json()["code"]
-    deployment.sql(
-        f"UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00' WHERE `key` = '{key}'"
-    )
+    age(deployment, key)
 
     def repeat(_number: int) -> requests.Response:
         with service.again() as client:

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
-from types import TracebackType
 from typing import Any, Self
 
 from tests.faults.links.history import Answer, Operation
@@ -251,12 +250,7 @@ class Workload:
             client.start()
         return self
 
-    def __exit__(
-        self,
-        _type: type[BaseException] | None,
-        _error: BaseException | None,
-        _trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.stopping.set()
         for client in self.clients:
             with suppress(RuntimeError):  # it was never started
