@@ -41,6 +41,8 @@ with engine.connect() as connection:
             raise SystemExit("Another migration, or a backup, is still running.")
         connection.execute(text(f"SET SESSION lock_wait_timeout = {TABLE_TIMEOUT}"))
         connection.commit()  # both are the session's and stay
+    known = {script.revision for script in context.script.walk_revisions()}
+    log = structlog.get_logger()
     deadline = time.monotonic() + LOCK_TIMEOUT
     while True:
         context.configure(
@@ -49,6 +51,13 @@ with engine.connect() as connection:
             include_object=exists_here,
             transaction_per_migration=True,
         )
+        newer = set(context.get_context().get_current_heads()) - known
+        connection.rollback()  # only ends the reading
+        if newer:
+            # Not an error, or no replica of the old version could start during a rolling update,
+            # nor after the new one is rolled back: `/readyz` takes a newer schema too.
+            log.warning("the schema is newer than this code", revisions=sorted(newer))
+            break
         try:
             with context.begin_transaction():
                 context.run_migrations()
@@ -57,5 +66,5 @@ with engine.connect() as connection:
             # What was in the way did not let it begin: it has changed nothing.
             if not is_conflict(error) or time.monotonic() > deadline:
                 raise
-            structlog.get_logger().warning("migration waits for a transaction", error=str(error))
+            log.warning("migration waits for a transaction", error=str(error))
             time.sleep(PAUSE)

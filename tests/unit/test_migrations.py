@@ -28,3 +28,16 @@ def test_migrations_make_the_tables_of_the_models_and_take_them_back(tmp_path: P
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         assert {name for (name,) in tables} <= {"alembic_version", "sqlite_sequence"}
     alembic(database, "upgrade", "heads")
+
+
+def test_old_version_leaves_a_newer_schema_as_it_is(tmp_path: Path) -> None:
+    """It says so and succeeds, so that a version that is rolled back can start."""
+    database = tmp_path / "test.db"
+    alembic(database, "upgrade", "heads")
+    newer = "UPDATE alembic_version SET version_num = 'f00d' WHERE version_num LIKE '0%'"
+    with sqlite3.connect(database) as connection:
+        connection.execute(newer)
+    assert "the schema is newer than this code" in alembic(database, "upgrade", "heads")
+    with sqlite3.connect(database) as connection:
+        revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    assert ("f00d",) in revisions
