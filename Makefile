@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz faults bench lint audit lock push sbom db-shell backup restore
+.PHONY: help run token test fuzz faults bench lint audit lock push sbom db-shell backup restore rename
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -9,23 +9,28 @@ BIND_ADDRESS ?= 127.0.0.1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## list the targets
-	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@awk -F ':.*## ' '/^#@/ {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "%-10s  %s\n", $$1, $$2}' Makefile
+	@printf '\n%s\n' 'Variables come behind: make run PORT=8080, make backup FILE=backups/monday.sql.gz'
+
+#@ Without Docker
 
 run token: export DATABASE_URL ?= sqlite:///data/slipway.db
 run: export LOG_FORMAT ?= console
 run: export SHUTDOWN_DELAY ?= 0
-run: .venv/run ## serve without Docker, on SQLite
+run: .venv/run ## serve without Docker, on SQLite, at PORT or 8000
 	@mkdir -p data
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
 	@echo "Metrics: http://127.0.0.1:$$(($(PORT) + 1100))/metrics"
 	alembic upgrade heads
 	exec gunicorn --bind $(BIND_ADDRESS):$(PORT) --bind 127.0.0.1:$$(($(PORT) + 1100))
 
-token: .venv/run ## make a token for what `make run` serves, named NAME or me
+token: .venv/run ## make a token, named NAME or me, for what run serves
 	@test -d data || { echo 'Run make run first.' >&2; exit 1; }
 	@python -m app tokens create $(or $(NAME),me)
 
-test: lint ## run all checks and tests
+#@ Work on it
+
+test: lint ## run lint and all tests, on a stack of their own
 	pytest
 
 fuzz: .venv/dev ## try the API with thousands of made-up requests
@@ -54,14 +59,25 @@ lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 
+rename: ## call the service NAME, in all files: docs/your-own-service.md
+	@echo '$(NAME)' | grep -Eqx '[a-z][a-z0-9]{1,29}' || { \
+		echo 'Say how: make rename NAME=…, 2 to 30 of a-z and 0-9, a letter first.' >&2; exit 1; }
+	git mv bin/slipway bin/$(NAME)
+	git grep -lIz -i slipway -- . ':!LICENSE' ':!requirements' \
+		| xargs -0 perl -pi -e 's/slipway/$(NAME)/g; s/Slipway/\u$(NAME)/g'
+
+#@ Ship it
+
 # Its aws is the user's, which knows how they sign in, and not the tests'.
 push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
-push: ## build the runtime image and push it, as IMAGE:TAG
+push: ## build the last commit's image and push it as IMAGE:TAG, for PLATFORMS
 	@deploy/push
 
 sbom: ## print what is in the image IMAGE:TAG (CycloneDX)
 	@docker run --rm --network none $(or $(IMAGE),slipway):$(or $(TAG),latest) \
 		python3 -c 'print(open("/srv/sbom.cdx.json").read())'
+
+#@ Data of the stack that runs
 
 db-shell: ## open mysql as root inside the database's container
 	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'

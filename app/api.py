@@ -3,13 +3,13 @@
 import json
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, NoReturn
 
 import flask_smorest
 from flask import Flask, Request, request
-from marshmallow import Schema
-from marshmallow.fields import Field, Integer
+from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import (
     BadRequest,
@@ -17,12 +17,25 @@ from werkzeug.exceptions import (
     RequestEntityTooLarge,
     UnsupportedMediaType,
 )
+from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response
 
 from app import errors
 from app.openapi import ABOUT, Common
 
 JSON_TYPES = {"application/json", "application/merge-patch+json"}
+# What no text may hold: control characters, and half characters, which UTF-8 can't say.
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+RFC3339 = re.compile(
+    r"(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
+    flags=re.ASCII,
+)
+
+LARGEST_ID = 10**18 - 1
+
+# What the checks below say in Python, as far as JSON Schema can say it too.
+ID = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID, "examples": [1]}
+TEXT = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 
 
 class Parser(FlaskParser):
@@ -52,7 +65,13 @@ class Blueprint(flask_smorest.Blueprint):
     DOCSTRING_INFO_DELIMITER = ":"
 
 
-class WholeNumber(Integer):
+class Id(IntegerConverter):
+    """A row's number in a path, `<id:id>`; with anything else there, no route matches."""
+
+    regex = "[1-9][0-9]{0,17}"
+
+
+class WholeNumber(fields.Integer):
     """A number in a query: digits, and not all else that Python's `int` takes, such as `1_0`."""
 
     def _validated(self, value: Any) -> int:
@@ -61,10 +80,27 @@ class WholeNumber(Integer):
         return super()._validated(value)
 
 
+class Timestamp(fields.DateTime):
+    """An RFC 3339 time: any offset comes in, UTC with `Z` goes out."""
+
+    def _serialize(self, value: datetime | None, *_args: Any, **_kwargs: Any) -> str | None:
+        return value.isoformat().replace("+00:00", "Z") if value else None
+
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> datetime:
+        try:
+            if not RFC3339.fullmatch(value):
+                raise ValueError
+            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+        except (TypeError, ValueError, OverflowError):
+            raise ValidationError(
+                "Must be an RFC 3339 time with an offset, not before 1970."
+            ) from None
+
+
 class Output(Schema):
     """The base of schemas of what goes out: no field is ever left out."""
 
-    def on_bind_field(self, field_name: str, field_obj: Field[Any]) -> None:  # noqa: ARG002
+    def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002
         """Say so in the OpenAPI document."""
         field_obj.required = True
 
@@ -78,6 +114,8 @@ class Api(flask_smorest.Api):
     def __init__(self, app: Flask) -> None:
         info = {"description": ABOUT}
         super().__init__(app, spec_kwargs={"extra_plugins": [Common()], "info": info})
+        app.url_map.converters["id"] = Id
+        self.register_converter(Id, lambda _: ID)
         del self.spec.components.schemas["PaginationMetadata"]  # flask-smorest's, not used here
 
     def handle_http_exception(self, error: HTTPException) -> Response:
@@ -94,6 +132,12 @@ def strict_json(text: bytes) -> Any:
         return json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_not_a_number)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+
+
+def is_printable(text: str) -> None:
+    """Refuse control characters and lone surrogates."""
+    if CONTROL.search(text):
+        raise ValidationError("Must not contain control characters.")
 
 
 def body_limit(size: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

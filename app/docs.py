@@ -55,7 +55,7 @@ def page() -> Response:
         for parameter in operation["parameters"]:
             schema = follow(parameter).get("schema", {})
             if follow(parameter)["in"] == "path":
-                path = path.replace("{" + parameter["name"] + "}", schema["examples"][0])
+                path = path.replace("{" + parameter["name"] + "}", str(schema["examples"][0]))
         return " ".join([*words, request.url_root.removesuffix("/") + path])
 
     for item in spec["paths"].values():

@@ -31,7 +31,12 @@ def fuzz(url: str, token: str, *options: str) -> subprocess.CompletedProcess[str
 
 @schemathesis.hook
 def before_call(_context: Any, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Let no right Idempotency-Key come twice, which is refused for good reason."""
+    """Let no right Idempotency-Key come twice, which is refused for good reason.
+
+    A number that an answer has told may have become a header, which has to be text.
+    """
+    for name, value in dict(case.headers or {}).items():
+        case.headers[name] = str(value)
     right = case.meta and case.meta.generation.mode.is_positive
     if right and "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = str(uuid.uuid4())

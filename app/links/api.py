@@ -2,12 +2,11 @@
 
 from typing import Any
 
-from flask import Response, abort, g, jsonify, request, url_for
+from flask import Response, abort, g, jsonify, url_for
 from flask_smorest import abort as abort_with
 from sqlalchemy.exc import InternalError
 from sqlalchemy.orm import Session
 from werkzeug.exceptions import Conflict
-from werkzeug.http import quote_etag
 
 from app import rate_limit
 from app.api import Blueprint, body_limit
@@ -28,6 +27,7 @@ from app.links.schemas import (
     SeriesSchema,
 )
 from app.openapi import COUNTED, problems, unchanged
+from app.revisions import etag, headers, if_match, unless_known
 
 RANDOM_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
 BATCH_BODY_LIMIT = 4 * 1024 * 1024  # bytes
@@ -158,9 +158,7 @@ def read(code: str) -> Any:
     """
     with database().read() as session:
         link = found(store.find(session, code))
-    if request.if_none_match.contains_weak(etag(link)):
-        return Response(status=304, headers=headers(link), mimetype="application/json")
-    return link, 200, headers(link)
+    return unless_known(link)
 
 
 @blueprint.route("/<code:code>", methods=["PATCH"])
@@ -224,19 +222,3 @@ def conflict(refused: dict[int, str]) -> Conflict:
     places = {index: {"code": [reason]} for index, reason in sorted(refused.items())}
     error.data = {"messages": {"json": {"links": places}}}  # type: ignore[attr-defined]
     return error
-
-
-def etag(link: Link) -> str:
-    """Return a link's revision; the id tells a link from an earlier one with its code."""
-    return f"{link.id}-{link.revision}"
-
-
-def headers(link: Link) -> dict[str, str]:
-    """Return the headers of an answer that shows a link."""
-    return {"ETag": quote_etag(etag(link))}
-
-
-def if_match(link: Link) -> None:
-    """Answer 412 where the client wants to change another revision than this one."""
-    if "If-Match" in request.headers and not request.if_match.contains(etag(link)):
-        abort(412, "The link has changed since.")

@@ -8,17 +8,11 @@ from typing import Any
 from flask import abort, current_app, has_request_context, request
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
 
-from app.api import Output, WholeNumber
+from app.api import RFC3339, TEXT, Output, Timestamp, WholeNumber, is_printable
 from app.database import WORD_LENGTH, words
 from app.links import codes, series, store, targets
 from app.links.models import Link
 
-# What no text may hold: control characters, and half characters, which UTF-8 can't say.
-CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-RFC3339 = re.compile(
-    r"(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
-    flags=re.ASCII,
-)
 BATCH_LIMIT = 1000  # links
 HOST_LENGTH = 255  # characters, as DNS has it
 
@@ -36,7 +30,6 @@ URL = {
     "examples": ["https://docs.docker.com/compose/"],
 }
 NEW_URL = {**URL, "format": "iri"}  # browsers take more than IRIs, and so do we
-TEXT = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 TITLE = {**TEXT, "examples": ["Docker Compose"]}
 TAG = {**TEXT, "examples": ["docs"]}
 Q = {
@@ -71,12 +64,6 @@ def own_url() -> str:
     return url or f"{request.scheme}://{request.host}"
 
 
-def is_printable(text: str) -> None:
-    """Refuse control characters and lone surrogates."""
-    if CONTROL.search(text):
-        raise ValidationError("Must not contain control characters.")
-
-
 def is_searchable(text: str) -> None:
     """Refuse a search for nothing, for too much, and for what no index has."""
     found = words(text)
@@ -86,23 +73,6 @@ def is_searchable(text: str) -> None:
         raise ValidationError(f"Must not contain more than {WORDS} words.")
     if max(map(len, found)) > WORD_LENGTH:
         raise ValidationError(f"Must not contain a word of more than {WORD_LENGTH} characters.")
-
-
-class Timestamp(fields.DateTime):
-    """An RFC 3339 time: any offset comes in, UTC with `Z` goes out."""
-
-    def _serialize(self, value: datetime | None, *_args: Any, **_kwargs: Any) -> str | None:
-        return value.isoformat().replace("+00:00", "Z") if value else None
-
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> datetime:
-        try:
-            if not RFC3339.fullmatch(value):
-                raise ValueError
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
-        except (TypeError, ValueError, OverflowError):
-            raise ValidationError(
-                "Must be an RFC 3339 time with an offset, not before 1970."
-            ) from None
 
 
 class Cursor(fields.Field[store.Position | str]):

@@ -8,7 +8,7 @@ it. So it gives up after a second, lets them pass, and tries again.
 """
 
 import time
-from typing import Any
+from typing import Any, Literal
 
 import structlog
 from alembic import context
@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 import app.idempotency  # noqa: F401 its table is there also where no resource uses it
 from app import create_app
 from app.config import Settings
-from app.database import Base, encryption, is_conflict
+from app.database import Base, UTCDateTime, encryption, is_conflict
 
 LOCK_TIMEOUT = 300  # seconds
 TABLE_TIMEOUT = 1  # second: less than the service's requests wait
@@ -31,6 +31,14 @@ create_app(settings)  # brings all models together, for `alembic revision --auto
 def exists_here(item: Any, _name: object, kind: str, _reflected: bool, _other: object) -> bool:
     """Leave FULLTEXT indexes, which only MySQL has, out of what is compared elsewhere."""
     return engine.dialect.name == "mysql" or kind != "index" or not item.kwargs.get("mysql_prefix")
+
+
+def written(kind: str, item: Any, migration: Any) -> str | Literal[False]:
+    """Write our own type into a new migration so that it can be read there."""
+    if kind != "type" or not isinstance(item, UTCDateTime):
+        return False
+    migration.imports.add("from app.database import UTCDateTime")
+    return f"UTCDateTime({item.digits})"
 
 
 engine = create_engine(settings.database_url, poolclass=NullPool, connect_args=encryption(settings))
@@ -49,6 +57,7 @@ with engine.connect() as connection:
             connection,
             target_metadata=Base.metadata,
             include_object=exists_here,
+            render_item=written,
             transaction_per_migration=True,
         )
         newer = set(context.get_context().get_current_heads()) - known
