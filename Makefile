@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz faults bench lint audit lock push sbom db-shell backup restore rename
+.PHONY: help run token test fuzz faults bench lint audit lock push sbom kubernetes-secrets db-shell backup restore rename
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -9,7 +9,7 @@ BIND_ADDRESS ?= 127.0.0.1
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^#@/ {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "%-10s  %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^#@/ {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "%-18s  %s\n", $$1, $$2}' Makefile
 	@printf '\n%s\n' 'Variables come behind: make run PORT=8080, make backup FILE=backups/monday.sql.gz'
 
 #@ Without Docker
@@ -48,7 +48,7 @@ lint: .venv/dev ## check form and types
 	mypy
 	yamllint --strict .
 	zizmor --quiet --offline .github
-	hadolint Dockerfile Dockerfile.multistage
+	hadolint Dockerfile Dockerfile.multistage tests/kubernetes/tools/Dockerfile
 	shellcheck $$(git ls-files '*.sh' .ci/run bench/image deploy/push)
 
 audit: .venv/dev ## look for known vulnerabilities of the packages
@@ -58,6 +58,7 @@ lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
+	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group checkov --output-file tests/kubernetes/tools/checkov.txt
 
 rename: ## call the service NAME, in all files: docs/your-own-service.md
 	@echo '$(NAME)' | grep -Eqx '[a-z][a-z0-9]{1,29}' || { \
@@ -76,6 +77,15 @@ push: ## build the last commit's image and push it as IMAGE:TAG, for PLATFORMS
 sbom: ## print what is in the image IMAGE:TAG (CycloneDX)
 	@docker run --rm --network none $(or $(IMAGE),slipway):$(or $(TAG),latest) \
 		python3 -c 'print(open("/srv/sbom.cdx.json").read())'
+
+# In a container, since not every system's openssl can do it.
+kubernetes-secrets: ## make passwords and certificates for deploy/kubernetes/local, once
+	@mkdir -p deploy/kubernetes/local/secrets
+	@docker run --rm --network none --user "$$(id -u):$$(id -g)" \
+		--env MYSQL_DATABASE=slipway --env DATABASE_HOST=slipway-db \
+		--volume "$(CURDIR)/db/secrets.sh:/secrets.sh:ro" \
+		--volume "$(CURDIR)/deploy/kubernetes/local/secrets:/secrets" \
+		python:3.14-slim-trixie sh /secrets.sh /secrets
 
 #@ Data of the stack that runs
 

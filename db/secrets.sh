@@ -5,8 +5,9 @@ set -eu
 umask 077
 
 database=${MYSQL_DATABASE:?is the schema that the accounts may use}
-# The database's host name, in the URLs and in the certificate that is checked against them.
-host=db
+# The database's host name, in the URLs and in the certificate that is checked against them: that
+# of compose's service or, where it is given, of Kubernetes'.
+host=${DATABASE_HOST:-db}
 
 cd "$1"
 mkdir -p db migrate app

@@ -1,0 +1,341 @@
+#!/usr/bin/env bash
+# Tries deploy/kubernetes/local on a real cluster, in two namespaces of its own, and takes them away.
+# It takes some minutes, and needs
+# - kubectl, whose current context is a cluster with a default StorageClass,
+# - the image IMAGE:TAG (slipway:latest) and mysql:9.7, loaded there or in a registry,
+# - the secrets of `make kubernetes-secrets`.
+# Each check ends with PASSED, FAILED or SKIPPED. The exit status is 0 if none has failed.
+# shellcheck disable=SC2329  # `check` calls functions by their names
+set -euo pipefail
+cd "$(dirname "$0")"
+
+IMAGE=${IMAGE:-slipway} TAG=${TAG:-latest}
+app=slipway-smoke-$RANDOM
+edge=$app-edge  # where whoever asks the service is
+service=slipway.$app.svc
+failed=0
+skipped=77
+
+# Connects to HOST PORT. Status 3: somebody is there, and does not let us in.
+REACH='
+import socket, sys
+try:
+    socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=3).close()
+except socket.gaierror:
+    raise
+except OSError as error:
+    print(f"{sys.argv[1]}:{sys.argv[2]}: {error}")
+    sys.exit(3)
+print(f"{sys.argv[1]}:{sys.argv[2]} can be reached")
+'
+
+# Makes a link on HOST with TOKEN and follows it; without TOKEN, only that.
+FOLLOW='
+import http.client, json, sys
+host, *token = sys.argv[1:]
+connection = http.client.HTTPConnection(host, timeout=10)
+def ask(method, path, wanted, *sent):
+    connection.request(method, path, *sent)
+    answer = connection.getresponse()
+    answer.read()
+    print(method, path, answer.status, answer.getheader("Location", ""))
+    if answer.status != wanted:
+        sys.exit(f"{wanted} was expected")
+if token:
+    headers = {"Authorization": f"Bearer {token[0]}", "Content-Type": "application/json"}
+    link = json.dumps({"url": "https://example.com/", "code": "smoke"})
+    ask("POST", "/api/links", 201, link, headers)
+ask("GET", "/smoke", 302)
+'
+
+# Follows the link on HOST, with THREADS of which half keep their connection, until the file
+# /tmp/stop is there or ten minutes are over. Fails if one request does.
+LOAD='
+import http.client, os, sys, threading, time
+answered, failures, end = [], [], time.monotonic() + 600
+def follow(keeps):
+    connection = http.client.HTTPConnection(sys.argv[1], timeout=10)
+    stopped = False
+    while not stopped:  # checked last, so that each asks at least once
+        try:
+            connection.request("GET", "/smoke")
+            answer = connection.getresponse()
+            answer.read()
+            (answered if answer.status == 302 else failures).append(answer.status)
+        except (OSError, http.client.HTTPException) as error:
+            failures.append(repr(error))
+            connection.close()
+        if not keeps:
+            connection.close()
+        stopped = time.monotonic() > end or os.path.exists("/tmp/stop")
+threads = [threading.Thread(target=follow, args=[n % 2]) for n in range(int(sys.argv[2]))]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+print(len(answered), "requests answered,", len(failures), "failed", failures[:5])
+sys.exit(bool(failures or not answered))
+'
+
+k() {
+    kubectl --namespace "$app" "$@"
+}
+
+client() { # client CODE ARGUMENTS: Python, in the namespace of who asks
+    kubectl --namespace "$edge" exec client -- python3 -c "$@"
+}
+
+pods() {
+    k get pods --selector app.kubernetes.io/component=service \
+        --field-selector status.phase=Running --output 'jsonpath={.items[*].metadata.name}'
+}
+
+skip() {
+    echo "$1"
+    exit "$skipped"
+}
+
+fail() {
+    echo "$1"
+    exit 1
+}
+
+refused() { # refused HOST PORT: whoever asks is not let in
+    local status=0
+    client "$REACH" "$@" || status=$?
+    [ "$status" -eq 3 ]
+}
+
+retry() { # retry COMMAND: for ten seconds, while a change goes round
+    for _ in 1 2 3 4 5; do
+        if "$@"; then return; fi
+        sleep 2
+    done
+    return 1
+}
+
+wait_ready() {
+    k rollout status statefulset/slipway-db --timeout 10m
+    k rollout status deployment/slipway --timeout 10m
+    k wait --for 'jsonpath={.status.readyReplicas}=2' deployment/slipway --timeout 5m
+}
+
+begin_load() { # begin_load THREADS
+    client 'import os; os.path.exists("/tmp/stop") and os.unlink("/tmp/stop")'
+    client "$LOAD" "$service" "$1" > load.txt &
+    load=$!
+}
+
+end_load() {
+    local status=0
+    client 'open("/tmp/stop", "w").close()'
+    wait "$load" || status=$?
+    cat load.txt
+    return "$status"
+}
+
+all_gets_ready() {
+    k apply --kustomize .
+    kubectl create namespace "$edge"
+    kubectl --namespace "$edge" apply --filename edge.yaml
+    wait_ready
+    kubectl --namespace "$edge" wait --for condition=Ready pod --all --timeout 5m
+    k get all
+}
+
+policies_hold() {
+    local address status=0
+    address=$(kubectl --namespace "$edge" get pod closed --output 'jsonpath={.status.podIP}')
+    retry refused "$address" 8000 || skip 'The network plug-in enforces no NetworkPolicy.'
+    refused "$service" 80  # a stranger, as yet
+    refused "slipway-db.$app.svc" 3306
+    kubectl label namespace "$edge" network.slipway/edge=true
+    retry client "$REACH" "$service" 80
+    refused "slipway-db.$app.svc" 3306
+    address=$(k get pods --selector app.kubernetes.io/component=service \
+        --output 'jsonpath={.items[0].status.podIP}')
+    refused "$address" 9100
+    k exec deployment/slipway --container app -- \
+        python3 -c "$REACH" kubernetes.default.svc.cluster.local 443 || status=$?
+    [ "$status" -eq 3 ]
+}
+
+link_can_be_followed() {
+    local token
+    token=$(k exec deployment/slipway --container app -- slipway tokens create smoke)
+    client "$FOLLOW" "$service" "$token"
+}
+
+update_loses_no_request() {
+    local old pod
+    read -ra old <<< "$(pods)"
+    begin_load 4
+    k rollout restart deployment/slipway
+    k rollout status deployment/slipway --timeout 10m
+    for pod in "${old[@]}"; do
+        k wait --for delete "pod/$pod" --timeout 2m
+    done
+    end_load
+}
+
+migration_ran_again() {
+    local pod
+    for pod in $(pods); do
+        k logs "$pod" --container migrate | tee log.txt
+        if grep -q 'Running upgrade' log.txt; then fail 'There was nothing to migrate.'; fi
+    done
+    [ -s log.txt ]
+}
+
+pod_is_replaced() {
+    local old new
+    read -ra old <<< "$(pods)"
+    k delete pod "${old[0]}" --grace-period 0 --force
+    k wait --for delete "pod/${old[0]}" --timeout 2m
+    wait_ready
+    read -ra new <<< "$(pods)"
+    echo "before: ${old[*]}, now: ${new[*]}"
+    [[ ${#new[@]} -eq 2 && " ${new[*]} " != *" ${old[0]} "* ]]
+}
+
+data_outlives_the_database() {
+    k delete pod slipway-db-0
+    wait_ready
+    retry client "$FOLLOW" "$service"
+}
+
+evict() { # evict POD
+    k create --raw "/api/v1/namespaces/$app/pods/$1/eviction" --filename - <<EOF
+{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "$1", "namespace": "$app"}}
+EOF
+}
+
+budget_holds() {
+    local old
+    k wait --for 'jsonpath={.status.disruptionsAllowed}=1' poddisruptionbudget/slipway --timeout 2m
+    read -ra old <<< "$(pods)"
+    evict "${old[0]}"
+    if evict "${old[1]}" 2> error.txt; then fail 'Both could be evicted.'; fi
+    cat error.txt
+    grep -q 'disruption budget' error.txt
+    k wait --for delete "pod/${old[0]}" --timeout 2m
+    wait_ready
+}
+
+load_makes_more_pods() {
+    local wanted=0
+    kubectl get --raw /apis/metrics.k8s.io/v1beta1 > /dev/null 2>&1 \
+        || skip 'The cluster has no metrics-server.'
+    begin_load 16
+    for _ in {1..60}; do
+        wanted=$(k get horizontalpodautoscaler slipway --output 'jsonpath={.status.desiredReplicas}')
+        [ "$wanted" -le 2 ] || break
+        sleep 5
+    done
+    end_load
+    k get horizontalpodautoscaler slipway
+    [ "$wanted" -gt 2 ]
+}
+
+check() { # check FUNCTION, whose name says what should hold
+    local status
+    printf '\n%s\n' "--- ${1//_/ }"
+    set +e
+    (set -e; "$1")
+    status=$?
+    set -e
+    case $status in
+        0) echo "PASSED: ${1//_/ }" ;;
+        "$skipped") echo "SKIPPED: ${1//_/ }" ;;
+        *) echo "FAILED: ${1//_/ }"; failed=1 ;;
+    esac
+}
+
+clean_up() {
+    if [ "$failed" -ne 0 ]; then
+        k get pods,events || true
+        k logs --selector app.kubernetes.io/name=slipway --all-containers --tail 20 || true
+    fi
+    cd ..
+    rm -r "$folder"
+    kubectl delete namespace "$app" "$edge" --ignore-not-found --timeout 5m
+}
+
+[ -d local/secrets ] || { echo 'Run make kubernetes-secrets first.' >&2; exit 2; }
+kubectl get --raw /readyz > /dev/null || { echo 'No cluster answers.' >&2; exit 2; }
+
+# Beside local, since Kustomize follows only relative paths.
+folder=$(mktemp -d ./.smoke.XXXXXX)
+cd "$folder"
+trap clean_up EXIT
+cat > kustomization.yaml <<EOF
+namespace: $app
+resources: [../local]
+images:
+  - {name: slipway, newName: $IMAGE, newTag: "$TAG"}
+EOF
+# Who asks, and somebody whom nobody may ask: does this cluster enforce any policy?
+cat > edge.yaml <<EOF
+apiVersion: v1
+kind: Pod
+metadata: {name: client}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    seccompProfile: {type: RuntimeDefault}
+  containers:
+    - name: python
+      image: $IMAGE:$TAG
+      imagePullPolicy: IfNotPresent
+      command: [python3, -c, "import time; time.sleep(86400)"]
+      securityContext:
+        allowPrivilegeEscalation: false
+        capabilities: {drop: [ALL]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: closed, labels: {closed: "true"}}
+spec:
+  automountServiceAccountToken: false
+  terminationGracePeriodSeconds: 0
+  securityContext:
+    runAsNonRoot: true
+    runAsUser: 10001
+    seccompProfile: {type: RuntimeDefault}
+  containers:
+    - name: python
+      image: $IMAGE:$TAG
+      imagePullPolicy: IfNotPresent
+      command:
+        - python3
+        - -c
+        - "import socket, time; server = socket.create_server(('', 8000)); time.sleep(86400)"
+      securityContext:
+        allowPrivilegeEscalation: false
+        capabilities: {drop: [ALL]}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata: {name: closed}
+spec:
+  podSelector: {matchLabels: {closed: "true"}}
+  policyTypes: [Ingress]
+EOF
+
+kubectl version
+check all_gets_ready
+if [ "$failed" -eq 0 ]; then  # all else would fail too
+    check policies_hold
+    kubectl label namespace "$edge" network.slipway/edge=true --overwrite
+    check link_can_be_followed
+    check update_loses_no_request
+    check migration_ran_again
+    check pod_is_replaced
+    check data_outlives_the_database
+    check budget_holds
+    check load_makes_more_pods
+fi
+exit "$failed"

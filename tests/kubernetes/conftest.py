@@ -1,0 +1,104 @@
+"""The manifests as Kustomize builds them from a fresh clone, and pods of them, run by Docker."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.checkout import copy_project
+from tests.compose import Stack, docker, run
+from tests.kubernetes.pods import Cluster, Pod
+
+# A second kustomization on top, as somebody has it who deploys another image.
+OVERLAY = """
+resources: [../local]
+namespace: {namespace}
+images:
+  - {{name: slipway, newName: {image}, newTag: {tag}}}
+"""
+
+
+@pytest.fixture(scope="session")
+def tools(engine: None) -> Iterator[str]:  # noqa: ARG001
+    """The image with kubectl and checkov."""
+    image = f"slipway-test-tools:{token_hex(4)}"
+    docker("build", "--quiet", "--tag", image, str(Path(__file__).parent / "tools"))
+    yield image
+    docker("image", "rm", image)
+
+
+@pytest.fixture(scope="session")
+def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
+    """A clone in which the secrets have been made, and those of cloud written by hand."""
+    folder = copy_project(tmp_path_factory.mktemp("kubernetes") / "slipway")
+    run("make", "kubernetes-secrets", cwd=folder)
+    cloud = folder / "deploy/kubernetes/cloud/secrets"
+    for name in ("migrate/database_url", "app/database_url", "ca.pem"):
+        (cloud / name).parent.mkdir(parents=True, exist_ok=True)
+        (cloud / name).write_text(f"{name}\n")
+    return folder
+
+
+def build(tools: str, project: Path, overlay: str) -> list[dict[str, Any]]:
+    """Return the objects of an overlay."""
+    mount = f"--volume={project}:/slipway:ro"
+    folder = f"/slipway/deploy/kubernetes/{overlay}"
+    printed = docker("run", "--rm", "--network=none", mount, tools, "kubectl", "kustomize", folder)
+    return list(yaml.safe_load_all(printed))
+
+
+@pytest.fixture(scope="session")
+def local(tools: str, project: Path, stack: Stack) -> list[dict[str, Any]]:
+    """The objects of local, in another namespace and with the image that this run has built."""
+    folder = project / "deploy/kubernetes/tested"
+    folder.mkdir()
+    image, _, tag = stack.image.partition(":")
+    text = OVERLAY.format(namespace="slipway-test", image=image, tag=tag)
+    (folder / "kustomization.yaml").write_text(text)
+    return build(tools, project, "tested")
+
+
+@pytest.fixture(scope="session")
+def cloud(tools: str, project: Path) -> list[dict[str, Any]]:
+    """The objects of cloud."""
+    return build(tools, project, "cloud")
+
+
+@pytest.fixture(scope="session")
+def cluster(local: list[dict[str, Any]]) -> Iterator[Cluster]:
+    """A network with no pod."""
+    with Cluster(local) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def db(cluster: Cluster) -> Pod:
+    """The database, ready for the first time, after a pod of the service has begun to wait."""
+    waiting = cluster.pod("Deployment", "slipway")
+    with subprocess.Popen(waiting.command("wait", "--rm")) as wait:
+        pod = cluster.pod("StatefulSet", "slipway-db")
+        pod.start()
+        assert not pod.passes("mysql", "readiness")
+        pod.wait("mysql", "startup")
+        assert wait.wait(30) == 0
+    return pod
+
+
+@pytest.fixture(scope="session")
+def app(cluster: Cluster, db: Pod) -> Pod:  # noqa: ARG001
+    """The service, whose pod began together with another one on an empty database."""
+    pods = [cluster.pod("Deployment", "slipway") for _ in range(2)]
+    commands = [pod.command("migrate", "--rm") for pod in pods]
+    together = [
+        subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands
+    ]
+    said = [each.communicate(timeout=120)[0] for each in together]
+    assert [each.returncode for each in together] == [0, 0]
+    assert sorted("Running upgrade" in each for each in said) == [False, True]
+    pods[0].start()  # which migrates once more
+    pods[0].wait("app")
+    return pods[0]

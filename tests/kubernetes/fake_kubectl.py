@@ -1,0 +1,137 @@
+"""In the place of kubectl, where there is no cluster: it knows what smoke.sh says to it.
+
+What runs in a container, runs in one of Docker's; manifests are built and checked; all else is as
+it would be on a cluster where all goes well. FAKE, in the environment, has what it needs.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+FAKE = json.loads(os.environ["FAKE"])
+STATE = Path(FAKE["folder"], "state.json")
+LOG = Path(FAKE["folder"], "log")
+# What stands at the Services' names, and where it listens once the policies let the client in.
+FORWARD = """
+import asyncio, sys
+async def pump(source, target):
+    while data := await source.read(65536):
+        target.write(data)
+    target.close()
+async def serve(reader, writer):
+    there = await asyncio.open_connection("slipway", 8000)
+    await asyncio.gather(pump(reader, there[1]), pump(there[0], writer))
+async def main():
+    await (await asyncio.start_server(serve, port=80)).serve_forever()
+asyncio.run(main())
+"""
+ELSEWHERE = "kubernetes.default.svc.cluster.local"
+
+
+def docker(*arguments: str) -> str:
+    """Run docker and return what it prints."""
+    return subprocess.run(
+        ["docker", *arguments], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout
+
+
+def build(folder: Path, namespace: str) -> None:
+    """Build a kustomization with the real kubectl, and let the namespace's names be known."""
+    where = f"/slipway/{folder.relative_to(FAKE['project'])}"
+    mount = f"--volume={FAKE['project']}:/slipway:ro"
+    built = docker("run", "--rm", mount, FAKE["tools"], "kubectl", "kustomize", where)
+    assert "kind: Namespace\n" in built
+    assert f"  name: {namespace}\n" in built
+    assert f"image: {FAKE['image']}\n" in built
+    names = [f"slipway.{namespace}.svc", f"slipway-db.{namespace}.svc", ELSEWHERE]
+    aliases = [f"--network-alias={name}" for name in names]
+    network = ["--network", FAKE["network"], "--label", FAKE["label"]]
+    sleep = ["python3", "-c", "import time; time.sleep(600)"]
+    docker("run", "--detach", "--name", FAKE["names"], *network, *aliases, FAKE["python"], *sleep)
+
+
+def check(file: Path) -> None:
+    """Check manifests as an API server would."""
+    import kubernetes_validate  # noqa: PLC0415 which takes its time
+    import yaml  # noqa: PLC0415
+
+    for each in yaml.safe_load_all(file.read_text()):
+        kubernetes_validate.validate(each, "1.37", strict=True)
+
+
+def address(container: str) -> str:
+    """Return a container's address."""
+    wanted = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+    return docker("inspect", wanted, container).strip()
+
+
+def replace(state: dict[str, list[str]], pods: list[str]) -> str:
+    """Give new names to pods."""
+    for pod in pods:
+        state["pods"].remove(pod)
+        state["pods"].append(f"slipway-{len(state['gone'])}")
+        state["gone"].append(pod)
+    return ""
+
+
+def answer(namespace: str, words: list[str], state: dict[str, list[str]]) -> str:  # noqa: C901, PLR0911, PLR0912
+    """Do what is said, and return what kubectl would print."""
+    match words:
+        case ["exec", "client", "--", *command]:
+            sys.exit(subprocess.call(["docker", "exec", FAKE["client"], *command]))
+        case ["exec", "deployment/slipway", "--container", "app", "--", *command]:
+            sys.exit(subprocess.call(["docker", "exec", FAKE["app"], *command]))
+        case ["apply", "--kustomize", folder]:
+            build(Path(folder).resolve(), namespace)
+        case ["apply", "--filename", file]:
+            check(Path(file))
+        case ["label", "namespace", _, "network.slipway/edge=true", *_]:
+            docker("exec", "--detach", FAKE["names"], "python3", "-c", FORWARD)
+        case ["get", "pod", "closed", *_]:
+            return address(FAKE["app"] if FAKE["bare"] else FAKE["names"])
+        case ["get", "pods", *_, "jsonpath={.items[0].status.podIP}"]:
+            return address(FAKE["names"])
+        case ["get", "pods", *_, "jsonpath={.items[*].metadata.name}"]:
+            return " ".join(state["pods"])
+        case ["get", "horizontalpodautoscaler", "slipway", "--output", _]:
+            return "3"
+        case ["get", "--raw", "/apis/metrics.k8s.io/v1beta1"] if FAKE["bare"]:
+            sys.exit(1)
+        case ["rollout", "status", "statefulset/slipway-db", *_] if FAKE["broken"]:
+            sys.exit("error: timed out waiting for the condition")
+        case ["rollout", "restart", "deployment/slipway"]:
+            return replace(state, [*state["pods"]])
+        case ["delete", "pod", pod, "--grace-period", "0", "--force"]:
+            return replace(state, [pod])
+        case ["logs", _, "--container", "migrate"]:
+            return "Context impl MySQLImpl.\n"
+        case ["create", "--raw", path, "--filename", "-"]:
+            eviction = json.load(sys.stdin)
+            assert eviction["metadata"]["name"] in state["pods"]
+            assert path.endswith(f"/{namespace}/pods/{eviction['metadata']['name']}/eviction")
+            if state["evicted"]:
+                sys.exit("Cannot evict pod as it would violate the pod's disruption budget.")
+            state["evicted"].append(eviction["metadata"]["name"])
+        case ["version" | "create" | "delete" | "get" | "label" | "logs" | "rollout" | "wait", *_]:
+            pass
+        case _:
+            sys.exit(f"unknown: {words}")
+    return ""
+
+
+def main() -> None:
+    """Answer one call and remember it."""
+    words = sys.argv[1:]
+    with LOG.open("a") as log:
+        log.write(" ".join(words[:6]).replace("\n", " ")[:200] + "\n")
+    namespace = ""
+    if words[0] == "--namespace":
+        namespace, words = words[1], words[2:]
+    state = json.loads(STATE.read_text())
+    print(answer(namespace, words, state), end="")
+    STATE.write_text(json.dumps(state))
+
+
+main()

@@ -1,0 +1,29 @@
+"""Looking things up in built manifests."""
+
+from typing import Any
+
+Object = dict[str, Any]
+
+
+def find(objects: list[Object], kind: str, name: str) -> Object:
+    """Return the one object of that kind and name; a generated name may lack its hash."""
+    generated = kind in {"ConfigMap", "Secret"}
+    found = [
+        each
+        for each in objects
+        if each["kind"] == kind
+        and name in {each["metadata"]["name"], generated and each["metadata"]["name"][:-11]}
+    ]
+    assert len(found) == 1, (kind, name)
+    return found[0]
+
+
+def templates(objects: list[Object]) -> list[Object]:
+    """Return the pods that the objects would make."""
+    return [each["spec"]["template"] for each in objects if "template" in each.get("spec", {})]
+
+
+def containers(template: Object) -> list[Object]:
+    """Return a pod's containers, those that run first, first."""
+    spec = template["spec"]
+    return [*spec.get("initContainers", []), *spec["containers"]]

@@ -1,0 +1,220 @@
+"""What Kustomize builds is valid, secure, and agrees with the code and with itself."""
+
+import base64
+import copy
+import re
+from pathlib import Path
+
+import kubernetes_validate
+import pytest
+import yaml
+
+from app.database import LONG, READERS, WRITERS
+from tests.checkout import ROOT
+from tests.compose import docker, run
+from tests.kubernetes.conftest import build
+from tests.kubernetes.objects import Object, containers, find, templates
+
+# The three that Kubernetes supports.
+VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
+OVERLAYS = ("local", "cloud")
+MAX_CONNECTIONS = 151  # MySQL's default
+VOLUMES = {"configMap", "emptyDir", "secret"}  # of those that "restricted" allows
+
+
+@pytest.fixture(params=OVERLAYS)
+def overlay(request: pytest.FixtureRequest) -> list[Object]:
+    """The objects of one overlay after the other."""
+    objects: list[Object] = request.getfixturevalue(request.param)
+    return objects
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_objects_are_valid(overlay: list[Object], version: str) -> None:
+    """Each field of each object is one that Kubernetes knows, and has a value that it takes."""
+    for each in overlay:
+        kubernetes_validate.validate(each, version, strict=True)
+
+
+def test_slip_is_noticed(cloud: list[Object]) -> None:
+    """A field that is misspelt is not."""
+    wrong = copy.deepcopy(find(cloud, "Deployment", "slipway"))
+    wrong["spec"]["template"]["spec"]["automountServiceAccountTokens"] = False
+    with pytest.raises(kubernetes_validate.ValidationError, match="automountServiceAccountTokens"):
+        kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+
+
+def test_scanner_finds_only_what_is_wrong(
+    tools: str, local: list[Object], cloud: list[Object], tmp_path: Path
+) -> None:
+    """checkov has no objection to ours, and one where the file system could be written to.
+
+    Each rule that is left out has its reason in checkov.yaml.
+    """
+    wrong = copy.deepcopy(cloud)
+    container = find(wrong, "Deployment", "slipway")["spec"]["template"]["spec"]["containers"][0]
+    container["securityContext"]["readOnlyRootFilesystem"] = False
+    for name, objects in {"local": local, "cloud": cloud, "wrong": wrong}.items():
+        (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump_all(objects))
+    command = ["checkov", "--config-file=/checkov.yaml", "--directory=/objects"]
+    mount = f"--volume={tmp_path}:/objects:ro"
+    said = run("docker", "run", "--rm", "--network=none", mount, tools, *command, check=False)
+    assert "Failed checks: 1," in said
+    assert re.findall(r"^Check: (\w+)", said, re.MULTILINE) == ["CKV_K8S_22"]
+    assert re.findall(r"File: /(\w+)", said) == ["wrong"]
+
+
+def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
+    """Kubernetes itself would refuse a pod that is less than restricted, and ours are not."""
+    (namespace,) = [each for each in overlay if each["kind"] == "Namespace"]
+    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    for template in templates(overlay):
+        spec = template["spec"]
+        assert spec["securityContext"]["runAsNonRoot"] is True
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert not spec.keys() & {"hostNetwork", "hostPID", "hostIPC"}
+        assert {kind for each in spec["volumes"] for kind in each if kind != "name"} <= VOLUMES
+        for container in containers(template):
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "capabilities": {"drop": ["ALL"]},
+                "readOnlyRootFilesystem": True,
+            }
+
+
+def test_pods_get_nothing_of_kubernetes(overlay: list[Object]) -> None:
+    """No token, and no addresses of other services in the environment."""
+    for template in templates(overlay):
+        assert template["spec"]["automountServiceAccountToken"] is False
+        assert template["spec"]["enableServiceLinks"] is False
+
+
+def test_all_is_in_one_namespace(local: list[Object]) -> None:
+    """A kustomization on top moves everything, the namespace itself included."""
+    (namespace,) = [each for each in local if each["kind"] == "Namespace"]
+    assert namespace["metadata"]["name"] == "slipway-test"
+    others = {each["metadata"]["namespace"] for each in local if each is not namespace}
+    assert others == {"slipway-test"}
+
+
+def test_images(local: list[Object], cloud: list[Object]) -> None:
+    """All containers of the service have the image that the kustomization names."""
+    (pod,) = templates(cloud)
+    assert {each["image"] for each in containers(pod)} == {"registry.example.com/you/slipway:1.2.3"}
+    assert len({each["image"] for pod in templates(local) for each in containers(pod)}) == 2
+
+
+def test_only_the_migration_has_the_migrators_secret(overlay: list[Object]) -> None:
+    """Each container of the service mounts the secret of its own account and no other."""
+    pod = find(overlay, "Deployment", "slipway")["spec"]["template"]
+    secrets = {each["name"]: each["secret"] for each in pod["spec"]["volumes"] if "secret" in each}
+    mounted = {
+        container["name"]: [
+            secrets[mount["name"]]["secretName"].rpartition("-")[0]
+            for mount in container.get("volumeMounts", [])
+            if mount["name"] in secrets
+        ]
+        for container in containers(pod)
+    }
+    mounted.pop("wait", None)
+    assert mounted == {"migrate": ["slipway-migrate"], "app": ["slipway-app"]}
+
+
+def test_grace_period_is_long_enough(overlay: list[Object]) -> None:
+    """It is the delay, gunicorn's graceful time-out and 5 s, and nothing else delays the end."""
+    spec = find(overlay, "Deployment", "slipway")["spec"]["template"]["spec"]
+    settings = find(overlay, "ConfigMap", "slipway")["data"]
+    (graceful,) = re.findall(
+        r"^graceful_timeout = (\d+)", (ROOT / "gunicorn.conf.py").read_text(), re.MULTILINE
+    )
+    delay = int(settings["SHUTDOWN_DELAY"])
+    assert spec["terminationGracePeriodSeconds"] == delay + int(graceful) + 5
+    assert all("lifecycle" not in each for each in spec["containers"])
+
+
+def test_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
+    """With one more during a rollout, they have no more connections than MySQL allows."""
+    workers = int(find(overlay, "ConfigMap", "slipway")["data"]["WEB_CONCURRENCY"])
+    pods = find(overlay, "HorizontalPodAutoscaler", "slipway")["spec"]["maxReplicas"]
+    rollout = find(overlay, "Deployment", "slipway")["spec"]["strategy"]["rollingUpdate"]
+    assert rollout == {"maxSurge": 1, "maxUnavailable": 0}
+    assert (pods + 1) * workers * (READERS + WRITERS + 2 * LONG) <= MAX_CONNECTIONS
+
+
+def test_selectors_find_their_pods(overlay: list[Object]) -> None:
+    """Services, budget, spread and owners select exactly the pods that they are for."""
+    pods = {
+        each["metadata"]["name"]: each["spec"]["template"]
+        for each in overlay
+        if each["kind"] in {"Deployment", "StatefulSet"}
+    }
+    for each in overlay:
+        name = each["metadata"]["name"]
+        selector = each.get("spec", {}).get("selector")
+        if selector:
+            wanted = selector.get("matchLabels", selector)
+            found = {
+                other
+                for other, template in pods.items()
+                if wanted.items() <= template["metadata"]["labels"].items()
+            }
+            assert found == {name}, each["kind"]
+    spec = pods["slipway"]["spec"]
+    for spread in spec["topologySpreadConstraints"]:
+        assert spread["labelSelector"] == find(overlay, "Deployment", "slipway")["spec"]["selector"]
+
+
+def test_labels(overlay: list[Object]) -> None:
+    """What belongs together can be seen."""
+    for each in overlay:
+        if each["metadata"]["labels"].get("app.kubernetes.io/component"):
+            assert each["metadata"]["labels"]["app.kubernetes.io/name"] == "slipway"
+        assert each["metadata"]["labels"]["app.kubernetes.io/part-of"] == "slipway"
+
+
+def test_database_gets_all_its_files(local: list[Object]) -> None:
+    """The files of db/ are in the cluster as they are here, the scripts of the first start all."""
+    data = find(local, "ConfigMap", "slipway-db")["data"]
+    paths = [ROOT / "db/start.sh", ROOT / "db/my.cnf", *(ROOT / "db/init").iterdir()]
+    assert data == {path.name: path.read_text() for path in paths}
+    template = find(local, "StatefulSet", "slipway-db")["spec"]["template"]
+    (init,) = [each for each in template["spec"]["volumes"] if each["name"] == "init"]
+    wanted = [path.name for path in sorted((ROOT / "db/init").iterdir())]
+    assert [each["path"] for each in init["configMap"]["items"]] == wanted
+
+
+def test_secrets_are_made_once(local: list[Object], project: Path) -> None:
+    """Made again, they are the same; all are random, and git does not see them."""
+    assert run("make", "kubernetes-secrets", cwd=project) == "secrets: 0 files made\n"
+    secrets = find(local, "Secret", "slipway-db")["data"]
+    passwords = {name: base64.b64decode(secrets[name]).strip() for name in secrets if "_p" in name}
+    assert {len(word) for word in passwords.values()} == {32}
+    assert len(set(passwords.values())) == 3
+    for account, secret in (("app", "slipway-app"), ("migrator", "slipway-migrate")):
+        url = base64.b64decode(find(local, "Secret", secret)["data"]["database_url"]).strip()
+        word = passwords[f"{account}_password"].decode()
+        assert url.decode() == f"mysql+pymysql://{account}:{word}@slipway-db/slipway"
+    files = [path for path in project.glob("deploy/kubernetes/*/secrets/**/*") if path.is_file()]
+    assert len(files) == 15
+    names = [str(path.relative_to(project)) for path in files]
+    ignored = run("git", "check-ignore", "--no-index", *names, cwd=ROOT).split()
+    assert ignored == names
+
+
+def test_change_of_a_secret_is_a_restart(tools: str, project: Path, cloud: list[Object]) -> None:
+    """Who rotates a secret and applies again gets new pods, since its name is another then."""
+    file = project / "deploy/kubernetes/cloud/secrets/app/database_url"
+    before = file.read_text()
+    file.write_text("another\n")
+    try:
+        after = build(tools, project, "cloud")
+    finally:
+        file.write_text(before)
+    assert find(after, "Deployment", "slipway") != find(cloud, "Deployment", "slipway")
+
+
+def test_image_can_build_them(tools: str) -> None:
+    """The tools' kubectl is one that current manifests need."""
+    version = docker("run", "--rm", "--network=none", tools, "kubectl", "version", "--client")
+    (minor,) = re.findall(r"Client Version: v1\.(\d+)", version)
+    assert int(minor) >= 32

@@ -1,0 +1,101 @@
+"""The pods, run with what the manifests say: they get ready, tell the truth, and end in time."""
+
+import re
+import subprocess
+import time
+
+import pytest
+import requests
+
+from tests.checkout import ROOT
+from tests.compose import docker
+from tests.kubernetes.pods import Cluster, Pod
+from tests.stack.test_network import CONNECT
+from tests.waiting import wait_until
+
+PAGE = ROOT / "docs/kubernetes.md"
+USERS = {"app": "10001", "mysql": "999"}
+
+
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [("url.host", "TLSv1.3"), ("socket.gethostbyname(url.host)", "IP address mismatch")],
+    ids=["service's name", "address"],
+)
+def test_certificate_has_the_services_name(app: Pod, host: str, answer: str) -> None:
+    """The database is verified under the name of its Service, and under no other."""
+    code = CONNECT.format(host=host, cafile="/run/secrets/ca.pem")
+    assert answer in app.exec("app", "python3", "-c", code)
+    assert "@slipway-db/" in app.exec(
+        "app", "python3", "-c", "print(open('/run/secrets/database_url').read())"
+    )
+
+
+@pytest.mark.parametrize("container", USERS)
+def test_container_is_locked_down(app: Pod, db: Pod, container: str) -> None:
+    """The kernel says that it has a plain user and no rights, and it can write where it must."""
+    pod = app if container in app.specs else db
+    program = ["python3", "-c", "print(open('/proc/1/status').read())"]
+    status = pod.exec(container, *(program if pod is app else ["cat", "/proc/1/status"]))
+    fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    assert fields["Uid"].split() == [USERS[container]] * 4
+    assert {fields[f"Cap{name}"] for name in ("Inh", "Prm", "Eff", "Bnd", "Amb")} == {"0" * 16}
+    assert fields["NoNewPrivs"] == "1"
+    assert fields["Seccomp"] == "2"
+
+
+def test_migration_runs_again(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001
+    """On a database that is in use it succeeds and does nothing."""
+    done = cluster.pod("Deployment", "slipway").first("migrate")
+    assert done.returncode == 0
+    assert "Running upgrade" not in done.stdout
+
+
+def test_probes_mean_what_they_say(app: Pod, db: Pod) -> None:
+    """Without its database the service is not ready, but lives; so nothing restarts it."""
+    kinds = ("startup", "readiness", "liveness")
+    assert [app.passes("app", kind) for kind in kinds] == [True] * 3
+    assert [db.passes("mysql", kind) for kind in kinds] == [True] * 3
+    docker("stop", f"--time={db.spec['terminationGracePeriodSeconds']}", db.id("mysql"))
+    try:
+        assert db.state("mysql")["ExitCode"] == 0
+        assert [app.passes("app", kind) for kind in kinds] == [True, False, True]
+    finally:
+        docker("start", db.id("mysql"))
+    db.wait("mysql")
+    app.wait("app")
+
+
+def test_pod_drains_and_ends_in_time(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001
+    """Told to end, it says at once that it is not ready, serves on, and ends by itself."""
+    pod = cluster.pod("Deployment", "slipway")
+    pod.start()
+    pod.wait("app")
+    begin = time.monotonic()
+    docker("kill", "--signal=TERM", pod.id("app"))
+    wait_until(lambda: not pod.passes("app", "readiness"), 2)
+    assert requests.get(pod.url("app"), timeout=5).status_code == 200
+    assert pod.passes("app", "liveness")
+    wait_until(lambda: pod.state("app")["Status"] == "exited")
+    assert pod.state("app")["ExitCode"] == 0
+    assert time.monotonic() - begin < pod.spec["terminationGracePeriodSeconds"]
+
+
+def test_password_can_be_rotated(app: Pod, db: Pod) -> None:
+    """As docs/kubernetes.md says, the old one holds beside the new one until it is discarded."""
+    command = "MYSQL_PWD=$(</run/secrets/root_password) mysql --user=root --execute="
+    (told,) = re.findall(r'^echo "(.*)" \|$', PAGE.read_text(), re.MULTILINE)
+    (discard,) = re.findall(r"`(ALTER USER .*DISCARD OLD PASSWORD)`", PAGE.read_text())
+    rotate = re.sub(r"\$\(cat .*\)", "new", told)
+    assert "'new'" in rotate
+    log_in = "mysql --host=127.0.0.1 --user=app --execute='SELECT 1' --password="
+    old = "ALTER USER app IDENTIFIED BY '\"$(</run/secrets/app_password)\"'"
+    db.exec("mysql", "bash", "-c", f'{command}"{rotate}"')
+    try:
+        db.exec("mysql", "bash", "-c", f"{log_in}new")
+        assert db.passes("mysql", "readiness")
+        assert app.passes("app", "readiness")
+    finally:
+        db.exec("mysql", "bash", "-c", f'{command}"{old}; {discard}"')
+    with pytest.raises(subprocess.CalledProcessError):
+        db.exec("mysql", "bash", "-c", f"{log_in}new")

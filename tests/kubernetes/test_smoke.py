@@ -1,0 +1,121 @@
+"""smoke.sh, with a kubectl that has no cluster: its own code runs, and so does all its Python."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.compose import MYSQL_ROOT, Stack, docker
+from tests.kubernetes.pods import HELPER, Cluster, Pod
+
+Smoke = Callable[..., subprocess.CompletedProcess[str]]
+FORGET = "DELETE FROM tokens; DELETE FROM link_clicks; DELETE FROM links"
+CHECKS = [
+    "all gets ready",
+    "policies hold",
+    "link can be followed",
+    "update loses no request",
+    "migration ran again",
+    "pod is replaced",
+    "data outlives the database",
+    "budget holds",
+    "load makes more pods",
+]
+
+
+@pytest.fixture
+def smoke(  # noqa: PLR0913, PLR0917
+    tmp_path: Path, project: Path, tools: str, stack: Stack, cluster: Cluster, db: Pod, app: Pod
+) -> Iterator[Smoke]:
+    """Run it, with the service and a client in Docker; what it has made is removed."""
+    kubectl = tmp_path / "kubectl"
+    program = Path(__file__).with_name("fake_kubectl.py")
+    kubectl.write_text(f'#!/bin/sh\nexec {sys.executable} "{program}" "$@"\n')
+    kubectl.chmod(0o755)
+    state = {"pods": ["slipway-a", "slipway-b"], "gone": [], "evicted": []}
+    (tmp_path / "state.json").write_text(json.dumps(state))
+    names = f"{cluster.name}-names"
+    client = f"{cluster.name}-client"
+    fake = {
+        "folder": str(tmp_path),
+        "project": str(project),
+        "tools": tools,
+        "image": stack.image,
+        "network": cluster.name,
+        "label": cluster.label,
+        "python": HELPER,
+        "app": app.id("app"),
+        "names": names,
+        "client": client,
+    }
+    wait = ["python3", "-c", "import time; time.sleep(600)"]
+    network = ["--network", cluster.name, "--label", cluster.label]
+    docker("run", "--detach", "--name", client, *network, stack.image, *wait)
+
+    def run(*, bare: bool = False, broken: bool = False) -> subprocess.CompletedProcess[str]:
+        image, _, tag = stack.image.partition(":")
+        environ = os.environ | {
+            "PATH": f"{tmp_path}:{os.environ['PATH']}",
+            "IMAGE": image,
+            "TAG": tag,
+            "FAKE": json.dumps(fake | {"bare": bare, "broken": broken}),
+        }
+        return subprocess.run(
+            [project / "deploy/kubernetes/smoke.sh"],
+            env=environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+            timeout=240,
+        )
+
+    yield run
+    docker("rm", "--force", client)
+    subprocess.run(["docker", "rm", "--force", names], check=False, capture_output=True)
+    db.exec("mysql", "bash", "-c", f"{MYSQL_ROOT} --execute='{FORGET}'")
+
+
+def results(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return its lines on what has passed."""
+    words = ("PASSED: ", "FAILED: ", "SKIPPED: ")
+    return [line for line in done.stdout.splitlines() if line.startswith(words)]
+
+
+def leftovers(project: Path) -> list[Path]:
+    """Return the folders that it has not removed."""
+    return list(project.glob("deploy/kubernetes/.smoke.*"))
+
+
+def test_all_passes(smoke: Smoke, project: Path, tmp_path: Path) -> None:
+    """Where all is well all checks pass, and nothing stays."""
+    done = smoke()
+    assert results(done) == [f"PASSED: {check}" for check in CHECKS], done.stdout
+    assert done.returncode == 0
+    assert "POST /api/links 201" in done.stdout
+    assert "requests answered, 0 failed" in done.stdout
+    assert leftovers(project) == []
+    assert "delete namespace slipway-smoke-" in (tmp_path / "log").read_text().splitlines()[-1]
+
+
+def test_what_a_cluster_lacks_is_skipped(smoke: Smoke) -> None:
+    """Without policies that are enforced, and without metrics, the rest is still tried."""
+    done = smoke(bare=True)
+    skipped = {"policies hold", "load makes more pods"}
+    assert results(done) == [
+        f"{'SKIPPED' if check in skipped else 'PASSED'}: {check}" for check in CHECKS
+    ], done.stdout
+    assert done.returncode == 0
+
+
+def test_failure_is_told(smoke: Smoke, project: Path, tmp_path: Path) -> None:
+    """Where the database does not come up, it says so, fails, and still cleans up."""
+    done = smoke(broken=True)
+    assert results(done) == ["FAILED: all gets ready"], done.stdout
+    assert done.returncode == 1
+    assert leftovers(project) == []
+    assert "delete namespace slipway-smoke-" in (tmp_path / "log").read_text().splitlines()[-1]
