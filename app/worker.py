@@ -12,12 +12,13 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
+from random import getrandbits
 from typing import Any
 
 import gevent
 import structlog
 from gevent.server import StreamServer
-from gevent.socket import AF_INET, SHUT_RDWR, SOCK_STREAM, socket
+from gevent.socket import SHUT_RDWR, socket
 from gunicorn import glogging, util
 from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
@@ -44,10 +45,11 @@ log = structlog.get_logger()
 class Client(socket):
     """A connection whose client must send, and read, in time."""
 
-    def __init__(self, worker: "Worker", fileno: int) -> None:
-        super().__init__(AF_INET, SOCK_STREAM, fileno=fileno)
+    def __init__(self, worker: "Worker", *what: int, fileno: int) -> None:
+        super().__init__(*what, fileno=fileno)
         self.worker = worker
         self.deadline: float | None = None  # of the request that is being read
+        self.surplus = False  # came when all places were taken
 
     def recv(self, size: int, flags: int = 0) -> bytes:  # noqa: ARG002
         """Return what comes next.
@@ -57,11 +59,10 @@ class Client(socket):
         while self.deadline is None:
             patience = self.worker.cfg.keepalive if self.worker.alive else 0
             data: bytes = self._in_time(patience, super().recv, size)
-            if not (self.worker.is_full() and WHOLE_GET.fullmatch(data)):
+            if not (self.worker.is_full_for(self) and WHOLE_GET.fullmatch(data)):
                 self.deadline = time.monotonic() + HEAD_TIMEOUT
                 return data
-            # Before it is parsed: what is refused should cost next to nothing.
-            shed(self, data.split(b" ", 2)[1].partition(b"?")[0].decode())
+            shed(self)  # before it is parsed: what is refused should cost next to nothing
         data = self._in_time(max(self.deadline - time.monotonic(), 0), super().recv, size)
         self.deadline += len(data) / BYTES_A_SECOND
         return data
@@ -71,7 +72,10 @@ class Client(socket):
 
         :raises ConnectionResetError: the client did not take it in time.
         """
-        self._in_time(SEND_TIMEOUT, super().sendall, data)
+        # Nearly always there is room for all of it, and no need for what `sendall` prepares.
+        sent = self._in_time(SEND_TIMEOUT, super().send, data)
+        if sent < len(data):
+            self._in_time(SEND_TIMEOUT, super().sendall, memoryview(data)[sent:])
 
     def _in_time(self, timeout: float, call: Callable[[Any], Any], argument: Any) -> Any:
         self.settimeout(timeout)
@@ -100,6 +104,15 @@ class Server(StreamServer):
         self.worker = worker
         super().__init__(listener, partial(worker.handle, listener))
 
+    def do_read(self) -> tuple[Client, Any] | None:
+        """Accept a connection, if there is one."""
+        try:
+            fileno, address = self.socket._accept()
+        except BlockingIOError:
+            return None
+        what = self.socket.family, self.socket.type, self.socket.proto
+        return Client(self.worker, *what, fileno=fileno), address
+
     @property
     def max_accept(self) -> int:
         """Return how many connections to take in one turn of the loop."""
@@ -121,9 +134,10 @@ class Worker(GeventWorker):
         observability.output.later = gevent.spawn_raw
         super().init_process()
 
-    def is_full(self) -> bool:
+    def is_full_for(self, client: Client) -> bool:
         """Say whether there is more to do than can be done in a reasonable time."""
-        return self.busy >= BUSY_LIMIT or self.connections > self.worker_connections
+        surplus = client.surplus and self.connections > self.worker_connections
+        return surplus or self.busy >= BUSY_LIMIT
 
     def run(self) -> None:
         """Serve until told to stop, and then until all requests have ended."""
@@ -140,12 +154,13 @@ class Worker(GeventWorker):
             self.notify()
             gevent.sleep(0.1)
 
-    def handle(self, listener: socket, client: socket, addr: Any) -> None:
+    def handle(self, listener: socket, client: Client, addr: Any) -> None:
         """Serve one connection; where it is one too many, slow ones give way."""
         self.connections += 1
+        client.surplus = self.connections > self.worker_connections
         self.make_room()
         try:
-            AsyncWorker.handle(self, listener, Client(self, client.detach()), addr)
+            AsyncWorker.handle(self, listener, client, addr)
         finally:
             self.connections -= 1
 
@@ -158,8 +173,8 @@ class Worker(GeventWorker):
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, or refuse it where too many are under way."""
-        if self.is_full() and req.path not in ALWAYS_ANSWERED:
-            shed(sock, req.path)
+        if self.is_full_for(sock) and req.path not in ALWAYS_ANSWERED:
+            shed(sock)
         else:
             if shutdown.has_begun():
                 req.force_close()  # so that no client keeps a connection that is about to end
@@ -188,11 +203,11 @@ def refuse(client: Any, status: int, _reason: str, detail: str) -> None:
     util.write_nonblock(client, _answer(problem, request_id, "Connection: close"))
 
 
-def shed(client: Client, path: str) -> None:
+def shed(client: Client) -> None:
     """Answer 503 and keep the connection."""
     metrics.SHED.inc()
-    problem = errors.problem(503, "The service has more to do than it can. Try again.", path)
-    client.sendall(_answer(problem, uuid.uuid4().hex, f"Retry-After: {errors.RETRY_AFTER}"))
+    request_id = f"{getrandbits(128):032x}"
+    client.sendall(SHED.replace(SHED_ID.encode(), request_id.encode()))
 
 
 def _answer(problem: dict[str, Any], request_id: str, header: str) -> bytes:
@@ -210,5 +225,12 @@ def _answer(problem: dict[str, Any], request_id: str, header: str) -> bytes:
     ]
     return "\r\n".join(lines).encode()
 
+
+SHED_ID = "0" * 32  # stands for each one's own
+SHED = _answer(
+    errors.problem(503, "The service has more to do than it can. Try again.", ""),
+    SHED_ID,
+    f"Retry-After: {errors.RETRY_AFTER}",
+)
 
 util.write_error = refuse  # in HTML otherwise, and no setting changes that
