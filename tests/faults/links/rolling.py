@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.compose import Stack, docker
@@ -35,21 +35,29 @@ def two_replicas(stack: Stack) -> Iterator[Proxy]:
         stack.up()
 
 
-def run(stack: Stack, token: str, times: int) -> list[Violation]:
-    """Restart both replicas in turn, a number of times, and return what was wrong."""
+def unnoticed(
+    stack: Stack, token: str, name: str, change: Callable[[Proxy], None]
+) -> list[Violation]:
+    """Change two replicas under load, of which no request may fail, and return what was wrong."""
     with two_replicas(stack) as proxy:
 
-        def restart_each(stack: Stack) -> float:
+        def inject(_: Stack) -> float:
             began = time.time()
-            for container in stack.compose("ps", "--quiet", "app").split() * times:
-                docker("restart", container)
-                wait_until(lambda: all(proxy.ready.values()))
+            change(proxy)
             return began
 
-        # In it no request may fail, neither in one way nor in the other.
-        fault = Fault(
-            "rolling restart", restart_each, lambda _: time.time(), cuts=True, limit=-math.inf
-        )
-        violations = rounds.run(stack, token, fault)
-    rounds.RESULTS[fault.name].injected += 2 * times - 1
+        fault = Fault(name, inject, lambda _: time.time(), cuts=True, limit=-math.inf)
+        return rounds.run(stack, token, fault)
+
+
+def run(stack: Stack, token: str, times: int) -> list[Violation]:
+    """Restart both replicas in turn, a number of times, and return what was wrong."""
+
+    def restart_each(proxy: Proxy) -> None:
+        for container in stack.compose("ps", "--quiet", "app").split() * times:
+            docker("restart", container)
+            wait_until(lambda: all(proxy.ready.values()))
+
+    violations = unnoticed(stack, token, "rolling restart", restart_each)
+    rounds.RESULTS["rolling restart"].injected += 2 * times - 1
     return violations

@@ -1,10 +1,40 @@
-"""Replicas are restarted in turn, and nobody notices."""
+"""Replicas are restarted in turn, or get new passwords, and nobody notices."""
 
-from tests.compose import Stack
+import re
+import subprocess
+
+import pytest
+
+from tests.checkout import ROOT
+from tests.compose import Stack, run
 from tests.faults.links import rolling
+
+# Run in the database's container: whether a password is good.
+TRY = "MYSQL_PWD=$0 mysql --host=127.0.0.1 --user=app --execute='DO 0'"
+BLOCKS = re.compile(r"^```sh\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 
 def test_rolling_restart_loses_no_request(stack: Stack, token: str) -> None:
     """While one replica drains, stops and starts, the other one has all requests."""
     violations = rolling.run(stack, token, times=1)
     assert not violations, "\n".join(map(str, violations))
+
+
+def test_rotation_of_passwords_loses_no_request(stack: Stack, token: str) -> None:
+    """The commands of docs/scale.md end the old password, and each request is answered."""
+    page = (ROOT / "docs/scale.md").read_text()
+    [commands] = [block for block in BLOCKS.findall(page) if "rotate.sh" in block]
+    old = stack.exec("db", "cat", "/run/secrets/app_password").strip()
+
+    def rotate(_: object) -> None:
+        env = stack.env | {"COMPOSE_DISABLE_ENV_FILE": "1"}
+        run("bash", "-ec", commands, cwd=ROOT, env=env)
+
+    violations = rolling.unnoticed(stack, token, "passwords rotated", rotate)
+    assert not violations, "\n".join(map(str, violations))
+    new = stack.exec("db", "cat", "/run/secrets/app_password").strip()
+    assert new != old
+    stack.exec("db", "bash", "-c", TRY, new)
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        stack.exec("db", "bash", "-c", TRY, old)
+    assert "Access denied" in refused.value.stderr
