@@ -31,7 +31,7 @@ token: .venv/run ## make a token, named NAME or me, for what run serves
 #@ Work on it
 
 test: lint ## run lint and all tests, on stacks of their own
-	pytest -n 3 --dist loadfile --ignore tests/faults
+	pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/faults
 	pytest tests/faults
 
 fuzz: .venv/dev ## try the API with thousands of made-up requests

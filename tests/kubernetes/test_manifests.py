@@ -185,7 +185,7 @@ def test_database_gets_all_its_files(local: list[Object]) -> None:
 
 def test_secrets_are_made_once(local: list[Object], project: Path) -> None:
     """Made again, they are the same; all are random, and git does not see them."""
-    assert run("make", "kubernetes-secrets", cwd=project) == "secrets: 0 files made\n"
+    assert run("make", "--silent", "kubernetes-secrets", cwd=project) == "secrets: 0 files made\n"
     secrets = find(local, "Secret", "slipway-db")["data"]
     passwords = {name: base64.b64decode(secrets[name]).strip() for name in secrets if "_p" in name}
     assert {len(word) for word in passwords.values()} == {32}
