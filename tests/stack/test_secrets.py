@@ -19,7 +19,7 @@ FILES = {
         "server-cert.pem",
     },
     "migrate": {"database_url", "ca.pem"},
-    "app": {"database_url", "replica_url", "ca.pem"},
+    "app": {"database_url", "replica_url", "ca.pem", "secret_key"},
 }
 
 # Kills the script at each of its renames, before or after it, and runs it again: the ten of a
