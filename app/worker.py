@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable
 from functools import partial
 from itertools import islice
-from random import getrandbits
 from typing import Any
 
 import gevent
@@ -206,8 +205,7 @@ def refuse(client: Any, status: int, _reason: str, detail: str) -> None:
 def shed(client: Client) -> None:
     """Answer 503 and keep the connection."""
     metrics.SHED.inc()
-    request_id = f"{getrandbits(128):032x}"
-    client.sendall(SHED.replace(SHED_ID.encode(), request_id.encode()))
+    client.sendall(SHED.replace(SHED_ID.encode(), uuid.uuid4().hex.encode()))
 
 
 def _answer(problem: dict[str, Any], request_id: str, header: str) -> bytes:
