@@ -1,7 +1,6 @@
 """What the page about migrations says works."""
 
 import os
-import re
 import sqlite3
 import subprocess
 import sys
@@ -9,6 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.checkout import ROOT, copy_project
+from tests.pages import blocks
 
 PAGE = (ROOT / "docs" / "migrations.md").read_text()
 
@@ -17,8 +17,8 @@ def test_revision_is_written_as_told(tmp_path: Path) -> None:
     """Its commands make a revision, which takes the page's example and runs on SQLite."""
     project = copy_project(tmp_path)
     (project / "data").mkdir()
-    [commands] = re.findall(r"^```sh\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
-    [example] = re.findall(r"^```python\n(.*?)^```$", PAGE, flags=re.MULTILINE | re.DOTALL)
+    [commands] = blocks(PAGE, "sh")
+    [example] = blocks(PAGE, "python")
     alembic = f"{sys.executable} -m alembic"
     script = commands.replace(".venv/bin/alembic", alembic)
 

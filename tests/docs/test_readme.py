@@ -10,6 +10,7 @@ import requests
 
 from tests.checkout import ROOT, copy_project
 from tests.compose import Stack, docker
+from tests.pages import blocks
 from tests.service import Service
 
 README = (ROOT / "README.md").read_text()
@@ -25,7 +26,7 @@ VARIABLE = [
 
 def commands(markdown: str) -> Iterator[tuple[str, str]]:
     """Give each command of the console blocks, and what it is said to print."""
-    for block in re.findall(r"^```console\n(.*?)^```$", markdown, flags=re.MULTILINE | re.DOTALL):
+    for block in blocks(markdown, "console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, output = re.split(r"(?<!\\)\n", part, maxsplit=1)  # a \ continues a line
             yield command, output
@@ -115,6 +116,6 @@ def test_make_run(checkout: Path) -> None:
 
 def test_ci_runs_the_readmes_test_command() -> None:
     """What CI runs is what the README tells the reader to run."""
-    told = re.findall(r"^```sh\n(.*?)\n```$", README, flags=re.MULTILINE | re.DOTALL)
+    told = blocks(README, "sh")
     last_line = (ROOT / ".ci" / "run").read_text().splitlines()[-1]
-    assert [last_line.removeprefix("CI=true ")] == told
+    assert [last_line.removeprefix("CI=true ") + "\n"] == told

@@ -1,6 +1,5 @@
 """Replicas are restarted in turn, or get new passwords, and nobody notices."""
 
-import re
 import subprocess
 
 import pytest
@@ -8,10 +7,10 @@ import pytest
 from tests.checkout import ROOT
 from tests.compose import Stack, run
 from tests.faults.links import rolling
+from tests.pages import blocks
 
 # Run in the database's container: whether a password is good.
 TRY = "MYSQL_PWD=$0 mysql --host=127.0.0.1 --user=app --execute='DO 0'"
-BLOCKS = re.compile(r"^```sh\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 
 
 def test_rolling_restart_loses_no_request(stack: Stack, token: str) -> None:
@@ -23,7 +22,7 @@ def test_rolling_restart_loses_no_request(stack: Stack, token: str) -> None:
 def test_rotation_of_passwords_loses_no_request(stack: Stack, token: str) -> None:
     """The commands of docs/scale.md end the old password, and each request is answered."""
     page = (ROOT / "docs/scale.md").read_text()
-    [commands] = [block for block in BLOCKS.findall(page) if "rotate.sh" in block]
+    [commands] = [block for block in blocks(page, "sh") if "rotate.sh" in block]
     old = stack.exec("db", "cat", "/run/secrets/app_password").strip()
 
     def rotate(_: object) -> None:
