@@ -58,6 +58,7 @@ T = TypeVar("T")
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
 
 CONNECT_TIMEOUT = 1.0  # seconds for a connection from the server
+TABLE_WAIT = 2  # seconds for a table that a migration wants: longer than that waits in its turn
 SILENCE = 60  # seconds until the server ends a session, with its locks, whose client is gone
 POOL_RECYCLE = 1800  # seconds, after which all have followed the host's name to a new address
 READERS = 17  # connections a process: one of them for the click batcher
@@ -271,7 +272,7 @@ def _time_limits(limits: Limits) -> dict[str, Any]:
         "write_timeout": limits.answer,
         # A time-out of the client does not stop a SELECT on the server, max_execution_time does.
         "init_command": f"""SET SESSION max_execution_time={limits.answer * 1000:.0f},
-            innodb_lock_wait_timeout=1, lock_wait_timeout=1, wait_timeout={SILENCE},
+            innodb_lock_wait_timeout=1, lock_wait_timeout={TABLE_WAIT}, wait_timeout={SILENCE},
             time_zone='+00:00'""",
     }
 

@@ -21,7 +21,7 @@ from app.config import Settings
 from app.database import Base, UTCDateTime, encryption, is_conflict
 
 LOCK_TIMEOUT = 300  # seconds
-TABLE_TIMEOUT = 1  # second: less than the service's requests wait
+TABLE_TIMEOUT = 1  # second: less than the service's requests wait, app.database.TABLE_WAIT
 PAUSE = 3  # seconds
 
 settings = Settings.from_environ()
