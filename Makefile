@@ -17,8 +17,10 @@ help: ## list the targets
 run token: export DATABASE_URL ?= sqlite:///data/slipway.db
 run: export LOG_FORMAT ?= console
 run: export SHUTDOWN_DELAY ?= 0
+run: export SECRET_KEY_FILE ?= $(if $(SECRET_KEY),,data/secret_key)
 run: .venv/run ## serve without Docker, on SQLite, at PORT or 8000
 	@mkdir -p data
+	@test -s data/secret_key || (umask 077; python -c 'import secrets; print(secrets.token_hex())' > data/secret_key)
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
 	@echo "Metrics: http://127.0.0.1:$$(($(PORT) + 1100))/metrics"
 	alembic upgrade heads
