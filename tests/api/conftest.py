@@ -53,6 +53,7 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     environ = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": f"sqlite:///{folder}/slipway.db",
+        "SECRET_KEY": secrets.token_hex(),
         "SHUTDOWN_DELAY": "0",
         "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
     }
