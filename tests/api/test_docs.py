@@ -49,8 +49,8 @@ def test_page_leads_to_what_exists_and_nowhere_else(service: Service) -> None:
             assert f'id="{reference[1:]}"' in answer.text
         else:
             assert reference.startswith("/")
-            answer = requests.get(f"{service.url}{reference}", timeout=30)
-            assert answer.status_code == 200
+            found = requests.get(f"{service.url}{reference}", timeout=30)
+            assert found.status_code == 200
     assert "/static/page.css" in references
 
 
