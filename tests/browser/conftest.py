@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect
 
 from tests.checkout import ROOT
 from tests.compose import Stack, run
@@ -50,9 +50,16 @@ def javascript(request: pytest.FixtureRequest) -> bool:
 
 
 @pytest.fixture
-def open_page(browser: Browser) -> Iterator[Open]:
+def faults() -> Iterator[list[str]]:
+    """What was wrong in the pages that a test has opened: it fails for what it leaves there."""
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+@pytest.fixture
+def open_page(browser: Browser, faults: list[str]) -> Iterator[Open]:
     """Open pages, each in a browser of its own, with options of its context."""
-    faults: list[str] = []
     contexts = []
 
     def open_page(url: str, path: str = "/", **options: Any) -> Page:
@@ -67,7 +74,13 @@ def open_page(browser: Browser) -> Iterator[Open]:
     yield open_page
     for context in contexts:
         context.close()
-    assert faults == []
+
+
+def sign_in(page: Page, token: str) -> None:
+    """Go from the page that asks for a token to the one behind it."""
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 def _watch(page: Page, faults: list[str]) -> None:
