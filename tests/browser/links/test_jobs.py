@@ -1,6 +1,7 @@
 """What people do on the page of links, on the stack: without JavaScript and with it."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,7 @@ def test_find(page: Page, links: Links) -> None:
     expect(page.get_by_role("link", name="All tags")).to_be_visible()
     page.get_by_label("Order").select_option("By code")
     page.get_by_role("button", name="Search").click()
-    expect(page).to_have_url(lambda url: "sort=code" in url and f"tag={tag}" in url)
+    expect(page).to_have_url(re.compile(f"tag={tag}.*sort=code|sort=code.*tag={tag}"))
     expect(page.locator(".links .code").first).to_have_text(sorted(made, key=str.lower)[0])
     page.get_by_label("Search").fill("nothingofthekind")
     page.get_by_role("button", name="Search").click()
@@ -274,7 +275,7 @@ def test_nothing_is_loaded_needlessly(scripted: Page, links: Links) -> None:
     scripted.evaluate("window.same = true")
     scripted.get_by_label("Search").press_sequentially(word)
     expect(scripted.locator(".links .code")).to_have_text([link["code"]])
-    expect(scripted).to_have_url(lambda url: f"q={word}" in url)
+    expect(scripted).to_have_url(re.compile(f"q={word}"))
     scripted.get_by_role("link", name=word[:20]).click()
     expect(scripted.get_by_role("link", name="All tags")).to_be_visible()
     scripted.go_back()
