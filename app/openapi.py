@@ -22,7 +22,7 @@ How much one token may create in a time is limited, and how many wrong tokens on
 (429).
 
 Every error is a problem (RFC 9457) in one shape, also those that say that a request was no HTTP:
-400, 414, 417, 431 and 501.
+400, 414, 417, 431 and 501. Outside `/api`, a browser gets it as a page.
 
 `ETag` names a revision. `If-None-Match` spares the answer that the client has, `If-Match` a
 change of what somebody else has changed since. What has no other `Cache-Control` is asked for
@@ -81,7 +81,7 @@ HEADERS = {
     "WWW-Authenticate": _text("What is wrong with the token.", 'Bearer realm="slipway"'),
 }
 # The others are on each answer that names them.
-SOMETIMES = {*COUNTED, *PAGES, "Last-Modified", "Link", "Retry-After"}
+SOMETIMES = {*COUNTED, *PAGES, "Last-Modified", "Link", "Retry-After", "Vary"}
 
 PROBLEMS = {
     400: "The request is malformed.",
@@ -142,10 +142,10 @@ class Common(BasePlugin):
         for status, name in problems(*PROBLEMS).items():
             detail = PROBLEMS[status]
             content = {"schema": "Problem", "example": problem(status, detail, "/api/me")}
-            headers = [*EVERYWHERE, *COUNTED, *OWN_HEADERS.get(status, [])]
+            headers = [*EVERYWHERE, *COUNTED, *PAGES, "Vary", *OWN_HEADERS.get(status, [])]
             response = {
                 "description": detail,
-                "content": {MEDIA_TYPE: content},
+                "content": {MEDIA_TYPE: content, "text/html": {"schema": {"type": "string"}}},
                 "headers": {header: header for header in headers},
             }
             spec.components.response(name, response)
