@@ -8,14 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, Response, expect
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    ViewportSize,
+    expect,
+)
 
 from tests.checkout import ROOT
 from tests.compose import Stack, run
 from tests.conftest import NO_BROWSER, NO_NODE
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-WIDE = {"width": 1280, "height": 800}
+ARTEFACTS = ROOT / "tests/browser/artefacts"
+WIDE = ViewportSize(width=1280, height=800)
 # axe leaves the size of targets out by itself, which WCAG 2.2 AA has a rule for.
 AXE = "axe.run(document, {rules: {'target-size': {enabled: true}}}).then(found => found.violations)"
 

@@ -21,9 +21,7 @@ def test_sign_in_and_out(
     expect(page.get_by_label("Token")).to_be_visible()
 
 
-def test_token_is_kept_from_scripts(
-    stack: Stack, tokens: dict[str, str], open_page: Open
-) -> None:
+def test_token_is_kept_from_scripts(stack: Stack, tokens: dict[str, str], open_page: Open) -> None:
     """The cookie is for the server alone, is sent from no other site, and holds no token."""
     page = open_page(stack.url)
     sign_in(page, tokens["write"])
