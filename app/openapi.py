@@ -142,10 +142,10 @@ class Common(BasePlugin):
         for status, name in problems(*PROBLEMS).items():
             detail = PROBLEMS[status]
             content = {"schema": "Problem", "example": problem(status, detail, "/api/me")}
-            headers = [*EVERYWHERE, *COUNTED, *PAGES, "Vary", *OWN_HEADERS.get(status, [])]
+            headers = [*EVERYWHERE, *COUNTED, "Vary", *OWN_HEADERS.get(status, [])]
             response = {
                 "description": detail,
-                "content": {MEDIA_TYPE: content, "text/html": {"schema": {"type": "string"}}},
+                "content": {MEDIA_TYPE: content},
                 "headers": {header: header for header in headers},
             }
             spec.components.response(name, response)

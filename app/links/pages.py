@@ -51,6 +51,7 @@ CHANGED = "The link has changed since you opened it. What you see beside the for
 INTERRUPTED = "The database did not answer in time. Send the file again: what is there stays."
 
 
+schema = LinkSchema()
 blueprint = Blueprint("pages", __name__, url_prefix="/links", template_folder="templates")
 
 
@@ -84,7 +85,7 @@ def listing() -> Any:
         arguments = PageArgumentsSchema(unknown=EXCLUDE).load(given)
         with database().read(long="q" in arguments, stale=True) as session:
             rows, follow = store.page(session, **arguments)
-        links = LinkSchema(many=True).dump(rows)
+        links = list(map(_told, rows))
         if follow:
             more = given | {"after": Cursor.encode(rows[-1], arguments["sort"])}
     except ValidationError as error:
@@ -229,8 +230,9 @@ def _find(code: str) -> Link:
 
 
 def _told(link: Link) -> dict[str, Any]:
-    told: dict[str, Any] = LinkSchema().dump(link)
-    return told | {"revision": etag(link)}
+    told: dict[str, Any] = schema.dump(link)
+    expired = link.expires_at is not None and link.expires_at <= datetime.now(UTC)
+    return told | {"revision": etag(link), "expired": expired}
 
 
 def _filled() -> dict[str, str]:
@@ -296,7 +298,6 @@ def _page_of(
         charts=charts,
         form=form or _shown(link),
         wrong=wrong or {},
-        expired=link.expires_at and link.expires_at <= datetime.now(UTC),
     )
     return page, status
 
