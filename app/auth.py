@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 from app import rate_limit
 from app.api import Blueprint, Output
 from app.database import AWAY, ID, Base, Database, UTCDateTime, database, exact_string
+from app.headers import is_api
 
 SCOPES = ("read", "write")  # each includes those before it
 NAME_LENGTH = 100
@@ -87,7 +88,7 @@ def authenticate() -> None:
     :raises TooManyRequests: too many wrong tokens came from its address. A right one passes
         even then: else a neighbour behind the same address could lock its owner out.
     """
-    if request.path != "/api" and not request.path.startswith("/api/"):
+    if not is_api():
         return
     if "Authorization" not in request.headers:
         raise RefusedError(401, "A token is needed.")

@@ -21,7 +21,7 @@ from werkzeug.exceptions import (
 from werkzeug.http import HTTP_STATUS_CODES
 
 from app.database import AWAY, NO_SUCH_TABLE, error_code
-from app.headers import prefers_page
+from app.headers import is_api, prefers_page
 from app.observability import because
 
 MEDIA_TYPE = "application/problem+json"
@@ -70,8 +70,7 @@ def http_error(error: HTTPException) -> Response:
         body["errors"] = list(invalid_fields(details["messages"]))
         because(fields="; ".join(" ".join(field.values()) for field in body["errors"])[:LOGGED])
     because(error=body["detail"])
-    negotiable = not request.path.startswith("/api/")
-    if negotiable and prefers_page():
+    if not is_api() and prefers_page():
         # The exception may name a page that says more.
         page = render_template(getattr(error, "page", "error.html"), problem=body, error=error)
         response = Response(page)
@@ -82,7 +81,7 @@ def http_error(error: HTTPException) -> Response:
     headers = Headers([*error.get_headers(), *(details.get("headers") or {}).items()])
     del headers["Content-Type"]
     response.headers.extend(headers)
-    if negotiable:
+    if not is_api():
         response.vary.add("Accept")
     return response
 

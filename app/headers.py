@@ -17,6 +17,11 @@ def init_app(app: Flask) -> None:
     app.after_request(_add)
 
 
+def is_api() -> bool:
+    """Say whether the request is for the API, which is for programs with a token."""
+    return f"{request.path}/".startswith("/api/")
+
+
 def prefers_page() -> bool:
     """Say whether the client names HTML, as browsers do, and rather than JSON."""
     kinds = ["application/json", "text/html"]
