@@ -67,7 +67,13 @@ def faults() -> Iterator[list[str]]:
 
 
 @pytest.fixture
-def open_page(browser: Browser, faults: list[str]) -> Iterator[Open]:
+def loaded() -> list[Request]:
+    """What the pages of a test have loaded, themselves included."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser: Browser, faults: list[str], loaded: list[Request]) -> Iterator[Open]:
     """Open pages, each in a browser of its own, with options of its context."""
     contexts = []
 
@@ -76,7 +82,7 @@ def open_page(browser: Browser, faults: list[str]) -> Iterator[Open]:
         contexts.append(context)
         page = context.new_page()
         page.set_default_timeout(10_000)
-        _watch(page, faults)
+        _watch(page, faults, loaded)
         page.goto(path)
         return page
 
@@ -92,8 +98,11 @@ def sign_in(page: Page, token: str) -> None:
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
-def _watch(page: Page, faults: list[str]) -> None:
+def _watch(page: Page, faults: list[str], loaded: list[Request]) -> None:
     """Note errors of scripts, what the Content-Security-Policy blocks, and files that fail."""
+
+    def finished(request: Request) -> None:
+        loaded.append(request)
 
     def said(message: ConsoleMessage) -> None:
         # An error page is one to the browser too, and the tests want to see some.
@@ -112,6 +121,7 @@ def _watch(page: Page, faults: list[str]) -> None:
     page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
     page.on("response", answered)
     page.on("requestfailed", failed)
+    page.on("requestfinished", finished)
 
 
 @pytest.fixture(scope="session")

@@ -4,20 +4,22 @@ On SQLite, since that takes a database with nothing in it, and another with all 
 """
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from math import pi, sin
 from typing import Any, Literal, NamedTuple
 
 import pytest
-from playwright.sync_api import Browser, FilePayload, Page, ViewportSize, expect
+from playwright.sync_api import Browser, FilePayload, Page, Request, ViewportSize, expect
 
 from tests.api.conftest import Deployment, embed
 from tests.browser.conftest import ARTEFACTS, WIDE, Axe, Open, sign_in
 
-SIZES: tuple[
-    tuple[str, ViewportSize, tuple[Literal["light", "dark"], ...]], ...
-] = (  # the last of the themes is the one that axe sees
+WEIGHT = ARTEFACTS / "weight.txt"
+Theme = Literal["light", "dark"]
+# In each, axe sees the last of the themes.
+SIZES: tuple[tuple[str, ViewportSize, tuple[Theme, ...]], ...] = (
     ("wide", WIDE, ("dark", "light")),
     ("zoomed", {"width": 640, "height": 400}, ("light",)),  # WIDE, with everything twice as large
     ("narrow", {"width": 320, "height": 640}, ("light", "dark")),
@@ -25,39 +27,24 @@ SIZES: tuple[
 MOVES = """[...document.querySelectorAll("*")].map(getComputedStyle).some(
     style => style.animationName !== "none" || style.transitionDuration !== "0s"
 )"""
+PAINTED = """() => {
+    const entries = type => {
+        const observer = new PerformanceObserver(() => {});
+        observer.observe({type, buffered: true});
+        return observer.takeRecords();
+    };
+    const sum = entries("layout-shift").reduce((all, shift) => all + shift.value, 0);
+    return [entries("paint").at(-1).startTime, sum];
+}"""
 LINKS = [  # code, URL, title, tags, when it was made and expires, clicks on a working day
-    (
-        "handbook",
-        "https://wiki.example.com/people/handbook",
-        "The handbook",
-        ["people"],
-        700,
-        None,
-        52,
-    ),
+    ("handbook", "https://wiki.example.com/people", "The handbook", ["people"], 700, None, 52),
     ("vpn", "https://wiki.example.com/it/vpn/set-up", "VPN in 5 minutes", ["it"], 610, None, 17),
     ("wiki-2019", "https://wiki-2019.example.com/", "The old wiki", [], 600, 90, 0),
     ("rota", "https://calendar.example.com/rota/team-a", "Who is on call", ["ops"], 410, None, 64),
     ("expenses", "https://forms.example.com/e/expenses", "", ["office", "people"], 300, None, 9),
-    (
-        "release",
-        "https://git.example.com/ship/releases",
-        "Release notes",
-        ["dev", "ops"],
-        120,
-        None,
-        38,
-    ),
+    ("release", "https://git.example.com/releases", "Release notes", ["dev", "ops"], 120, None, 38),
     ("lunch", "https://canteen.example.com/week", "This week's lunch", ["office"], 45, None, 240),
-    (
-        "q3",
-        "https://slides.example.com/d/1fXo-9b?slide=12",
-        "Results of the third quarter",
-        [],
-        12,
-        None,
-        23,
-    ),
+    ("q3", "https://slides.example.com/d/1fXo-9b?slide=12", "Results of Q3", [], 12, None, 23),
 ]
 NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
@@ -72,6 +59,8 @@ class Site(NamedTuple):
 @pytest.fixture(scope="module")
 def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]:
     """A service without a link, and one with some."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    WEIGHT.write_text("page                    bytes  requests  first paint, ms  layout shift\n")
     folder = tmp_path_factory.mktemp
     with embed(folder("empty")) as empty, embed(folder("filled")) as filled:
         fill(filled)
@@ -170,24 +159,46 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
 }
 
 
+def transferred(request: Request) -> int:
+    """Return the bytes of an answer, with its head."""
+    sizes = request.sizes()
+    return sizes["responseHeadersSize"] + sizes["responseBodySize"]
+
+
 @pytest.mark.parametrize("state", STATES)
-def test_state(sites: dict[str, Site], open_page: Open, axe: Axe, state: str) -> None:
-    """axe finds nothing in any theme or width, nothing is wider than the screen; and a picture."""
+def test_state(
+    sites: dict[str, Site], open_page: Open, loaded: list[Request], axe: Axe, state: str
+) -> None:
+    """axe finds nothing in any theme or width, nothing is wider than the screen; and a picture.
+
+    What a first visit loads is small, all of it is ours, and nothing moves once it is there.
+    """
     site, path, steps, shown = STATES[state]
-    options = {"storage_state": sites[site].cookies} if site else {}
-    page = open_page(sites[site or "filled"].service.url, path, **options)
+    url = sites[site or "filled"].service.url
+    page = open_page(url, path, storage_state=sites[site].cookies if site else None)
     if steps:
         steps(page)
     expect(page.get_by_text(shown).locator("visible=true").first).to_be_visible()
+    paint, shift = page.evaluate(PAINTED)
     for name, size, themes in SIZES:
         page.set_viewport_size(size)
         for theme in themes:
             page.emulate_media(color_scheme=theme)
-            page.screenshot(
-                path=ARTEFACTS / f"{state}-{name}-{theme}.png", full_page=state != "docs"
-            )
+            picture = ARTEFACTS / f"{state}-{name}-{theme}.png"
+            page.screenshot(path=picture, full_page=state != "docs")
         axe(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    if steps:
+        return
+    weight = sum(map(transferred, loaded))
+    with WEIGHT.open("a") as told:
+        told.write(f"{state:18}{weight:11,}{len(loaded):10}{paint:17.0f}{shift:14.3f}\n")
+    kinds = Counter(request.resource_type for request in loaded)
+    assert kinds["document"] == kinds["stylesheet"] == 1
+    assert kinds["script"] == bool(site)
+    assert all(request.url.startswith(url) for request in loaded)
+    assert weight < 60_000 or state == "docs"
+    assert shift < 0.1
 
 
 def test_motion_can_be_reduced(sites: dict[str, Site], open_page: Open) -> None:
