@@ -1,11 +1,12 @@
 // What the pages do better with JavaScript. All of it works without.
 "use strict";
 
-let loading;
+let loading, typing;
 let here = location.pathname + location.search;
 
 // Fetch a page and put a part of it in the place of this one's.
 async function swap(url, part, remember) {
+  clearTimeout(typing); // or a search for what was typed before would come after this
   loading?.abort();
   loading = new AbortController();
   try {
@@ -68,7 +69,6 @@ function prepare(part) {
   for (const button of part.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
 }
 
-let typing;
 function soon(work) {
   clearTimeout(typing);
   typing = setTimeout(work, 250);

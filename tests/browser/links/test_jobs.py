@@ -323,5 +323,5 @@ def test_skip_link_loses_nothing(scripted: Page) -> None:
     scripted.get_by_role("link", name="Skip to the content").press("Enter")
     expect(scripted.locator("main")).to_be_focused()
     scripted.evaluate("fetch('/links/-/check')")  # what the link may have begun comes before
-    assert [url.rpartition("/")[2] for url in asked] == ["check"]
+    assert [url for url in asked if "/links" in url] == [asked[-1]]
     expect(scripted.get_by_label("Target URL")).to_have_value(TARGET)
