@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterator
 
 import pytest
+import requests
 
 from tests.api.conftest import Deployment
 from tests.links import TARGET, Links
@@ -107,7 +108,7 @@ def test_taken_code_is_told(member: Visitor, links: Links) -> None:
     assert is_wrong(answer.text, "code")
 
 
-def test_code_is_checked_before_it_is_sent(member: Visitor, links: Links, reader: Visitor) -> None:
+def test_code_is_checked_before_it_is_sent(links: Links, reader: Visitor) -> None:
     """While somebody types, the page asks what would be wrong with a code."""
     taken = links.create(code=links.new_code())["code"]
 
@@ -207,7 +208,7 @@ def test_link_is_edited(member: Visitor, links: Links) -> None:
 
 def test_form_changes_nothing_by_itself(member: Visitor, links: Links) -> None:
     """What a form can't show in full stays as it is: parts of seconds, spaces around tags."""
-    odd = {"tags": [" a ", "b,c"], "expires_at": "2040-01-02T03:04:05.678901Z", "title": "\n"[:0]}
+    odd = {"tags": [" a ", "b,c"], "expires_at": "2040-01-02T03:04:05.678901Z"}
     link = links.create(**odd)
     path = f"/links/{link['code']}"
     assert form(member.get(path).text)["expires_at"] == "2040-01-02T03:04:05"
@@ -334,7 +335,7 @@ def test_export_comes_back(member: Visitor, links: Links, kind: str) -> None:
     assert links.service.get(f"/api/links/{gone['code']}").json() == gone
 
 
-def send(visitor: Visitor, content: bytes, name: str = "links.jsonl"):  # type: ignore[no-untyped-def]
+def send(visitor: Visitor, content: bytes, name: str = "links.jsonl") -> requests.Response:
     """Upload a file."""
     fields = form(visitor.get("/links/-/transfer").text)
     return visitor.post("/links/-/transfer", data=fields, files={"file": (name, content)})
@@ -479,7 +480,6 @@ def test_any_text_is_text(member: Visitor, reader: Visitor, links: Links) -> Non
         for path in [*paths, "/links/-/top"]:
             page = visitor.get(path).text
             assert "<script>" not in page
-            assert "49" not in re.findall(r"alert\(1\)[^<]*", page)
             seen += "&lt;script&gt;alert(" in page
         assert seen >= len(paths)
     shown = form(member.get(f"/links/{code}").text)
