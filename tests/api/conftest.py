@@ -46,7 +46,7 @@ class Deployment:
 
 
 @contextmanager
-def embed(folder: Path) -> Iterator[Deployment]:
+def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
     """Run a service without Docker, on a database of its own in a folder."""
     port, metrics_port = free_port(), free_port()
     environ = {
@@ -55,6 +55,7 @@ def embed(folder: Path) -> Iterator[Deployment]:
         "SECRET_KEY": secrets.token_hex(),
         "SHUTDOWN_DELAY": "0",
         "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
+        **settings,
     }
 
     def sql(statement: str) -> list[list[Any]]:

@@ -62,7 +62,8 @@ def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ARTEFACTS.mkdir(exist_ok=True)
     WEIGHT.write_text("page                    bytes  requests  first paint, ms  layout shift\n")
     folder = tmp_path_factory.mktemp
-    with embed(folder("empty")) as empty, embed(folder("filled")) as filled:
+    public = {"PUBLIC_URL": "https://go.example.com"}  # a port would differ in each picture
+    with embed(folder("empty")) as empty, embed(folder("filled"), **public) as filled:
         fill(filled)
         services = {"empty": empty, "filled": filled}
         yield {name: Site(each, cookies(browser, each)) for name, each in services.items()}
