@@ -91,7 +91,7 @@ document.addEventListener("submit", (event) => {
     search(event.target, "pushState");
   } else {
     // Not twice for a double click; after the browser has taken the form's data.
-    setTimeout(() => { event.submitter.disabled = true; });
+    setTimeout(() => { if (event.submitter) event.submitter.disabled = true; });
   }
 });
 

@@ -30,6 +30,11 @@ for path in ("/", "/sign-in"):
     answer = client.get(path, headers={"Accept": "text/html"})
     print(answer.status_code, answer.mimetype)
 """
+AWAY = """
+from app import create_app
+answer = create_app().test_client().get("/readyz", headers={"Accept": "text/html"})
+print(answer.status_code, answer.mimetype, answer.headers["Retry-After"])
+"""
 COOKIE = r"slipway=[\w.-]+; HttpOnly; Path=/; SameSite=Lax"
 
 
@@ -80,7 +85,8 @@ def test_browser_comes_to_the_sign_in(visitor: Visitor) -> None:
 
 def test_page_is_off_without_a_key(tmp_path: object) -> None:
     """Without SECRET_KEY there is no page to sign in at."""
-    printed = python(OFF, DATABASE_URL=f"sqlite:///{tmp_path}/x.db")
+    environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "LOG_LEVEL": "error"}
+    printed = python(OFF, **environ)
     assert printed.split() == ["200", "text/plain", "404", "text/html"]
 
 
@@ -287,6 +293,13 @@ def test_errors_are_pages_for_browsers(
     assert page.headers.get("Allow") == other.headers.get("Allow")
     for answer in (page, other):
         assert "Accept" in answer.headers["Vary"]
+
+
+def test_outage_is_a_page_for_browsers() -> None:
+    """A page that says so needs no database itself, not even for who has signed in."""
+    environ = {"DATABASE_URL": "mysql+pymysql://a:b@127.0.0.1:1/x", "SECRET_KEY": "x" * 32}
+    last = python(AWAY, **environ).splitlines()[-1]
+    assert last == "503 text/html 1"
 
 
 def test_api_has_no_pages(visitor: Visitor) -> None:
