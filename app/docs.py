@@ -31,7 +31,13 @@ def document() -> Response:
 
 
 @blueprint.route("/docs")
-@blueprint.response(200, {"type": "string"}, content_type="text/html", example="<!doctype html>…")
+@blueprint.response(
+    200,
+    {"type": "string"},
+    content_type="text/html",
+    example="<!doctype html>…",
+    headers={"Vary": "Vary"},
+)
 def page() -> Response:
     """Show this document as a page"""
     spec = deepcopy(current_api.spec.to_dict())  # whose parts are the original's
