@@ -27,7 +27,7 @@ from sqlalchemy.exc import InternalError
 from werkzeug.exceptions import Conflict
 
 from app import rate_limit, sessions
-from app.database import AWAY, database, is_too_broad
+from app.database import AWAY, begin_next_part, database, is_too_broad
 from app.errors import invalid_fields
 from app.links import exports, imports, series, store
 from app.links.api import TOO_BROAD, creating, found
@@ -199,6 +199,7 @@ def transfer() -> Any:
     wrong, status = "", 200
     try:
         for outcome in imports.run(database(), file.stream, form):
+            begin_next_part()
             sums.update(outcome._asdict() | {"refused": len(outcome.refused)})
             refused |= outcome.refused if len(refused) < REFUSED_SHOWN else {}
     except imports.FormatError as error:
