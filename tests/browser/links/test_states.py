@@ -62,8 +62,8 @@ def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     ARTEFACTS.mkdir(exist_ok=True)
     WEIGHT.write_text("page                    bytes  requests  first paint, ms  layout shift\n")
     folder = tmp_path_factory.mktemp
-    public = {"PUBLIC_URL": "https://go.example.com"}  # a port would differ in each picture
-    with embed(folder("empty")) as empty, embed(folder("filled"), **public) as filled:
+    settings = {"PUBLIC_URL": "https://go.example.com", "RATE_LIMIT_AUTH": "1/day"}
+    with embed(folder("empty")) as empty, embed(folder("filled"), **settings) as filled:
         fill(filled)
         services = {"empty": empty, "filled": filled}
         yield {name: Site(each, cookies(browser, each)) for name, each in services.items()}
@@ -104,6 +104,13 @@ def wrong_token(page: Page) -> None:
     page.get_by_role("button", name="Sign in").click()
 
 
+def wrong_tokens(page: Page) -> None:
+    """Do so once more than one may."""
+    wrong_token(page)
+    expect(page.get_by_role("alert")).to_be_visible()
+    wrong_token(page)
+
+
 def wrong_link(page: Page) -> None:
     """Send a form with wrong fields, past what the browser itself would say."""
     page.get_by_label("Target URL").fill("nowhere")
@@ -136,6 +143,7 @@ def send_file(page: Page) -> None:
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
     "sign-in": ("", "/sign-in", None, "Whoever runs this service"),
     "sign-in-wrong": ("", "/sign-in", wrong_token, "not valid"),
+    "sign-in-limited": ("", "/sign-in", wrong_tokens, "Too Many Requests"),
     "docs": ("", "/docs", None, "Create a link"),
     "error": ("", "/unknown", None, "There is no link with this code."),
     "gone": ("", "/wiki-2019", None, "expired"),
@@ -176,7 +184,9 @@ def test_state(
     """
     site, path, steps, shown = STATES[state]
     url = sites[site or "filled"].service.url
-    page = open_page(url, path, storage_state=sites[site].cookies if site else None)
+    options = {"storage_state": sites[site].cookies} if site else {}
+    client = {"X-Forwarded-For": f"198.51.100.{list(STATES).index(state)}"}  # with its own limit
+    page = open_page(url, path, extra_http_headers=client, **options)
     if steps:
         steps(page)
     expect(page.get_by_text(shown).locator("visible=true").first).to_be_visible()
