@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz faults bench lint audit lock push sbom kubernetes-secrets db-shell backup restore rename
+.PHONY: help run token test fuzz faults bench screenshots lint audit lock push sbom kubernetes-secrets db-shell backup restore rename
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -44,6 +44,9 @@ faults: .venv/dev ## break the stack in all ways at random for half an hour; SEE
 
 bench: .venv/bench ## measure what the service carries, and plot it in docs/
 	bench/overload
+
+screenshots: .venv/dev .venv/bench ## renew the README's pictures of the web page
+	bench/screenshots
 
 lint: .venv/dev ## check form and types
 	ruff format --check

@@ -206,7 +206,7 @@ def transfer() -> Any:
         wrong, status = str(error), 422
     except AWAY:
         wrong, status = INTERRUPTED, 503
-    shown = list(refused.items())[:REFUSED_SHOWN]
+    shown = sorted(refused.items())[:REFUSED_SHOWN]
     return render_template("transfer.html", sums=sums, refused=shown, wrong=wrong), status
 
 

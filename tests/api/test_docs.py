@@ -49,8 +49,7 @@ def test_page_leads_to_what_exists_and_nowhere_else(service: Service) -> None:
             assert f'id="{reference[1:]}"' in answer.text
         else:
             assert reference.startswith("/")
-            found = requests.get(f"{service.url}{reference}", timeout=30)
-            assert found.status_code == 200
+            assert requests.get(service.url + reference, timeout=30).status_code == 200
     assert "/static/page.css" in references
 
 
