@@ -186,7 +186,9 @@ class Common(BasePlugin):
             for response in operation["responses"].values():
                 if isinstance(response, dict):
                     page = "text/html" in response.get("content", {})
-                    shared = {name: name for name in (*EVERYWHERE, *(PAGES if page else ()))}
+                    shared = {
+                        name: name for name in (*EVERYWHERE, *((*PAGES, "Vary") if page else ()))
+                    }
                     response["headers"] = response.get("headers", {}) | shared
             responses = operation["responses"] | problems(*statuses)
             operation["responses"] = dict(sorted(responses.items()))
