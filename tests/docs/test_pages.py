@@ -11,7 +11,7 @@ from tests.checkout import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = re.compile(r"```.*?```|`[^`]+`", flags=re.DOTALL)
 LINK = re.compile(r'(?:\]\(|src=")([^)":#]+)[)"]')
-LINKS = [(page, to) for page in PAGES for to in LINK.findall(page.read_text())]
+LINKS = sorted({(page, to) for page in PAGES for to in LINK.findall(page.read_text())})
 
 
 def offered() -> set[str]:
