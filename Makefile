@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz faults bench lint audit lock push sbom kubernetes-secrets db-shell backup restore rename
+.PHONY: help run token test fuzz faults bench screenshots lint audit lock push sbom kubernetes-secrets db-shell backup restore rename
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -17,8 +17,10 @@ help: ## list the targets
 run token: export DATABASE_URL ?= sqlite:///data/slipway.db
 run: export LOG_FORMAT ?= console
 run: export SHUTDOWN_DELAY ?= 0
+run: export SECRET_KEY_FILE ?= $(if $(SECRET_KEY),,data/secret_key)
 run: .venv/run ## serve without Docker, on SQLite, at PORT or 8000
 	@mkdir -p data
+	@test -s data/secret_key || (umask 077; python -c 'import secrets; print(secrets.token_hex())' > data/secret_key)
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
 	@echo "Metrics: http://127.0.0.1:$$(($(PORT) + 1100))/metrics"
 	alembic upgrade heads
@@ -42,6 +44,9 @@ faults: .venv/dev ## break the stack in all ways at random for half an hour; SEE
 
 bench: .venv/bench ## measure what the service carries, and plot it in docs/
 	bench/overload
+
+screenshots: .venv/dev .venv/bench ## renew the README's pictures of the web page
+	bench/screenshots
 
 lint: .venv/dev ## check form and types
 	ruff format --check

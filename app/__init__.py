@@ -15,6 +15,7 @@ from app import (
     metrics,
     observability,
     rate_limit,
+    sessions,
     tracing,
 )
 from app.api import Api
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     metrics.init_app(app)
     rate_limit.init_app(app, settings)
     auth.init_app(app)
+    sessions.init_app(app, settings)
     cli.init_app(app)
     api = Api(app)
     for part in (hello, health, docs, auth):

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask import Flask, g, request
 from marshmallow import fields
-from sqlalchemy import LargeBinary, String, delete, select, update
+from sqlalchemy import ColumnElement, LargeBinary, String, delete, select, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
@@ -21,6 +21,7 @@ from werkzeug.exceptions import HTTPException
 from app import rate_limit
 from app.api import Blueprint, Output
 from app.database import AWAY, ID, Base, Database, UTCDateTime, database, exact_string
+from app.headers import is_api
 
 SCOPES = ("read", "write")  # each includes those before it
 NAME_LENGTH = 100
@@ -87,14 +88,23 @@ def authenticate() -> None:
     :raises TooManyRequests: too many wrong tokens came from its address. A right one passes
         even then: else a neighbour behind the same address could lock its owner out.
     """
-    if request.path != "/api" and not request.path.startswith("/api/"):
+    if not is_api():
         return
-    token = _valid_token()
-    if token is None and "Authorization" not in request.headers:
+    if "Authorization" not in request.headers:
         raise RefusedError(401, "A token is needed.")
+    given = request.authorization
+    token = by_text(given.token) if given and given.type == "bearer" and given.token else None
     if token is None:
-        rate_limit.count("auth", _network(request.remote_addr or ""))
+        count_wrong()
         raise RefusedError(401, "The token is not valid.", error="invalid_token")
+    admit(token)
+
+
+def admit(token: Token) -> None:
+    """Let the request happen with this token, if its scope is large enough.
+
+    :raises RefusedError: 403, it is too small.
+    """
     needed = "read" if request.method in {"GET", "HEAD", "OPTIONS"} else "write"
     if SCOPES.index(token.scope) < SCOPES.index(needed):
         detail = f"The token's scope must be {needed!r} for this."
@@ -103,12 +113,27 @@ def authenticate() -> None:
     _note_use(token)
 
 
-def _valid_token() -> Token | None:
-    given = request.authorization
-    if given is None or given.type != "bearer" or not given.token:
-        return None
+def by_text(text: str) -> Token | None:
+    """Return the valid token that this is."""
+    return _valid(Token.digest == _digest(text))
+
+
+def by_id(number: int) -> Token | None:
+    """Return the valid token that has this number."""
+    return _valid(Token.id == number)
+
+
+def count_wrong() -> None:
+    """Count a wrong token of the request's client.
+
+    :raises TooManyRequests: too many came from its address.
+    """
+    rate_limit.count("auth", _network(request.remote_addr or ""))
+
+
+def _valid(which: ColumnElement[bool]) -> Token | None:
     with database().read() as session:
-        token = session.scalar(select(Token).where(Token.digest == _digest(given.token)))
+        token = session.scalar(select(Token).where(which))
     expired = token and token.expires_at and token.expires_at <= datetime.now(UTC)
     return None if expired else token
 

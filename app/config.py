@@ -4,7 +4,7 @@ import os
 import re
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,10 +12,11 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-SECRETS = {"DATABASE_URL", "DATABASE_REPLICA_URL"}
+SECRETS = {"DATABASE_URL", "DATABASE_REPLICA_URL", "SECRET_KEY"}
 """Settings that can also come from a file, which NAME_FILE names."""
 
 PORTS = 65_535
+SECRET_KEY_LENGTH = 32
 WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
@@ -44,6 +45,7 @@ class Settings:
     database_replica_url: URL | None = None
     database_ca_file: str | None = None
     public_url: str | None = None
+    secret_key: str | None = field(default=None, repr=False)
     trusted_proxies: int = 0
     web_concurrency: int = 2
     shutdown_delay: int = 5  # seconds
@@ -131,6 +133,12 @@ class _Schema(Schema):
     database_replica_url = _DatabaseURL(data_key="DATABASE_REPLICA_URL")
     database_ca_file = fields.String(data_key="DATABASE_CA_FILE", validate=_has_certificates)
     public_url = fields.String(data_key="PUBLIC_URL", validate=_is_base_url)
+    secret_key = fields.String(
+        data_key="SECRET_KEY",
+        validate=validate.Length(
+            min=SECRET_KEY_LENGTH, error="Must have at least {min} characters."
+        ),
+    )
     trusted_proxies = fields.Integer(data_key="TRUSTED_PROXIES", validate=validate.Range(0, 100))
     web_concurrency = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(1, 1000))
     shutdown_delay = fields.Integer(data_key="SHUTDOWN_DELAY", validate=validate.Range(0, 3600))

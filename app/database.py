@@ -315,6 +315,11 @@ def database() -> Database:
     return found
 
 
+def begin_next_part() -> None:
+    """Let the current request use the database for as long again: its work has many parts."""
+    g.pop("connected", None)
+
+
 def error_code(error: Exception) -> int | None:
     """Return the server's own number for an error of SQLAlchemy's, or None."""
     original = getattr(error, "orig", None)

@@ -74,6 +74,12 @@ def page() -> Response:
     example=":root {}",
     headers={name: name for name in ("ETag", *OF_FILES)},
 )
+@blueprint.alt_response(
+    200, schema={"type": "string"}, content_type="text/javascript", example='"use strict";'
+)
+@blueprint.alt_response(
+    200, schema={"type": "string"}, content_type="image/svg+xml", example="<svg/>"
+)
 @blueprint.doc(parameters=["If-None-Match"], responses=unchanged(*OF_FILES))
 def static(name: str) -> Response:
     """Send a file that pages refer to"""

@@ -1,14 +1,15 @@
-"""Every error becomes RFC 9457 `application/problem+json`, in one shape."""
+"""Every error becomes RFC 9457 `application/problem+json`, in one shape; to browsers, a page."""
 
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 from urllib.parse import quote
 
-from flask import Flask, Response, jsonify, request
+from flask import Flask, Response, jsonify, render_template, request
 from gunicorn.http.errors import ParseException
 from marshmallow import Schema, fields
 from sqlalchemy.exc import ProgrammingError
+from werkzeug.datastructures import Headers
 from werkzeug.exceptions import (
     BadRequest,
     HTTPException,
@@ -20,6 +21,7 @@ from werkzeug.exceptions import (
 from werkzeug.http import HTTP_STATUS_CODES
 
 from app.database import AWAY, NO_SUCH_TABLE, error_code
+from app.headers import is_api, prefers_page
 from app.observability import because
 
 MEDIA_TYPE = "application/problem+json"
@@ -68,11 +70,19 @@ def http_error(error: HTTPException) -> Response:
         body["errors"] = list(invalid_fields(details["messages"]))
         because(fields="; ".join(" ".join(field.values()) for field in body["errors"])[:LOGGED])
     because(error=body["detail"])
-    response = jsonify(body)
+    if not is_api() and prefers_page():
+        # The exception may name a page that says more.
+        page = render_template(getattr(error, "page", "error.html"), problem=body, error=error)
+        response = Response(page)
+    else:
+        response = jsonify(body)
+        response.content_type = MEDIA_TYPE
     response.status_code = body["status"]
-    response.headers.extend(error.get_headers())
-    response.headers.extend(details.get("headers") or {})
-    response.content_type = MEDIA_TYPE
+    headers = Headers([*error.get_headers(), *(details.get("headers") or {}).items()])
+    del headers["Content-Type"]
+    response.headers.extend(headers)
+    if not is_api():
+        response.vary.add("Accept")
     return response
 
 

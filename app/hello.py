@@ -1,9 +1,13 @@
 """The greeting at `/`: proof that the service reaches its database."""
 
-from flask import Response
+from typing import Any
 
+from flask import Response, current_app, make_response
+
+from app import sessions
 from app.api import Blueprint
 from app.database import database, product
+from app.headers import prefers_page
 
 blueprint = Blueprint("hello", __name__, description="Is the service there?")
 
@@ -16,11 +20,26 @@ README.md has a tour and says what is where.
 
 @blueprint.route("/")
 @blueprint.response(
-    200, {"type": "string"}, content_type="text/plain", example=GREETING.format("MySQL", "9.7.4")
+    200,
+    {"type": "string"},
+    content_type="text/plain",
+    example=GREETING.format("MySQL", "9.7.4"),
+    headers={"Vary": "Vary"},
 )
-def hello() -> Response:
+@blueprint.doc(
+    responses={
+        302: {"description": "The web page.", "headers": {"Location": "Location", "Vary": "Vary"}}
+    }
+)
+def hello() -> Any:
     """Greet with the database's name and version
 
-    And say where to go next.
+    And say where to go next. A browser goes to the web page.
     """
-    return Response(GREETING.format(*product(database().reader)), mimetype="text/plain")
+    if current_app.secret_key and prefers_page():
+        response = make_response(sessions.home())
+    else:
+        greeting = GREETING.format(*product(database().reader))
+        response = Response(greeting, mimetype="text/plain")
+    response.vary.add("Accept")
+    return response

@@ -22,7 +22,7 @@ How much one token may create in a time is limited, and how many wrong tokens on
 (429).
 
 Every error is a problem (RFC 9457) in one shape, also those that say that a request was no HTTP:
-400, 414, 417, 431 and 501.
+400, 414, 417, 431 and 501. Outside `/api`, a browser gets it as a page.
 
 `ETag` names a revision. `If-None-Match` spares the answer that the client has, `If-Match` a
 change of what somebody else has changed since. What has no other `Cache-Control` is asked for
@@ -81,7 +81,7 @@ HEADERS = {
     "WWW-Authenticate": _text("What is wrong with the token.", 'Bearer realm="slipway"'),
 }
 # The others are on each answer that names them.
-SOMETIMES = {*COUNTED, *PAGES, "Last-Modified", "Link", "Retry-After"}
+SOMETIMES = {*COUNTED, *PAGES, "Last-Modified", "Link", "Retry-After", "Vary"}
 
 PROBLEMS = {
     400: "The request is malformed.",
@@ -142,7 +142,7 @@ class Common(BasePlugin):
         for status, name in problems(*PROBLEMS).items():
             detail = PROBLEMS[status]
             content = {"schema": "Problem", "example": problem(status, detail, "/api/me")}
-            headers = [*EVERYWHERE, *COUNTED, *OWN_HEADERS.get(status, [])]
+            headers = [*EVERYWHERE, *COUNTED, "Vary", *OWN_HEADERS.get(status, [])]
             response = {
                 "description": detail,
                 "content": {MEDIA_TYPE: content},
@@ -186,7 +186,9 @@ class Common(BasePlugin):
             for response in operation["responses"].values():
                 if isinstance(response, dict):
                     page = "text/html" in response.get("content", {})
-                    shared = {name: name for name in (*EVERYWHERE, *(PAGES if page else ()))}
+                    shared = {
+                        name: name for name in (*EVERYWHERE, *((*PAGES, "Vary") if page else ()))
+                    }
                     response["headers"] = response.get("headers", {}) | shared
             responses = operation["responses"] | problems(*statuses)
             operation["responses"] = dict(sorted(responses.items()))

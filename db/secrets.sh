@@ -59,6 +59,10 @@ password=$(cat db/app_password)
 put app/database_url "mysql+pymysql://app:$password@$host/$database"
 put app/replica_url "mysql+pymysql://app:$password@$host-replica/$database"
 put app/ca.pem "$ca"
+if [ ! -s app/secret_key ]; then
+  key=$(openssl rand -hex 32)
+  put app/secret_key "$key"
+fi
 
 # Only root can give a folder to its reader; any other user keeps them all.
 if [ "$(id -u)" -eq 0 ]; then

@@ -11,8 +11,9 @@ from tests.compose import Stack, engine_answers
 NO_ENGINE = "no Docker engine answers"
 NO_PROMTOOL = "no promtool is there"
 NO_NODE = "no Node.js is there"
+NO_BROWSER = "no Chromium is there"
 NO_ROOT = "only root can give a host a name"
-WANTS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_ROOT)
+WANTS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_ROOT)
 
 
 @pytest.fixture(scope="session")

@@ -4,16 +4,17 @@ from flask import Flask
 
 from app.api import Api
 from app.links import api as links_api
-from app.links import cli, clicks, codes, exports, fast, preview, redirect, schemas
+from app.links import cli, clicks, codes, exports, fast, pages, preview, redirect, schemas
 
 
 def init_app(app: Flask, api: Api) -> None:
-    """Add the API under `/api/links`, `/api/export`, what lies under `/<code>`, and commands."""
+    """Add the API, the web page at `/links`, what lies under `/<code>`, and commands."""
     app.url_map.converters |= {"code": codes.CodeConverter, "rest": redirect.RestOfPath}
     api.register_converter(codes.CodeConverter, lambda _: schemas.CODE)
     api.register_converter(redirect.RestOfPath, lambda _: redirect.REST)
     api.register_blueprint(links_api.blueprint)
     api.register_blueprint(exports.blueprint)
+    pages.init_app(app)
     app.url_map.converters["free"] = codes.free_code(app)
     api.register_blueprint(preview.blueprint)
     api.register_blueprint(redirect.blueprint)

@@ -1,6 +1,7 @@
 """`/api/links`: create, read, list, change and delete links, and read their clicks."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from flask import Response, abort, g, jsonify, url_for
 from flask_smorest import abort as abort_with
@@ -29,6 +30,9 @@ from app.links.schemas import (
 from app.openapi import COUNTED, problems, unchanged
 from app.revisions import etag, headers, if_match, unless_known
 
+T = TypeVar("T")
+
+TOO_BROAD = "Too many links have these words. Use rarer ones."
 RANDOM_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
 BATCH_BODY_LIMIT = 4 * 1024 * 1024  # bytes
 
@@ -53,7 +57,6 @@ def create(fields: dict[str, Any]) -> Response:
     409 says that the code is taken, in one spelling or another, or that the first request with
     this Idempotency-Key is still running.
     """
-    rate_limit.count("create", str(g.token.id))
 
     def work(session: Session) -> Response:
         link = store.create(session, fields)
@@ -63,13 +66,7 @@ def create(fields: dict[str, Any]) -> Response:
         response.set_etag(etag(link))
         return response
 
-    for _ in range(RANDOM_ATTEMPTS):
-        try:
-            return once(work)
-        except store.CodeTakenError:
-            if "code" in fields:
-                break
-    raise Conflict("Another link has this code.")
+    return creating(fields, lambda: once(work))
 
 
 @blueprint.route(f"/{codes.BATCH}", methods=["POST"])
@@ -137,9 +134,7 @@ def listing(arguments: dict[str, Any]) -> Any:
     except InternalError as error:
         if not is_too_broad(error):
             raise
-        abort_with(
-            422, messages={"query": {"q": ["Too many links have these words. Use rarer ones."]}}
-        )
+        abort_with(422, messages={"query": {"q": [TOO_BROAD]}})
     if not more:
         return {"links": links, "next": None}
     cursor = Cursor.encode(links[-1], arguments["sort"])
@@ -207,6 +202,22 @@ def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
         "total": sum(clicks for _, clicks in buckets),
         "series": [{"at": at, "clicks": clicks} for at, clicks in buckets],
     }
+
+
+def creating(fields: dict[str, Any], run: Callable[[], T]) -> T:
+    """Run what creates a link: within the token's limit, and again for another random code.
+
+    :raises Conflict: the code is taken.
+    :raises TooManyRequests: the token has created too many.
+    """
+    rate_limit.count("create", str(g.token.id))
+    for _ in range(RANDOM_ATTEMPTS):
+        try:
+            return run()
+        except store.CodeTakenError:
+            if "code" in fields:
+                break
+    raise Conflict("Another link has this code.")
 
 
 def found(link: Link | None) -> Link:

@@ -50,13 +50,19 @@ def export(arguments: dict[str, str]) -> Response:
     """
     accepted = request.accept_mimetypes.best_match(MEDIA_TYPES.values())
     form = arguments.get("format") or ("csv" if accepted == "text/csv" else "jsonl")
+    response = attachment(form)
+    response.vary.add("Accept")
+    return response
+
+
+def attachment(form: str) -> Response:
+    """Return the answer that has all links in a form, "jsonl" or "csv"."""
     parts = lines(database(), form)
     # Before the headers go out: a database that is away is a 503. One that goes away later cuts
     # the connection, and the client misses the last chunk of the transfer coding.
     first = next(parts, b"")
     response = Response(chain([first], parts), mimetype=MEDIA_TYPES[form])
     response.headers["Content-Disposition"] = f'attachment; filename="links.{form}"'
-    response.vary.add("Accept")
     return response
 
 

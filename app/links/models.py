@@ -28,7 +28,9 @@ class LinkClicks(Base):
     link_id: Mapped[int] = mapped_column(
         ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True
     )
-    hour: Mapped[datetime] = mapped_column(UTCDateTime(0), primary_key=True)  # its first second
+    hour: Mapped[datetime] = mapped_column(
+        UTCDateTime(0), primary_key=True, index=True
+    )  # its first second
     clicks: Mapped[int] = mapped_column(BigInteger)
 
 

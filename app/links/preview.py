@@ -8,6 +8,7 @@ from flask import Response, abort, jsonify, render_template, request
 
 from app.api import Blueprint
 from app.database import database
+from app.headers import prefers_page
 from app.links import store
 from app.links.api import found
 from app.links.models import Link
@@ -33,8 +34,7 @@ def preview(code: str) -> Response:
     A page for browsers, JSON for all others.
     """
     shown = PreviewSchema().dump(_unexpired(code))
-    kinds = ["application/json", "text/html"]
-    if request.accept_mimetypes.best_match(kinds) == "text/html":
+    if prefers_page():
         response = Response(render_template("preview.html", link=shown))
     else:
         response = jsonify(shown)

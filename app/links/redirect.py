@@ -25,6 +25,17 @@ REST = {
 blueprint = Blueprint("redirect", __name__, description="Follow links.")
 
 
+class UnknownCodeError(NotFound):
+    """404; as a page it offers to create the link."""
+
+    page = "unknown_code.html"
+    description = "There is no link with this code."
+
+    def __init__(self, code: str) -> None:
+        super().__init__()
+        self.unknown = code
+
+
 class RestOfPath(BaseConverter):
     """Anything, also nothing and slashes in a row."""
 
@@ -71,7 +82,7 @@ def location(batcher: Batcher, code: str, rest: str, query: str, *, counts: bool
         raise NotFound("No link can have this path.")
     target = batcher.resolve(codes.lookup_key(code), counts=counts)
     if target is None:
-        raise NotFound("There is no link with this code.")
+        raise UnknownCodeError(code)
     if target.expired:
         raise Gone("This link has expired.")
     return targets.location(target.url, rest, query)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import RowMapping, Select, Table, insert, or_, select
+from sqlalchemy import RowMapping, Select, Table, func, insert, or_, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
@@ -234,3 +234,21 @@ def clicks(session: Session, link: Link, start: datetime, end: datetime) -> dict
         LinkClicks.link_id == link.id, LinkClicks.hour >= start, LinkClicks.hour < end
     )
     return dict(session.execute(query).all())
+
+
+def most_clicked(start: datetime, limit: int) -> Select[Link, int]:
+    """Return the query for the links with the most clicks from an hour on, and how many."""
+    clicks = func.sum(LinkClicks.clicks).label("recent")
+    top = (
+        select(LinkClicks.link_id, clicks)
+        .where(LinkClicks.hour >= start)
+        .group_by(LinkClicks.link_id)
+        .order_by(clicks.desc(), LinkClicks.link_id)
+        .limit(limit)
+        .subquery()
+    )
+    return (
+        select(Link, top.c.recent)
+        .join(top, top.c.link_id == Link.id)
+        .order_by(top.c.recent.desc(), Link.id)
+    )

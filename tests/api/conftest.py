@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -45,16 +45,17 @@ class Deployment:
         return self.slipway("tokens", "create", name, "--scope", scope, *options).strip()
 
 
-@pytest.fixture(scope="session")
-def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A service without Docker, on a database of its own."""
-    folder = tmp_path_factory.mktemp("embedded")
+@contextmanager
+def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
+    """Run a service without Docker, on a database of its own in a folder."""
     port, metrics_port = free_port(), free_port()
     environ = {
         "PATH": os.environ["PATH"],
         "DATABASE_URL": f"sqlite:///{folder}/slipway.db",
+        "SECRET_KEY": secrets.token_hex(),
         "SHUTDOWN_DELAY": "0",
         "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
+        **settings,
     }
 
     def sql(statement: str) -> list[list[Any]]:
@@ -82,6 +83,13 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         finally:
             server.terminate()
     assert server.returncode == 0
+
+
+@pytest.fixture(scope="session")
+def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A service without Docker."""
+    with embed(tmp_path_factory.mktemp("embedded")) as deployment:
+        yield deployment
 
 
 @pytest.fixture(scope="session", name="deployment", params=["embedded", "stack"])

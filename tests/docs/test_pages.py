@@ -10,7 +10,8 @@ from tests.checkout import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = re.compile(r"```.*?```|`[^`]+`", flags=re.DOTALL)
-LINKS = [(page, to) for page in PAGES for to in re.findall(r"\]\(([^):#]+)\)", page.read_text())]
+LINK = re.compile(r'(?:\]\(|src=")([^)":#]+)[)"]')
+LINKS = sorted({(page, to) for page in PAGES for to in LINK.findall(page.read_text())})
 
 
 def offered() -> set[str]:

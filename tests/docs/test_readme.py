@@ -92,7 +92,10 @@ def test_console_blocks(checkout: Path, own: Stack, pages: str) -> None:
 
 
 def test_make_run(checkout: Path) -> None:
-    """`make run` needs only Python: it says which database it uses, and serves."""
+    """`make run` needs only Python: it says which database it uses, and serves.
+
+    The key of the web page's cookies is made in its folder, for its user alone.
+    """
     own = Stack(checkout)  # for its settings: a port, and nothing of the user's
     with subprocess.Popen(
         ["make", "run"], cwd=checkout, env=own.env, stdout=subprocess.PIPE, text=True
@@ -105,6 +108,7 @@ def test_make_run(checkout: Path) -> None:
             ).strip()
             with Service(own.url, token) as client:
                 assert client.get("/api/me").json() == {"name": "me", "scope": "write"}
+            assert requests.get(f"{own.url}/sign-in", timeout=5).ok
         finally:
             server.terminate()
         assert server.stdout
@@ -112,6 +116,7 @@ def test_make_run(checkout: Path) -> None:
     assert greeting.startswith("Hello, World! SQLite version: 3.")
     assert "Database: sqlite" in printed
     assert "docker compose up" in printed
+    assert (checkout / "data/secret_key").stat().st_mode & 0o777 == 0o600
 
 
 def test_ci_runs_the_readmes_test_command() -> None:

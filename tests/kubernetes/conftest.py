@@ -37,7 +37,7 @@ def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # 
     folder = copy_project(tmp_path_factory.mktemp("kubernetes") / "slipway")
     run("make", "kubernetes-secrets", cwd=folder)
     cloud = folder / "deploy/kubernetes/cloud/secrets"
-    for name in ("migrate/database_url", "app/database_url", "ca.pem"):
+    for name in ("migrate/database_url", "app/database_url", "app/secret_key", "ca.pem"):
         (cloud / name).parent.mkdir(parents=True, exist_ok=True)
         (cloud / name).write_text(f"{name}\n")
     return folder

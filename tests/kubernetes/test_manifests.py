@@ -195,7 +195,7 @@ def test_secrets_are_made_once(local: list[Object], project: Path) -> None:
         word = passwords[f"{account}_password"].decode()
         assert url.decode() == f"mysql+pymysql://{account}:{word}@slipway-db/slipway"
     files = [path for path in project.glob("deploy/kubernetes/*/secrets/**/*") if path.is_file()]
-    assert len(files) == 15
+    assert len(files) == 17
     names = [str(path.relative_to(project)) for path in files]
     ignored = run("git", "check-ignore", "--no-index", *names, cwd=ROOT).split()
     assert ignored == names

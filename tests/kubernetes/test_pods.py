@@ -44,6 +44,12 @@ def test_container_is_locked_down(app: Pod, db: Pod, container: str) -> None:
     assert fields["Seccomp"] == "2"
 
 
+def test_web_page_is_on(app: Pod) -> None:
+    """The secret has the key that it needs."""
+    answer = requests.get(f"{app.url('app')}/sign-in", timeout=30)
+    assert answer.status_code == 200
+
+
 def test_migration_runs_again(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001
     """On a database that is in use it succeeds and does nothing."""
     done = cluster.pod("Deployment", "slipway").first("migrate")

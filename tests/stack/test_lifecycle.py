@@ -8,6 +8,7 @@ import pytest
 import requests
 
 from tests.compose import Stack, docker
+from tests.visitor import Visitor
 from tests.waiting import wait_until
 
 SERVICES = ["secrets", "db", "migrate", "app"]
@@ -29,12 +30,16 @@ def test_rows_survive_down_and_up(stack: Stack, row: str) -> None:
 
 
 def test_rows_survive_new_containers(stack: Stack, row: str) -> None:
-    """Every container can be replaced."""
+    """Every container can be replaced, and nobody has to sign in again."""
+    token = stack.exec("app", "slipway", "tokens", "create", "survivor").strip()
+    visitor = Visitor(stack.url, token)
     before = {stack.id(service) for service in SERVICES}
     stack.up("--force-recreate")
     after = {stack.id(service) for service in SERVICES}
     assert len(before | after) == 2 * len(SERVICES)
     assert stack.mysql_root(row) == [["here"]]
+    assert "Sign out" in visitor.get("/docs").text
+    stack.exec("app", "slipway", "tokens", "revoke", "survivor")
 
 
 def test_service_stops_in_time_and_cleanly(stack: Stack) -> None:

@@ -19,10 +19,10 @@ FILES = {
         "server-cert.pem",
     },
     "migrate": {"database_url", "ca.pem"},
-    "app": {"database_url", "replica_url", "ca.pem"},
+    "app": {"database_url", "replica_url", "ca.pem", "secret_key"},
 }
 
-# Kills the script at each of its renames, before or after it, and runs it again: the ten of a
+# Kills the script at each of its renames, before or after it, and runs it again: the 13 of a
 # first run, and the five that follow where a part of the certificate's set is lost.
 INTERRUPT = """
 set -eu
@@ -37,7 +37,7 @@ if [ $count.after = $STOP ]; then kill -KILL $PPID; fi
 SHIM
 chmod +x /usr/local/bin/mv
 for lost in all db/server-key.pem; do
-  if [ $lost = all ]; then renames=10; else renames=5; fi
+  if [ $lost = all ]; then renames=13; else renames=5; fi
   for stop in $(seq $renames); do
     for when in before after; do
       folder=/made/$lost/$stop.$when
@@ -112,7 +112,7 @@ def test_interrupted_run_is_completed(stack: Stack) -> None:
         text=True,
         check=True,
     ).stdout
-    assert made.split() == ["12"] * 30
+    assert made.split() == ["13"] * 36
 
 
 def test_no_secret_is_in_logs_or_metadata(stack: Stack) -> None:

@@ -58,11 +58,13 @@ def test_example_sets_nothing() -> None:
 
 @pytest.mark.parametrize("service", ["migrate", "app"])
 def test_compose_passes_every_setting_on(raw: dict[str, Any], service: str) -> None:
-    """A setting has its default in the service alone; only the database's are the stack's own."""
+    """A setting has its default in the service alone; only the secrets are the stack's own."""
     environment = raw["services"][service]["environment"]
     stacks_own = {"DATABASE_URL_FILE", "DATABASE_CA_FILE"}
+    if service == "app":
+        stacks_own |= {"SECRET_KEY_FILE"}
     assert {name for name, value in environment.items() if value is None} == (
-        SERVICE.keys() - {"DATABASE_URL", "DATABASE_CA_FILE"} | OPENTELEMETRYS.keys()
+        SERVICE.keys() - {"DATABASE_URL", "DATABASE_CA_FILE", "SECRET_KEY"} | OPENTELEMETRYS.keys()
     )
     assert {name for name, value in environment.items() if value} == stacks_own
 

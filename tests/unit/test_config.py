@@ -17,8 +17,10 @@ def test_database_url_is_all_that_is_needed() -> None:
 
 
 def test_password_is_not_shown() -> None:
-    """Settings can be printed without giving the password away."""
-    assert "s3cret" not in repr(Settings.from_environ({"DATABASE_URL": MYSQL}))
+    """Settings can be printed without giving the password or the key away."""
+    settings = Settings.from_environ({"DATABASE_URL": MYSQL, "SECRET_KEY": "s3cret" * 6})
+    assert settings.secret_key == "s3cret" * 6
+    assert "s3cret" not in repr(settings)
 
 
 def test_secret_comes_from_a_file(tmp_path: Path) -> None:
@@ -43,6 +45,8 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         ({"DATABASE_CA_FILE": "/nowhere"}, "DATABASE_CA_FILE"),
         ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL"),
         ({"DATABASE_CA_FILE": "/etc/passwd"}, "DATABASE_CA_FILE"),
+        ({"SECRET_KEY": "s3cret"}, "SECRET_KEY"),
+        ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE"),
         ({"PUBLIC_URL": "go.example.com"}, "PUBLIC_URL"),
         ({"PUBLIC_URL": "https://go.example.com/path"}, "PUBLIC_URL"),
         ({"PUBLIC_URL": "https://go.example.com:99999"}, "PUBLIC_URL"),

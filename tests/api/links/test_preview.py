@@ -30,7 +30,7 @@ def test_preview_is_a_page_for_browsers(
 ) -> None:
     """Who names HTML gets a page, and all others JSON."""
     answer = service.get(f"/{links.create()['code']}+", headers={"Accept": accept})
-    assert (answer.status_code, answer.headers["Vary"]) == (200, "Accept")
+    assert (answer.status_code, "Accept" in answer.headers["Vary"]) == (200, True)
     assert answer.headers["Content-Type"].partition(";")[0] == kind
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Select
 from sqlalchemy.dialects import mysql
 
 from app.links import store
@@ -15,6 +16,7 @@ from tests.service import Service
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)  # other tests' links are all newer
 PAGE = 21  # rows: the service asks for one more than it shows
 FOUND = 30  # links that the search finds
+RECENT = 300  # links that were clicked in the last week
 
 FILL = """
     SET SESSION cte_max_recursion_depth = 30000;
@@ -27,6 +29,17 @@ FILL = """
     INSERT INTO link_tags (link_id, tag, created_at, lookup_key)
         SELECT id, 'plan few', created_at, lookup_key FROM links WHERE lookup_key LIKE 'plan%00';
     ANALYZE TABLE links, link_tags;
+"""
+CLICK = """
+    INSERT INTO link_clicks (link_id, hour, clicks)
+        SELECT id, created_at, 1 FROM links WHERE lookup_key LIKE 'plan%';
+    INSERT INTO link_clicks (link_id, hour, clicks)
+        SELECT id, '2030-01-01', id FROM links WHERE lookup_key LIKE 'plan%00';
+    ANALYZE TABLE link_clicks;
+"""
+FORGET = """
+    DELETE link_clicks FROM link_clicks JOIN links ON links.id = link_id
+        WHERE lookup_key LIKE 'plan%';
 """
 CLEAR = """
     DELETE FROM links WHERE lookup_key LIKE 'plan%';
@@ -57,7 +70,11 @@ def _filled(stack: Stack) -> Iterator[Stack]:
 
 def statement(**which: Any) -> str:
     """Return the service's own SQL for a page, with its values in it."""
-    query = store.listed("mysql", **which).limit(PAGE)
+    return written(store.listed("mysql", **which).limit(PAGE))
+
+
+def written(query: Select[*tuple[Any, ...]]) -> str:
+    """Return a query as SQL for MySQL, with its values in it."""
     dialect = mysql.dialect(paramstyle="named")
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
@@ -95,6 +112,19 @@ def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -
         planned = plan(filled, sql)
         assert "Full-text index search on links using ix_links_search" in planned
         assert rows_read(filled, sql) <= 5 * FOUND, planned
+
+
+def test_most_clicked_are_found_by_the_hour(filled: Stack) -> None:
+    """Hours before the week are not looked at, however many there are."""
+    sql = written(store.most_clicked(datetime(2029, 12, 31, tzinfo=UTC), 20))
+    filled.mysql_root(CLICK)
+    planned = plan(filled, sql)
+    found = filled.mysql_root(sql)
+    read = rows_read(filled, sql)
+    filled.mysql_root(FORGET)
+    assert "link_clicks using ix_link_clicks_hour" in planned, planned
+    assert len(found) == 20
+    assert read <= 5 * RECENT, planned
 
 
 def test_search_that_finds_too_much_is_refused(filled: Stack) -> None:

@@ -1,0 +1,111 @@
+// What the pages do better with JavaScript. All of it works without.
+"use strict";
+
+let loading, typing;
+let here = location.pathname + location.search;
+
+// Fetch a page and put a part of it in the place of this one's.
+async function swap(url, part, remember) {
+  clearTimeout(typing); // or a search for what was typed before would come after this
+  loading?.abort();
+  loading = new AbortController();
+  try {
+    const answer = await fetch(url, { headers: { Accept: "text/html" }, signal: loading.signal });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    const found = page.querySelector(part);
+    if (answer.redirected || !found) return location.assign(url);
+    document.querySelector(part).replaceWith(found);
+    document.title = page.title;
+    if (remember) history[remember]({}, "", url);
+    here = location.pathname + location.search;
+    prepare(found);
+    if (part === "main") found.focus();
+  } catch (error) {
+    if (error.name !== "AbortError") location.assign(url);
+  }
+}
+
+function search(form, remember) {
+  const given = [...new FormData(form)].filter(([, value]) => value);
+  swap(`${form.action}?${new URLSearchParams(given)}`, "#results", remember);
+}
+
+async function check(input) {
+  const told = document.querySelector("[data-checked]");
+  const code = input.value;
+  told.textContent = "";
+  if (!code) return;
+  const answer = await fetch(`${input.dataset.check}?${new URLSearchParams({ code })}`);
+  if (!answer.ok || input.value !== code) return;
+  const { problem } = await answer.json();
+  told.textContent = problem || `${code} is free.`;
+  told.classList.toggle("wrong", Boolean(problem));
+}
+
+async function copy(button) {
+  await navigator.clipboard.writeText(button.dataset.copy);
+  button.textContent = "Copied";
+  setTimeout(() => { button.textContent = "Copy"; }, 2000);
+}
+
+// Ask in a dialog what would be asked on a page of its own.
+async function ask(link) {
+  const answer = await fetch(link.href, { headers: { Accept: "text/html" } });
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const form = page.querySelector("main form");
+  if (answer.redirected || !form) return location.assign(link.href);
+  const dialog = document.createElement("dialog");
+  const heading = page.querySelector("main h1");
+  heading.id = "asked";
+  dialog.setAttribute("aria-labelledby", "asked");
+  dialog.append(...page.querySelector("main section").childNodes);
+  dialog.addEventListener("close", () => { dialog.remove(); link.focus(); });
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+// Show what is of use only with JavaScript.
+function prepare(part) {
+  for (const button of part.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
+}
+
+function soon(work) {
+  clearTimeout(typing);
+  typing = setTimeout(work, 250);
+}
+
+document.addEventListener("click", (event) => {
+  const target = event.target.closest("a, button");
+  if (!target || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
+  if (target.dataset.copy) copy(target);
+  else if ("swap" in target.dataset && document.querySelector("#results")) swap(target.href, "main", "pushState");
+  else if ("dialog" in target.dataset) ask(target);
+  else if ("close" in target.dataset && target.closest("dialog")) target.closest("dialog").close();
+  else return;
+  event.preventDefault();
+});
+
+document.addEventListener("submit", (event) => {
+  if ("swap" in event.target.dataset) {
+    event.preventDefault();
+    search(event.target, "pushState");
+  } else {
+    // Not twice for a double click; after the browser has taken the form's data.
+    setTimeout(() => { if (event.submitter) event.submitter.disabled = true; });
+  }
+});
+
+document.addEventListener("input", (event) => {
+  const input = event.target;
+  if (input.dataset.check) soon(() => check(input));
+  else if ("swap" in (input.form?.dataset ?? {})) soon(() => search(input.form, "replaceState"));
+});
+
+// Not for a jump to a place on this page.
+addEventListener("popstate", () => {
+  if (here !== location.pathname + location.search) swap(location.href, "main");
+});
+addEventListener("pageshow", () => {
+  for (const button of document.querySelectorAll("form button")) button.disabled = false;
+});
+prepare(document);

@@ -1,0 +1,149 @@
+"""A real browser before the service. A fault in a page that nobody may see fails its test."""
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import (
+    Browser,
+    ConsoleMessage,
+    Page,
+    Request,
+    Response,
+    ViewportSize,
+    expect,
+)
+
+from tests.checkout import ROOT
+from tests.compose import Stack, run
+from tests.conftest import NO_BROWSER, NO_NODE
+
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+ARTEFACTS = ROOT / "tests/browser/artefacts"
+WIDE = ViewportSize(width=1280, height=800)
+# axe leaves the size of targets out by itself, which WCAG 2.2 AA has a rule for.
+AXE = """axe.run(document, {
+    rules: {"target-size": {enabled: true}}, resultTypes: ["violations"]
+}).then(found => found.violations)"""
+
+Axe = Callable[[Page], None]
+Open = Callable[..., Page]
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, Any]:
+    """Start the system's own browser, and download none."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        pytest.skip(NO_BROWSER)
+    return {"executable_path": found}
+
+
+@pytest.fixture(scope="session")
+def tokens(stack: Stack) -> dict[str, str]:
+    """A token for each scope."""
+    create = ("app", "slipway", "tokens", "create")
+    name = f"browser-{secrets.token_hex(4)}"
+    return {
+        scope: stack.exec(*create, f"{name}-{scope}", "--scope", scope).strip()
+        for scope in ("read", "write")
+    }
+
+
+@pytest.fixture(params=[True, False], ids=["javascript", "plain"])
+def javascript(request: pytest.FixtureRequest) -> bool:
+    """Whether scripts run: what takes this works with and without them."""
+    return bool(request.param)
+
+
+@pytest.fixture
+def faults() -> Iterator[list[str]]:
+    """What was wrong in the pages that a test has opened: it fails for what it leaves there."""
+    found: list[str] = []
+    yield found
+    assert found == []
+
+
+@pytest.fixture
+def loaded() -> list[Request]:
+    """What the pages of a test have loaded, themselves included."""
+    return []
+
+
+@pytest.fixture
+def open_page(browser: Browser, faults: list[str], loaded: list[Request]) -> Iterator[Open]:
+    """Open pages, each in a browser of its own, with options of its context."""
+    contexts = []
+
+    def open_page(url: str, path: str = "/", **options: Any) -> Page:
+        context = browser.new_context(**{"base_url": url, "viewport": WIDE} | options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+        _watch(page, faults, loaded)
+        page.goto(path)
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+
+
+def sign_in(page: Page, token: str) -> None:
+    """Go from the page that asks for a token to the one behind it."""
+    page.get_by_label("Token").fill(token)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.get_by_role("button", name="Sign out")).to_be_visible()
+
+
+def _watch(page: Page, faults: list[str], loaded: list[Request]) -> None:
+    """Note errors of scripts, what the Content-Security-Policy blocks, and files that fail."""
+
+    def finished(request: Request) -> None:
+        loaded.append(request)
+
+    def said(message: ConsoleMessage) -> None:
+        # An error page is one to the browser too, and the tests want to see some.
+        if message.type in {"error", "warning"} and "Failed to load" not in message.text:
+            faults.append(f"{page.url}: {message.text}")
+
+    def answered(response: Response) -> None:
+        if response.status >= 400 and not response.request.is_navigation_request():
+            faults.append(f"{page.url}: {response.status} for {response.url}")
+
+    def failed(request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # as a download is
+            faults.append(f"{page.url}: {request.failure} for {request.url}")
+
+    page.on("console", said)
+    page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
+    page.on("response", answered)
+    page.on("requestfailed", failed)
+    page.on("requestfinished", finished)
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory: pytest.TempPathFactory) -> Axe:
+    """Fail where axe finds anything in a page as it is now."""
+    if not shutil.which("npm"):
+        pytest.skip(NO_NODE)
+    folder = tmp_path_factory.mktemp("axe")
+    shutil.copytree(ROOT / "tests/browser/axe", folder, dirs_exist_ok=True)
+    run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", cwd=folder)
+    script = Path(folder, "node_modules/axe-core/axe.min.js").read_text()
+
+    def axe(page: Page) -> None:
+        if page.evaluate("!window.axe"):
+            page.evaluate(script)
+        found = [
+            f"{rule['id']}: {node['html']} {node['failureSummary']}"
+            for rule in page.evaluate(AXE)
+            for node in rule["nodes"]
+        ]
+        assert found == [], f"{page.url}\n" + json.dumps(found, indent=1)
+
+    return axe

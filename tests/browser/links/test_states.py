@@ -1,0 +1,221 @@
+"""Each page in each of its states: as axe sees it, in two themes and three widths, and as pictures.
+
+On SQLite, since that takes a database with nothing in it, and another with all that is made here.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from math import pi, sin
+from typing import Any, Literal, NamedTuple
+
+import pytest
+from playwright.sync_api import Browser, FilePayload, Page, Request, ViewportSize, expect
+
+from tests.api.conftest import Deployment, embed
+from tests.browser.conftest import ARTEFACTS, WIDE, Axe, Open, sign_in
+
+WEIGHT = ARTEFACTS / "weight.txt"
+Theme = Literal["light", "dark"]
+# Each with the themes of its pictures; axe sees the last of them.
+SIZES: tuple[tuple[str, ViewportSize, tuple[Theme, ...]], ...] = (
+    ("wide", WIDE, ("dark", "light")),
+    ("zoomed", {"width": 640, "height": 400}, ()),  # WIDE, with everything twice as large
+    ("narrow", {"width": 320, "height": 640}, ("light", "dark")),
+)
+MOVES = """[...document.querySelectorAll("*")].map(getComputedStyle).some(
+    style => style.animationName !== "none" || style.transitionDuration !== "0s"
+)"""
+PAINTED = """() => {
+    const entries = type => {
+        const observer = new PerformanceObserver(() => {});
+        observer.observe({type, buffered: true});
+        return observer.takeRecords();
+    };
+    const sum = entries("layout-shift").reduce((all, shift) => all + shift.value, 0);
+    return [entries("paint").at(-1).startTime, sum];
+}"""
+LINKS = [  # code, URL, title, tags, when it was made and expires, clicks on a working day
+    ("handbook", "https://wiki.example.com/people", "The handbook", ["people"], 700, None, 52),
+    ("vpn", "https://wiki.example.com/it/vpn/set-up", "VPN in 5 minutes", ["it"], 610, None, 17),
+    ("wiki-2019", "https://wiki-2019.example.com/", "The old wiki", [], 600, 90, 0),
+    ("rota", "https://calendar.example.com/rota/team-a", "Who is on call", ["ops"], 410, None, 64),
+    ("expenses", "https://forms.example.com/e/expenses", "", ["office", "people"], 300, None, 9),
+    ("release", "https://git.example.com/releases", "Release notes", ["dev", "ops"], 120, None, 38),
+    ("lunch", "https://canteen.example.com/week", "This week's lunch", ["office"], 45, None, 240),
+    ("q3", "https://slides.example.com/d/1fXo-9b?slide=12", "Results of Q3", [], 12, None, 23),
+]
+NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+class Site(NamedTuple):
+    """A running service, and what a browser that has signed in keeps."""
+
+    service: Deployment
+    cookies: Any
+
+
+@pytest.fixture(scope="module")
+def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]:
+    """A service without a link, and one with some."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    WEIGHT.write_text("page                    bytes  requests  first paint, ms  layout shift\n")
+    folder = tmp_path_factory.mktemp
+    settings = {"PUBLIC_URL": "https://go.example.com", "RATE_LIMIT_AUTH": "1/day"}
+    with embed(folder("empty")) as empty, embed(folder("filled"), **settings) as filled:
+        fill(filled)
+        services = {"empty": empty, "filled": filled}
+        yield {name: Site(each, cookies(browser, each)) for name, each in services.items()}
+
+
+def fill(service: Deployment) -> None:
+    """Make the links, followed in working hours for a month."""
+    service.slipway("links", "import", "-", text="\n".join(map(line, LINKS)))
+    counts = []
+    for hour in (NOW - timedelta(hours=hours) for hours in range(24 * 30)):
+        busy = max(0, sin((hour.hour - 6) / 12 * pi)) * (0.2 if hour.weekday() > 4 else 1)
+        for number, link in enumerate(LINKS, 1):
+            varied = 0.7 + hash((hour.day, hour.hour, number)) % 60 / 100
+            if clicks := round(link[-1] / 7.6 * busy * varied):
+                counts.append(f"({number}, '{hour:%F %T}.000000', {clicks})")
+    service.sql(f"INSERT INTO link_clicks (link_id, hour, clicks) VALUES {','.join(counts)}")
+
+
+def line(link: tuple[Any, ...]) -> str:
+    """Return a link as a file has it."""
+    names = ("code", "url", "title", "tags", "created_at", "expires_at")
+    days_ago = [days and f"{NOW - timedelta(days):%FT%TZ}" for days in link[4:6]]
+    return json.dumps(dict(zip(names, [*link[:4], *days_ago], strict=True)))
+
+
+def cookies(browser: Browser, service: Deployment) -> Any:
+    """Return what a browser keeps that has signed in."""
+    with browser.new_context(base_url=service.url) as context:
+        page = context.new_page()
+        page.goto("/sign-in")
+        sign_in(page, service.slipway("tokens", "create", "ada").strip())
+        return context.storage_state()
+
+
+def wrong_token(page: Page) -> None:
+    """Sign in with what is no token."""
+    page.get_by_label("Token").fill("wrong")
+    page.get_by_role("button", name="Sign in").click()
+
+
+def wrong_tokens(page: Page) -> None:
+    """Do so once more than one may."""
+    wrong_token(page)
+    expect(page.get_by_role("alert")).to_be_visible()
+    wrong_token(page)
+
+
+def wrong_link(page: Page) -> None:
+    """Send a form with wrong fields, past what the browser itself would say."""
+    page.get_by_label("Target URL").fill("nowhere")
+    page.get_by_label("Code").fill("docs")
+    page.get_by_label("Tags").fill("x" * 51)
+    page.locator("main form").evaluate("form => form.noValidate = true")
+    page.get_by_role("button", name="Create").click()
+
+
+def open_tables(page: Page) -> None:
+    """Show the numbers of the charts."""
+    for summary in page.get_by_text("As a table").all():
+        summary.click()
+
+
+def ask(page: Page) -> None:
+    """Begin to delete."""
+    page.get_by_role("link", name="Delete").click()
+
+
+def send_file(page: Page) -> None:
+    """Import a link that is there, and a line that is none."""
+    content = f"{line(LINKS[0])}\nnothing".encode()
+    file = FilePayload(name="links.jsonl", mimeType="text/plain", buffer=content)
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Import").click()
+
+
+# Where each state is, what leads to it, and what it shows then.
+STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
+    "sign-in": ("", "/sign-in", None, "Whoever runs this service"),
+    "sign-in-wrong": ("", "/sign-in", wrong_token, "not valid"),
+    "sign-in-limited": ("", "/sign-in", wrong_tokens, "Too Many Requests"),
+    "docs": ("", "/docs", None, "Create a link"),
+    "error": ("", "/unknown", None, "There is no link with this code."),
+    "gone": ("", "/wiki-2019", None, "expired"),
+    "preview": ("", "/rota+", None, "leads to"),
+    "empty": ("empty", "/links", None, "No links yet"),
+    "top-empty": ("empty", "/links/-/top", None, "No link was followed"),
+    "list": ("filled", "/links", None, "The handbook"),
+    "list-tag": ("filled", "/links?tag=ops&sort=code", None, "All tags"),
+    "list-nothing": ("filled", "/links?q=nothing", None, "No link is here"),
+    "list-wrong": ("filled", "/links?sort=clicks", None, "Must be one of"),
+    "new": ("filled", "/links/-/new", None, "a random one is made"),
+    "new-wrong": ("filled", "/links/-/new", wrong_link, "Must be an absolute"),
+    "link": ("filled", "/links/lunch", None, "Last 30 days"),
+    "link-tables": ("filled", "/links/rota", open_tables, "Hour (UTC)"),
+    "link-expired": ("filled", "/links/wiki-2019", None, "Expired"),
+    "delete": ("filled", "/links/vpn/delete", None, "which go with it"),
+    "delete-dialog": ("filled", "/links/vpn", ask, "which go with it"),
+    "top": ("filled", "/links/-/top", None, "Most clicked in the last week"),
+    "transfer": ("filled", "/links/-/transfer", None, "A spreadsheet"),
+    "transfer-done": ("filled", "/links/-/transfer", send_file, "1 unchanged, 1 refused"),
+    "unknown": ("filled", "/unknown", None, "Create unknown"),
+}
+
+
+def transferred(request: Request) -> int:
+    """Return the bytes of an answer, with its head."""
+    sizes = request.sizes()
+    return sizes["responseHeadersSize"] + sizes["responseBodySize"]
+
+
+@pytest.mark.parametrize("state", STATES)
+def test_state(
+    sites: dict[str, Site], open_page: Open, loaded: list[Request], axe: Axe, state: str
+) -> None:
+    """axe finds nothing in any theme or width, nothing is wider than the screen; and a picture.
+
+    What a first visit loads is small, all of it is ours, and nothing moves once it is there.
+    """
+    site, path, steps, shown = STATES[state]
+    url = sites[site or "filled"].service.url
+    options = {"storage_state": sites[site].cookies} if site else {}
+    client = {"X-Forwarded-For": f"198.51.100.{list(STATES).index(state)}"}  # with its own limit
+    page = open_page(url, path, extra_http_headers=client, **options)
+    if steps:
+        steps(page)
+    expect(page.get_by_text(shown).locator("visible=true").first).to_be_visible()
+    paint, shift = page.evaluate(PAINTED)
+    for name, size, themes in SIZES:
+        page.set_viewport_size(size)
+        for theme in themes:
+            page.emulate_media(color_scheme=theme)
+            picture = ARTEFACTS / f"{state}-{name}-{theme}.png"
+            page.screenshot(path=picture, full_page=state != "docs")
+        axe(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+    if steps:
+        return
+    weight = sum(map(transferred, loaded))
+    with WEIGHT.open("a") as told:
+        told.write(f"{state:18}{weight:11,}{len(loaded):10}{paint:17.0f}{shift:14.3f}\n")
+    kinds = Counter(request.resource_type for request in loaded)
+    assert kinds["document"] == kinds["stylesheet"] == 1
+    assert kinds["script"] == bool(site)
+    assert all(request.url.startswith(url) for request in loaded)
+    assert weight < 60_000 or state == "docs"
+    assert shift < 0.1
+
+
+def test_motion_can_be_reduced(sites: dict[str, Site], open_page: Open) -> None:
+    """Nothing moves for those who do not want that; for others, something does."""
+    site = sites["filled"]
+    for wish, moves in (("no-preference", True), ("reduce", False)):
+        options = {"storage_state": site.cookies, "reduced_motion": wish}
+        page = open_page(site.service.url, "/links/rota", **options)
+        assert page.evaluate(MOVES) is moves

@@ -1,0 +1,59 @@
+"""A browser without JavaScript, as far as the pages need one: cookies, forms and no redirects."""
+
+import html
+import re
+from typing import Any, Self
+
+import requests
+
+ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
+
+
+class Visitor(requests.Session):
+    """One who looks at the pages; signed in where there is a token."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        super().__init__()
+        self.url = url
+        self.headers["Accept"] = ACCEPT
+        if token:
+            answer = self.submit("/sign-in", token=token)
+            assert answer.status_code == 303, answer.text
+
+    def again(self) -> Self:
+        """Return another visitor with nothing in its pockets."""
+        return type(self)(self.url)
+
+    def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:  # type: ignore[override]
+        """Send a request to a path of the service; every page must have its policies."""
+        options = {"timeout": 30, **options, "allow_redirects": False}
+        answer = super().request(method, self.url + str(url), **options)
+        if answer.headers.get("Content-Type", "").startswith("text/html"):
+            policy = answer.headers["Content-Security-Policy"]
+            assert "default-src 'none'" in policy
+            assert "frame-ancestors 'none'" in policy
+            assert "unsafe" not in policy
+            assert not re.search(r"<style|<script>|\sstyle=|\son\w+=", answer.text)
+        return answer
+
+    def submit(self, path: str, **fields: str) -> requests.Response:
+        """Fill in the form of a page and send it."""
+        return self.post(path, data=form(self.get(path).text) | fields)
+
+
+def form(page: str) -> dict[str, str]:
+    """Return what the main form of a page has in it."""
+    main = page.partition("<main")[2]
+    [content] = re.findall(
+        r'<form[^>]* method="post".*?</form>|<form method="post".*?</form>', main, re.DOTALL
+    )
+    found = {}
+    for tag in re.findall(r"<input[^>]*>", content):
+        attributes = dict(re.findall(r'(\w+)="([^"]*)"', tag))
+        if attributes.get("type") != "file":
+            found[attributes["name"]] = html.unescape(attributes.get("value", ""))
+    for name, text in re.findall(
+        r'<textarea[^>]* name="(\w+)"[^>]*>\n?(.*?)</textarea>', content, re.DOTALL
+    ):
+        found[name] = html.unescape(text)
+    return found
