@@ -122,7 +122,7 @@ def _signed_in() -> Any:
     token = auth.by_id(claimed["id"]) if claimed else None
     if token:
         return auth.admit(token)
-    session.clear()
+    session.pop("me", None)
     here = request.full_path if request.method in SAFE_METHODS else request.path
     return redirect(url_for("sessions.sign_in", next=here.removesuffix("?")), 303)
 

@@ -410,6 +410,14 @@ def test_everything_needs_sign_in(member: Visitor, links: Links) -> None:
             visitor.cookies.clear()
 
 
+def test_sign_in_that_is_open_stays_good(member: Visitor, links: Links) -> None:
+    """Who opens another page before signing in can sign in where they first were."""
+    with member.again() as visitor:
+        fields = form(visitor.get("/sign-in").text) | {"token": links.service.token}
+        visitor.get("/links")
+        assert visitor.post("/sign-in", data=fields).status_code == 303
+
+
 def test_short_url_is_no_way_out_of_the_sign_in(member: Visitor, links: Links) -> None:
     """A link leads anywhere, so nobody is sent to one after signing in."""
     code = links.create()["code"]
@@ -450,7 +458,7 @@ def test_revoked_token_signs_its_browsers_out(deployment: Deployment) -> None:
         deployment.slipway("tokens", "revoke", name)
         answer = visitor.get("/links")
         assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in?next=/links")
-        assert "slipway" not in visitor.cookies
+        assert "Sign out" not in visitor.get("/docs").text
         assert visitor.get("/sign-in").status_code == 200
 
 
