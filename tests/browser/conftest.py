@@ -44,14 +44,16 @@ def browser_type_launch_args() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def tokens(stack: Stack) -> dict[str, str]:
+def tokens(stack: Stack) -> Iterator[dict[str, str]]:
     """A token for each scope."""
-    create = ("app", "slipway", "tokens", "create")
-    name = f"browser-{secrets.token_hex(4)}"
-    return {
-        scope: stack.exec(*create, f"{name}-{scope}", "--scope", scope).strip()
-        for scope in ("read", "write")
+    command = ("app", "slipway", "tokens")
+    names = {scope: f"{scope}-{secrets.token_hex(4)}" for scope in ("read", "write")}
+    yield {
+        scope: stack.exec(*command, "create", name, "--scope", scope).strip()
+        for scope, name in names.items()
     }
+    for name in names.values():
+        stack.exec(*command, "revoke", name)
 
 
 @pytest.fixture(params=[True, False], ids=["javascript", "plain"])

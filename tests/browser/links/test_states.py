@@ -27,7 +27,8 @@ SIZES: tuple[tuple[str, ViewportSize, tuple[Theme, ...]], ...] = (
 MOVES = """[...document.querySelectorAll("*")].map(getComputedStyle).some(
     style => style.animationName !== "none" || style.transitionDuration !== "0s"
 )"""
-PAINTED = """() => {
+PAINTED = """async () => {
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
     const entries = type => {
         const observer = new PerformanceObserver(() => {});
         observer.observe({type, buffered: true});
