@@ -6,15 +6,15 @@ two seconds, or than thirty where it has much work.
 
 import json
 import select
-import sqlite3
 import ssl
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import cache
 from itertools import groupby
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app, g, has_request_context
 from gevent import Timeout
@@ -53,6 +53,9 @@ from sqlalchemy.types import TypeDecorator
 from app import metrics
 from app.config import Settings
 
+if TYPE_CHECKING:
+    import sqlite3
+
 T = TypeVar("T")
 
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
@@ -67,7 +70,7 @@ LONG = 2  # connections a process, for each engine of work that may take long
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
 NO_SUCH_TABLE = 1146
-DUPLICATE_KEY = {1062, sqlite3.SQLITE_CONSTRAINT_UNIQUE, sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY}
+DUPLICATE_KEY = {1062, 2067, 1555}  # SQLite has one for unique columns and one for primary keys
 TOO_MANY_MATCHES = 188  # for innodb_ft_result_cache_limit, see db/my.cnf
 
 WORD_LENGTH = 84  # characters: MySQL's full-text indexes leave longer words out
@@ -301,7 +304,12 @@ def encryption(settings: Settings) -> dict[str, Any]:
     """
     if settings.database_url.get_backend_name() != "mysql":
         return {}
-    return {"ssl": ssl.create_default_context(cafile=settings.database_ca_file)}
+    return {"ssl": _context(settings.database_ca_file)}
+
+
+@cache
+def _context(cafile: str | None) -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=cafile)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -323,8 +331,8 @@ def begin_next_part() -> None:
 def error_code(error: Exception) -> int | None:
     """Return the server's own number for an error of SQLAlchemy's, or None."""
     original = getattr(error, "orig", None)
-    if isinstance(original, sqlite3.Error):
-        return original.sqlite_errorcode
+    if code := getattr(original, "sqlite_errorcode", None):
+        return int(code)
     arguments = original.args if original is not None else ()
     return arguments[0] if arguments and isinstance(arguments[0], int) else None
 
@@ -498,7 +506,7 @@ def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None
         raise DisconnectionError
 
 
-def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
+def _prepare_sqlite(connection: "sqlite3.Connection", _record: object) -> None:
     connection.isolation_level = None  # transactions begin where SQLAlchemy says
     connection.create_function("has_words", -1, _has_words, deterministic=True)
     connection.execute("PRAGMA journal_mode=WAL")

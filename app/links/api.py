@@ -194,7 +194,7 @@ def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
     In UTC, empty buckets included, at most 1,000 of them.
     """
     with database().read() as session:
-        link = found(store.find(session, code))
+        link = found(store.find(session, code, clicks=False))
     with database().read(long=True, stale=True) as session:
         hours = store.clicks(session, link, span["first"], span["last"])
     buckets = series.cut(hours, **span)

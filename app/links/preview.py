@@ -73,7 +73,7 @@ def picture(code: str) -> Response:
 def _unexpired(code: str) -> Link:
     """Answer 404 or 410 where the code leads nowhere."""
     with database().read() as session:
-        link = found(store.find(session, code))
+        link = found(store.find(session, code, clicks=False))
     if link.expires_at and link.expires_at <= datetime.now(UTC):
         abort(410, "This link has expired.")
     return link

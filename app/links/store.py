@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, cast
 from sqlalchemy import RowMapping, Select, Table, func, insert, or_, select
 from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from app.database import has_words, is_duplicate, words
 from app.links import codes
@@ -125,9 +125,13 @@ def _unless_taken() -> Iterator[None]:
         raise
 
 
-def find(session: Session, code: str) -> Link | None:
-    """Return the link with this code, in whatever spelling."""
-    return session.scalar(_by_code(code))
+def find(session: Session, code: str, *, clicks: bool = True) -> Link | None:
+    """Return the link with this code, in whatever spelling.
+
+    :param clicks: with its clicks, a sum of one row for each hour that had some.
+    """
+    query = _by_code(code)
+    return session.scalar(query if clicks else query.options(defer(Link.clicks)))
 
 
 def change(

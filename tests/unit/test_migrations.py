@@ -1,10 +1,14 @@
 """The schema in SQLite."""
 
+import shutil
 import sqlite3
 import subprocess
 import sys
 from pathlib import Path
 
+from alembic.script import ScriptDirectory
+
+from app.health import revisions
 from tests.checkout import ROOT
 
 
@@ -41,3 +45,13 @@ def test_old_version_leaves_a_newer_schema_as_it_is(tmp_path: Path) -> None:
     with sqlite3.connect(database) as connection:
         revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     assert ("f00d",) in revisions
+
+
+def test_readiness_knows_the_migrations_as_alembic_does(tmp_path: Path) -> None:
+    """What the service reads from the files is what Alembic finds, merged branches too."""
+    folder = shutil.copytree(ROOT / "db" / "migrations", tmp_path / "migrations")
+    heads = ScriptDirectory(folder).get_heads()
+    assert revisions(folder / "versions").newest == set(heads)
+    ScriptDirectory(folder).generate_revision("f00d", "merge", head=tuple(heads))
+    scripts = list(ScriptDirectory(folder).walk_revisions())
+    assert revisions(folder / "versions") == ({script.revision for script in scripts}, {"f00d"})
