@@ -170,18 +170,18 @@ async def create(
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
     """Create a link, once for each key."""
-    answer = None
+    answer, token_id = None, token.id  # which a rollback would forget
     if idempotency_key:
         fingerprint = hashlib.sha256(await request.body()).digest()
         answer = Answer(
-            token_id=token.id, key=idempotency_key, fingerprint=fingerprint, created_at=now()
+            token_id=token_id, key=idempotency_key, fingerprint=fingerprint, created_at=now()
         )
         session.add(answer)
         try:
             await session.flush()
         except IntegrityError:
             await session.rollback()
-            return await replay(session, token.id, idempotency_key, fingerprint)
+            return await replay(session, token_id, idempotency_key, fingerprint)
     code = "".join(secrets.choice(ALPHABET) for _ in range(7))
     times = dict.fromkeys(("created_at", "updated_at"), now())
     fields = new.model_dump() | times

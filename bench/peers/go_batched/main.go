@@ -1,5 +1,9 @@
 // Redirects with net/http and go-sql-driver, many lookups and clicks in one commit, as
 // app/links/clicks.py has it: while a batch commits, the next one gathers.
+//
+// Outside of modules Go goes by its older rules, which know no wildcards in paths.
+//
+//go:debug httpmuxgo121=0
 package main
 
 import (
