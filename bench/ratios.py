@@ -30,9 +30,9 @@ def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Return median and extremes: `2.0 (1.5–2.5)`."""
+    """Return median and extremes: `2.0 (1.5 to 2.5)`."""
     middle, least, most = (f"{v:,.{digits}f}" for v in (median(values), min(values), max(values)))
-    return f"{middle} ({least}–{most})"
+    return f"{middle} ({least} to {most})"
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

@@ -62,7 +62,7 @@ class Link(Base):
     revision: Mapped[int]
     clicks: Mapped[int] = column_property(
         select(func.coalesce(func.sum(LinkClicks.clicks), 0))
-        .where(LinkClicks.link_id == id)
+        .where(LinkClicks.link_id == id)  # noqa: A003 the column
         .scalar_subquery(),
         expire_on_flush=False,
     )
