@@ -42,8 +42,9 @@ fuzz: .venv/dev ## try the API with thousands of made-up requests
 faults: .venv/dev ## break the stack in all ways at random for half an hour; SEED=… repeats a run
 	python -m tests.faults.links
 
-bench: .venv/bench ## measure what the service carries, and plot it in docs/
+bench: .venv/bench ## measure what the service carries, and what its peers do, and plot it in docs/
 	bench/overload
+	bench/compare
 
 screenshots: .venv/dev .venv/bench ## renew the README's pictures of the web page
 	bench/screenshots
@@ -54,7 +55,7 @@ lint: .venv/dev ## check form and types
 	mypy
 	yamllint --strict .
 	zizmor --quiet --offline .github
-	hadolint Dockerfile Dockerfile.multistage tests/kubernetes/tools/Dockerfile
+	hadolint Dockerfile Dockerfile.multistage tests/kubernetes/tools/Dockerfile bench/peers/*/Dockerfile
 	shellcheck $$(git ls-files '*.sh' .ci/run bench/image deploy/push)
 
 audit: .venv/dev ## look for known vulnerabilities of the packages
@@ -65,6 +66,10 @@ lock: .venv/dev ## renew the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group checkov --output-file tests/kubernetes/tools/checkov.txt
+	for peer in bare_flask fastapi flask_orm; do \
+		uv pip compile --quiet --python-platform linux --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group $$peer --output-file bench/peers/$$peer/requirements.txt || exit; \
+	done
+	npm update --prefix bench/peers/express --package-lock-only --omit-lockfile-registry-resolved
 
 rename: ## call the service NAME, in all files: docs/your-own-service.md
 	@echo '$(NAME)' | grep -Eqx '[a-z][a-z0-9]{1,29}' || { \

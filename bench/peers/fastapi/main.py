@@ -1,0 +1,263 @@
+"""Links with FastAPI, SQLAlchemy's asyncio extension and asyncmy: follow, create, read and list."""
+
+import base64
+import hashlib
+import secrets
+import ssl
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+from fastapi import Depends, FastAPI, Header, HTTPException, Query, Request, Response
+from fastapi.responses import JSONResponse, RedirectResponse
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, Field
+from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, func, make_url, select
+from sqlalchemy.dialects.mysql import DATETIME, insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
+
+SECRETS = Path("/run/secrets")
+ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
+
+url = make_url((SECRETS / "database_url").read_text().strip()).set(drivername="mysql+asyncmy")
+tls = ssl.create_default_context(cafile=SECRETS / "ca.pem")
+engine = create_async_engine(url, connect_args={"ssl": tls}, pool_pre_ping=True)
+new_session = async_sessionmaker(engine, expire_on_commit=False)
+app = FastAPI()
+
+
+class Base(DeclarativeBase):
+    """The base of all models."""
+
+    type_annotation_map = {datetime: DATETIME(fsp=6), int: BigInteger, list[str]: JSON}  # noqa: RUF012 SQLAlchemy's form
+
+
+class LinkClicks(Base):
+    """How often a link was followed in one hour."""
+
+    __tablename__ = "link_clicks"
+
+    link_id: Mapped[int] = mapped_column(ForeignKey("links.id"), primary_key=True)
+    hour: Mapped[datetime] = mapped_column(primary_key=True)
+    clicks: Mapped[int]
+
+
+class Link(Base):
+    """A short code and where it leads."""
+
+    __tablename__ = "links"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    code: Mapped[str] = mapped_column(String(64))
+    lookup_key: Mapped[str] = mapped_column(String(64))
+    url: Mapped[str] = mapped_column(String(2048))
+    title: Mapped[str] = mapped_column(String(200))
+    tags: Mapped[list[str]]
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime]
+    updated_at: Mapped[datetime]
+    revision: Mapped[int]
+    clicks: Mapped[int] = column_property(
+        select(func.coalesce(func.sum(LinkClicks.clicks), 0))
+        .where(LinkClicks.link_id == id)  # noqa: A003 the column
+        .scalar_subquery(),
+        expire_on_flush=False,
+    )
+
+
+class Token(Base):
+    """Who may use the API."""
+
+    __tablename__ = "tokens"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    scope: Mapped[str] = mapped_column(String(10))
+    expires_at: Mapped[datetime | None]
+
+
+class Answer(Base):
+    """The answer that an Idempotency-Key stands for."""
+
+    __tablename__ = "idempotency_keys"
+
+    token_id: Mapped[int] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(String(255), primary_key=True)
+    fingerprint: Mapped[bytes] = mapped_column(LargeBinary(32))
+    created_at: Mapped[datetime]
+    status: Mapped[int | None]
+    headers: Mapped[dict[str, str] | None] = mapped_column(JSON)
+    body: Mapped[bytes | None] = mapped_column(LargeBinary)
+
+
+class NewLink(BaseModel, extra="forbid"):
+    """A link that is to be made."""
+
+    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/]+[^\s]*$")]
+    title: Annotated[str, Field(max_length=200)] = ""
+
+
+class Shown(BaseModel):
+    """A link as it is told."""
+
+    code: str
+    short_url: str
+    url: str
+    title: str
+    tags: list[str]
+    expires_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+    clicks: int
+
+    @classmethod
+    def of(cls, link: Link, request: Request) -> "Shown":
+        """Return what is shown of a link."""
+        fields: dict[str, Any] = {name: getattr(link, name, None) for name in cls.model_fields}
+        for name in ("expires_at", "created_at", "updated_at"):
+            fields[name] = fields[name] and fields[name].replace(tzinfo=UTC)
+        return cls(**fields | {"short_url": f"{request.base_url}{link.code}"})
+
+
+class Page(BaseModel):
+    """A page of the list, and where the next one begins."""
+
+    links: list[Shown]
+    next: str | None
+
+
+async def session() -> AsyncIterator[AsyncSession]:
+    """Give a request its session."""
+    async with new_session() as found:
+        yield found
+
+
+Session = Annotated[AsyncSession, Depends(session)]
+
+
+async def authenticate(
+    given: Annotated[HTTPAuthorizationCredentials, Depends(HTTPBearer())],
+    session: Session,
+    request: Request,
+) -> Token:
+    """Find the request's token."""
+    digest = hashlib.sha256(given.credentials.encode()).digest()
+    token = await session.scalar(select(Token).where(Token.digest == digest))
+    if token is None or (token.expires_at and token.expires_at <= now()):
+        raise HTTPException(401)
+    if request.method != "GET" and token.scope != "write":
+        raise HTTPException(403)
+    return token
+
+
+Authenticated = Annotated[Token, Depends(authenticate)]
+
+
+def now() -> datetime:
+    """Return the time in UTC, as MySQL has it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+@app.post("/api/links", status_code=201)
+async def create(
+    new: NewLink,
+    request: Request,
+    session: Session,
+    token: Authenticated,
+    idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
+) -> Response:
+    """Create a link, once for each key."""
+    answer, token_id = None, token.id  # which a rollback would forget
+    if idempotency_key:
+        fingerprint = hashlib.sha256(await request.body()).digest()
+        answer = Answer(
+            token_id=token_id, key=idempotency_key, fingerprint=fingerprint, created_at=now()
+        )
+        session.add(answer)
+        try:
+            await session.flush()
+        except IntegrityError:
+            await session.rollback()
+            return await replay(session, token_id, idempotency_key, fingerprint)
+    code = "".join(secrets.choice(ALPHABET) for _ in range(7))
+    times = dict.fromkeys(("created_at", "updated_at"), now())
+    fields = new.model_dump() | times
+    link = Link(**fields, code=code, lookup_key=code, tags=[], revision=1, clicks=0)
+    session.add(link)
+    await session.flush()
+    headers = {"Location": f"/api/links/{code}", "ETag": f'"{link.id}-{link.revision}"'}
+    response = JSONResponse(Shown.of(link, request).model_dump(mode="json"), 201, headers)
+    if answer:
+        answer.status, answer.headers, answer.body = 201, headers, bytes(response.body)
+    await session.commit()
+    return response
+
+
+async def replay(session: AsyncSession, token_id: int, key: str, fingerprint: bytes) -> Response:
+    """Return the first answer to a key."""
+    first = await session.get_one(Answer, (token_id, key))
+    if first.fingerprint != fingerprint:
+        raise HTTPException(422)
+    return Response(first.body, first.status or 201, first.headers, "application/json")
+
+
+@app.get("/api/links")
+async def listing(
+    request: Request,
+    response: Response,
+    session: Session,
+    _token: Authenticated,
+    limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    after: str | None = None,
+) -> Page:
+    """List links page by page, the newest first."""
+    query = select(Link).order_by(Link.created_at.desc(), Link.id.desc()).limit(limit + 1)
+    if after:
+        time, number = base64.urlsafe_b64decode(after).decode().split()
+        created_at = datetime.fromisoformat(time).replace(tzinfo=None)
+        older = (Link.created_at < created_at) | (Link.id < int(number))
+        query = query.where(Link.created_at <= created_at, older)
+    links = (await session.scalars(query)).all()
+    following = None
+    if len(links) > limit:
+        last = links[limit - 1]
+        place = f"{last.created_at.replace(tzinfo=UTC).isoformat()} {last.id}"
+        following = base64.urlsafe_b64encode(place.encode()).decode()
+        page = request.url.include_query_params(limit=limit, after=following)
+        response.headers["Link"] = f'<{page.path}?{page.query}>; rel="next"'
+    return Page(links=[Shown.of(link, request) for link in links[:limit]], next=following)
+
+
+@app.get("/api/links/{code}")
+async def read(
+    code: str, request: Request, response: Response, session: Session, _token: Authenticated
+) -> Shown:
+    """Read a link and its clicks."""
+    link = await find(session, code)
+    response.headers["ETag"] = f'"{link.id}-{link.revision}"'
+    return Shown.of(link, request)
+
+
+@app.get("/{code}")
+async def follow(code: str, session: Session) -> Response:
+    """Count the click and redirect to the link's target."""
+    link = await find(session, code)
+    if link.expires_at and link.expires_at <= now():
+        raise HTTPException(410)
+    hour = now().replace(minute=0, second=0, microsecond=0)
+    click = insert(LinkClicks).values(link_id=link.id, hour=hour, clicks=1)
+    await session.execute(click.on_duplicate_key_update(clicks=LinkClicks.clicks + 1))
+    await session.commit()
+    return RedirectResponse(link.url, 302)
+
+
+async def find(session: AsyncSession, code: str) -> Link:
+    """Return the link with this code, or answer 404."""
+    key = code.lower().replace("-", "")
+    link = await session.scalar(select(Link).where(Link.lookup_key == key))
+    if link is None:
+        raise HTTPException(404)
+    return link

@@ -1,0 +1,41 @@
+"""What bench/compare makes of its figures."""
+
+import pytest
+
+from bench.ratios import Target, ratios, spread, table
+
+
+def test_ratios_are_those_of_each_round() -> None:
+    """A round in which the machine was slow is slow for both sides."""
+    assert ratios([100, 20, 90], [50, 10, 30]) == [2, 2, 3]
+
+
+def test_rounds_must_be_the_same() -> None:
+    """A round that one side lacks is no round."""
+    with pytest.raises(ValueError, match="zip"):
+        ratios([1, 2], [1])
+
+
+def test_spread_tells_the_median_and_extremes() -> None:
+    """The extremes stand behind the median, all with the same digits."""
+    assert spread([1500, 900, 2000]) == "1,500 (900 to 2,000)"
+    assert spread([1, 4], 1) == "2.5 (1.0 to 4.0)"
+
+
+@pytest.mark.parametrize(
+    ("measured", "at_most", "row"),
+    [
+        ([1, 2, 3], False, ["it", "at least 2", "2.00 (1.00 to 3.00)", "yes"]),
+        ([1, 1.9, 3], False, ["it", "at least 2", "1.90 (1.00 to 3.00)", "**no**"]),
+        ([1, 2, 3], True, ["it", "at most 2", "2.00 (1.00 to 3.00)", "yes"]),
+        ([1, 2.1, 3], True, ["it", "at most 2", "2.10 (1.00 to 3.00)", "**no**"]),
+    ],
+)
+def test_median_decides(measured: list[float], at_most: bool, row: list[str]) -> None:
+    """A target is met by the median, from the side that it is for."""
+    assert Target("it", 2, measured, at_most).row() == row
+
+
+def test_table_is_markdown() -> None:
+    """Each row is a line."""
+    assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
