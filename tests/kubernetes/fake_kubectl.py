@@ -129,9 +129,14 @@ def main() -> None:
     namespace = ""
     if words[0] == "--namespace":
         namespace, words = words[1], words[2:]
-    state = json.loads(STATE.read_text())
+    before = STATE.read_text()
+    state = json.loads(before)
     print(answer(namespace, words, state), end="")
-    STATE.write_text(json.dumps(state))
+    # Another call may run beside this one: it reads all of a state, and keeps what it has changed.
+    if (after := json.dumps(state)) != before:
+        new = STATE.with_suffix(".new")
+        new.write_text(after)
+        new.replace(STATE)
 
 
 main()

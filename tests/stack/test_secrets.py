@@ -31,7 +31,7 @@ cat >/usr/local/bin/mv <<'SHIM'
 if [ -z "${STOP:-}" ]; then exec /bin/mv "$@"; fi
 count=$(($(cat /count) + 1))
 echo $count >/count
-if [ $count.before = $STOP ]; then kill -KILL $PPID; fi
+if [ $count.before = $STOP ]; then kill -KILL $PPID; exit; fi
 /bin/mv "$@"
 if [ $count.after = $STOP ]; then kill -KILL $PPID; fi
 SHIM
