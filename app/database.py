@@ -52,6 +52,7 @@ from sqlalchemy.types import TypeDecorator
 
 from app import metrics
 from app.config import Settings
+from app.fair_queue import FairQueue
 
 if TYPE_CHECKING:
     import sqlite3
@@ -174,6 +175,8 @@ def _pool(limits: Limits) -> type[QueuePool]:
 
         Not since when it runs: a client that sends its body slowly does not use the database.
         """
+
+        _queue_class = FairQueue
 
         def connect(self) -> PoolProxiedConnection:
             """Return a connection for use, and measure the waiting."""

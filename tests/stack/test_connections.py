@@ -1,9 +1,14 @@
 """How many connections to MySQL a process of the service can have."""
 
 import re
+from concurrent.futures import ThreadPoolExecutor
+
+import requests
 
 from tests.checkout import ROOT
 from tests.compose import Stack
+
+CLIENTS, CALLS = 64, 30
 
 # Takes all that each pool gives, and prints how many different ones MySQL sees.
 FILL = """
@@ -35,3 +40,20 @@ def test_connections_are_as_documented(stack: Stack) -> None:
     assert (str(found), limit) == (told, allowed)
     assert f"{told} * WEB_CONCURRENCY * replicas" in page
     assert found * 2 * 2 < int(limit)
+
+
+def test_more_requests_than_connections_wait_for_their_turn(stack: Stack) -> None:
+    """None of 64 clients is passed by until it gets a 503."""
+    token = stack.exec("app", "slipway", "tokens", "create", "turns").strip()
+    headers = {"Authorization": f"Bearer {token}"}
+
+    def client(_number: int) -> set[int]:
+        with requests.Session() as session:
+            told = (session.get(f"{stack.url}/api/me", headers=headers) for _ in range(CALLS))
+            return {answer.status_code for answer in told}
+
+    try:
+        with ThreadPoolExecutor(CLIENTS) as pool:
+            assert set().union(*pool.map(client, range(CLIENTS))) == {200}
+    finally:
+        stack.exec("app", "slipway", "tokens", "revoke", "turns")
