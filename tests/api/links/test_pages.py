@@ -4,16 +4,20 @@ import html
 import json
 import re
 import secrets
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.api.conftest import Deployment
+from tests.api.conftest import Deployment, embed
 from tests.links import TARGET, Links
 from tests.service import Service
 from tests.visitor import ACCEPT, Visitor, form
 
+FIELDS = b",".join(b'"%d": 1' % number for number in range(5000))
 XSS = "<script>alert(1)</script>\"'&{{7*7}}"
 
 
@@ -374,6 +378,23 @@ def test_large_file_is_taken(member: Visitor) -> None:
     lines = b"".join(b'{"code": "-", "url": "%s"}\n' % (b"x" * 1000) for _ in range(2000))
     answer = send(member, lines)
     assert (answer.status_code, sums(answer.text)) == (200, (0, 0, 2000))
+
+
+@pytest.mark.parametrize("line", [b"\n", b"{%s}\n" % FIELDS])
+def test_import_keeps_nobody_waiting(tmp_path: Path, line: bytes) -> None:
+    """Whatever a file has in it, the process that reads it also answers others meanwhile."""
+    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
+        began = time.monotonic()
+        with ThreadPoolExecutor() as threads:
+            report = threads.submit(send, member, line * (4_000_000 // len(line)))
+            longest = 0.0
+            while not report.done():
+                asked = time.monotonic()
+                assert requests.get(f"{alone.url}/livez", timeout=60).ok
+                longest = max(longest, time.monotonic() - asked)
+        assert report.result().status_code == 200
+        assert longest < (time.monotonic() - began) / 2
+        assert len(report.result().content) < 200_000  # of what is wrong, only so much is told
 
 
 def test_too_large_file_is_refused(member: Visitor) -> None:
