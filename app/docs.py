@@ -4,9 +4,11 @@ The page is a template and none of the usual programs for the browser (Swagger U
 are a megabyte or more of JavaScript, and want inline styles that our Content-Security-Policy bars.
 """
 
+import hashlib
 import json
 import re
 from copy import deepcopy
+from pathlib import Path
 from typing import Any
 
 from flask import Response, jsonify, render_template, request, send_from_directory
@@ -16,7 +18,8 @@ from markupsafe import Markup, escape
 from app.api import Blueprint
 from app.openapi import unchanged
 
-KEPT = 3600  # seconds that a browser keeps a file without asking again
+FILES = Path(__file__).parent / "static"
+KEPT = 365 * 24 * 3600  # seconds that a browser keeps a file whose address says its version
 NAME = {"in": "path", "name": "name", "schema": {"type": "string", "examples": ["page.css"]}}
 OF_FILES = ("Content-Disposition", "Expires", "Last-Modified")
 
@@ -83,9 +86,26 @@ def page() -> Response:
 @blueprint.doc(parameters=["If-None-Match"], responses=unchanged(*OF_FILES))
 def static(name: str) -> Response:
     """Send a file that pages refer to"""
-    response = send_from_directory("static", name, conditional=False, max_age=KEPT)
+    response = send_from_directory(FILES, name, conditional=False, max_age=_kept)
+    response.set_etag(_version(FILES / name))  # not of its time, which an image gives to all files
     response.make_conditional(request)
     return response
+
+
+def _kept(path: str) -> int:
+    # A page of another version, from a replica that is older or newer, asks for another file.
+    return KEPT if request.args.get("v") == _version(path) else 0
+
+
+@blueprint.app_url_defaults
+def _add_version(endpoint: str, values: dict[str, Any]) -> None:
+    """Let a file's address change with it: no page is shown with the style of another version."""
+    if endpoint == "docs.static":
+        values["v"] = _version(FILES / values["name"])
+
+
+def _version(path: Path | str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]
 
 
 def prose(text: str) -> Markup:

@@ -4,6 +4,7 @@ What is there already and equal is left alone, so an import that was cut off can
 """
 
 import csv
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -20,6 +21,8 @@ from app.links.schemas import LinkImportSchema
 
 BATCH = 1000  # lines
 LINE_LIMIT = 64 * 1024  # bytes: what the API takes for a link
+TURN = 64 * 1024  # bytes, after which the other requests of this process have their turn
+TOLD = 500  # characters of what is wrong with a line
 
 Record = tuple[int, Callable[[], Any]]
 """The number of a line, and what reads it or raises ValueError."""
@@ -45,14 +48,18 @@ def run(database: Database, file: IO[bytes], form: str) -> Iterator[Outcome]:
     :raises FormatError: it can't be read on; what was yielded is in the database.
     """
     records = _csv(_lines(file)) if form == "csv" else _jsonl(_lines(file))
-    while batch := list(islice(records, BATCH)):
-        yield _save(database, *_check(batch))
+    while any(checked := _check(islice(records, BATCH))):
+        yield _save(database, *checked)
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    number = 0
+    number = unbroken = 0
     while line := file.readline(LINE_LIMIT + 1):
         number += 1
+        unbroken += len(line)
+        if unbroken > TURN:
+            unbroken = 0
+            time.sleep(0.001)  # of none at all, gevent lets itself go on up to 50 times
         if len(line) > LINE_LIMIT:
             raise FormatError(f"Line {number} has more than {LINE_LIMIT} bytes. Is it one link?")
         # Spreadsheets put this mark in front of UTF-8.
@@ -100,7 +107,8 @@ def _check(batch: Iterable[Record]) -> tuple[dict[int, dict[str, Any]], dict[int
             links[number] = schema.load(read())
         except ValidationError as error:
             wrong = invalid_fields({"json": error.messages_dict})
-            refused[number] = " ".join(f"{field['pointer']}: {field['detail']}" for field in wrong)
+            reason = " ".join(f"{field['pointer']}: {field['detail']}" for field in wrong)
+            refused[number] = reason[:TOLD]
         except ValueError as error:
             refused[number] = f"It can't be read: {error}"
     return links, refused

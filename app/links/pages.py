@@ -7,6 +7,7 @@ The rules are the API's own: forms are checked by its schemas. What lies beside 
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
+from threading import Semaphore
 from typing import Any
 
 from flask import (
@@ -24,11 +25,11 @@ from flask import (
 from markupsafe import Markup
 from marshmallow import EXCLUDE, ValidationError
 from sqlalchemy.exc import InternalError
-from werkzeug.exceptions import Conflict
+from werkzeug.exceptions import Conflict, ServiceUnavailable
 
 from app import rate_limit, sessions
 from app.database import AWAY, begin_next_part, database, is_too_broad
-from app.errors import invalid_fields
+from app.errors import RETRY_AFTER, invalid_fields
 from app.links import exports, imports, series, store
 from app.links.api import TOO_BROAD, creating, found
 from app.links.models import Link
@@ -40,6 +41,7 @@ from app.links.schemas import (
     LinkSchema,
     PageArgumentsSchema,
 )
+from app.observability import because
 from app.revisions import etag
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
@@ -48,9 +50,11 @@ TOP = 20  # links
 WEEK = timedelta(days=7)
 FIELDS = ("url", "code", "title", "tags", "expires_at")
 CHANGED = "The link has changed since you opened it. What you see beside the form is how it is now."
+BUSY = "Another file is being imported. Send yours when that is done: go back, and try again."
 INTERRUPTED = "The database did not answer in time. Send the file again: what is there stays."
 
 
+files = Semaphore()  # one at a time in a process: where /tmp is in memory, many would fill it
 schema = LinkSchema()
 blueprint = Blueprint("pages", __name__, url_prefix="/links", template_folder="templates")
 
@@ -68,9 +72,22 @@ def init_app(app: Flask) -> None:
 
 @blueprint.before_request
 def take_large_files() -> None:
-    """Raise the limit of the one form with a file; its sender must be signed in all the same."""
-    if request.endpoint == "pages.transfer":
+    """Raise the limit of the one form with a file; its sender must be signed in all the same.
+
+    :raises ServiceUnavailable: another file is being taken.
+    """
+    if request.endpoint == "pages.transfer" and request.method == "POST":
+        g.takes_file = files.acquire(blocking=False)
+        if not g.takes_file:
+            raise ServiceUnavailable(BUSY, retry_after=RETRY_AFTER)
         request.max_content_length = UPLOAD_LIMIT
+
+
+@blueprint.teardown_request
+def let_in_the_next(_error: BaseException | None) -> None:
+    """End the wait of those who have a file too."""
+    if g.get("takes_file"):
+        files.release()
 
 
 sessions.protect(blueprint)
@@ -196,7 +213,7 @@ def transfer() -> Any:
     form = "csv" if str(file.filename).lower().endswith(".csv") else "jsonl"
     sums: Counter[str] = Counter(created=0, unchanged=0, refused=0)
     refused: dict[int, str] = {}
-    wrong, status = "", 200
+    wrong, status, headers = "", 200, {}
     try:
         for outcome in imports.run(database(), file.stream, form):
             begin_next_part()
@@ -204,10 +221,12 @@ def transfer() -> Any:
             refused |= outcome.refused if len(refused) < REFUSED_SHOWN else {}
     except imports.FormatError as error:
         wrong, status = str(error), 422
-    except AWAY:
-        wrong, status = INTERRUPTED, 503
+    except AWAY as error:
+        because(error=str(getattr(error, "orig", error)))
+        wrong, status, headers = INTERRUPTED, 503, {"Retry-After": str(RETRY_AFTER)}
     shown = sorted(refused.items())[:REFUSED_SHOWN]
-    return render_template("transfer.html", sums=sums, refused=shown, wrong=wrong), status
+    page = render_template("transfer.html", sums=sums, refused=shown, wrong=wrong)
+    return page, status, headers
 
 
 class ChangedError(Exception):

@@ -1,5 +1,6 @@
 """The documentation is served, for programs and for people, from the service alone."""
 
+import hashlib
 import re
 
 import pytest
@@ -50,17 +51,24 @@ def test_page_leads_to_what_exists_and_nowhere_else(service: Service) -> None:
         else:
             assert reference.startswith("/")
             assert requests.get(service.url + reference, timeout=30).status_code == 200
-    assert "/static/page.css" in references
+    assert any(reference.startswith("/static/page.css?v=") for reference in references)
 
 
-def test_file_is_kept_for_a_while(service: Service) -> None:
-    """A browser keeps a file, and gets it again only where it has changed."""
-    first = service.get("/static/page.css")
+def test_file_is_kept_and_never_for_another_version(service: Service) -> None:
+    """Its address in a page says its version; under any other one, browsers ask each time."""
+    page = service.get("/docs").text
+    [address] = re.findall('href="(/static/page.css[^"]*)"', page)
+    first = service.get(address)
     assert (first.status_code, first.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
-    assert first.headers["Cache-Control"] == "public, max-age=3600"
-    headers = {"If-None-Match": first.headers["ETag"]}
-    second = service.get("/static/page.css", headers=headers)
-    assert (second.status_code, second.content) == (304, b"")
+    assert first.headers["Cache-Control"] == "public, max-age=31536000"
+    version = hashlib.sha256(first.content).hexdigest()[:8]
+    assert address == f"/static/page.css?v={version}"
+    for other in ("/static/page.css", "/static/page.css?v=", "/static/page.css?v=01234567"):
+        answer = service.get(other)
+        assert answer.headers["Cache-Control"] == "no-cache, max-age=0"
+        assert answer.headers["ETag"] == f'"{version}"'  # not of its time and size
+        again = service.get(other, headers={"If-None-Match": f'"{version}"'})
+        assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/openapi.json", "/api/me", "/nothing.x"])

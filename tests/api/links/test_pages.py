@@ -4,16 +4,22 @@ import html
 import json
 import re
 import secrets
+import socket
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.api.conftest import Deployment
+from tests.api.conftest import Deployment, embed
 from tests.links import TARGET, Links
 from tests.service import Service
 from tests.visitor import ACCEPT, Visitor, form
+from tests.waiting import wait_until
 
+FIELDS = b",".join(b'"%d": 1' % number for number in range(5000))
 XSS = "<script>alert(1)</script>\"'&{{7*7}}"
 
 
@@ -376,6 +382,51 @@ def test_large_file_is_taken(member: Visitor) -> None:
     assert (answer.status_code, sums(answer.text)) == (200, (0, 0, 2000))
 
 
+@pytest.mark.parametrize("line", [b"\n", b"{%s}\n" % FIELDS])
+def test_import_keeps_nobody_waiting(tmp_path: Path, line: bytes) -> None:
+    """Whatever a file has in it, the process that reads it also answers others meanwhile."""
+    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
+        began = time.monotonic()
+        with ThreadPoolExecutor() as threads:
+            report = threads.submit(send, member, line * (4_000_000 // len(line)))
+            longest = 0.0
+            while not report.done():
+                asked = time.monotonic()
+                assert requests.get(f"{alone.url}/livez", timeout=60).ok
+                longest = max(longest, time.monotonic() - asked)
+        assert report.result().status_code == 200
+        assert longest < (time.monotonic() - began) / 2
+        assert len(report.result().content) < 200_000  # of what is wrong, only so much is told
+
+
+def test_one_file_at_a_time(tmp_path: Path) -> None:
+    """In each process, since they are in memory in the stack; who comes later may come again."""
+    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
+        host, _, port = alone.url.removeprefix("http://").partition(":")
+        head = f"POST /links/-/transfer HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n"
+        head += f"Content-Type: multipart/form-data; boundary=x\r\nAccept: {ACCEPT}\r\n"
+        head += f"Cookie: slipway={member.cookies['slipway']}\r\n\r\n--x"
+        with socket.create_connection((host, int(port))) as slow:
+            slow.sendall(head.encode())
+            wait_until(lambda: send(member, b"").status_code == 503)
+            answer = send(member, b"{}")
+            assert answer.headers["Retry-After"] == "1"
+            assert "Another file" in answer.text
+            assert member.get("/links/-/transfer").status_code == 200
+        wait_until(lambda: send(member, b"{}").status_code == 200)
+
+
+def test_import_that_breaks_off_says_so(tmp_path: Path) -> None:
+    """With the answer of any outage, which says when to come again; the log has the reason."""
+    line = json.dumps({"code": "a", "url": TARGET}).encode()
+    with embed(tmp_path) as broken, Visitor(broken.url, broken.token()) as member:
+        broken.sql("CREATE TRIGGER t BEFORE INSERT ON links BEGIN INSERT INTO x VALUES (1); END")
+        answer = send(member, line)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert "Send the file again" in answer.text
+        assert "no such table" in broken.log()
+
+
 def test_too_large_file_is_refused(member: Visitor) -> None:
     """Before it is read; and from nobody who has not signed in is any of it read."""
     head = {"Accept": ACCEPT, "Content-Type": "multipart/form-data; boundary=x"}
@@ -512,5 +563,6 @@ def test_first_page_is_small(member: Visitor, links: Links) -> None:
         links.create(title="A title of some length", tags=["some", "tags"])
     page = member.get("/links").text
     files = re.findall(r'<(?:link|script)[^>]*(?:href|src)="([^"]*)"', page)
-    assert files == ["/static/page.css", "/static/icon.svg", "/static/page.js"]
+    names = ["/static/page.css", "/static/icon.svg", "/static/page.js"]
+    assert [file.partition("?")[0] for file in files] == names
     assert len(page) + sum(len(member.get(file).content) for file in files) < 60_000
