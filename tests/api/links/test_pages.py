@@ -178,8 +178,8 @@ def test_list_is_searched(member: Visitor, links: Links) -> None:
     second = links.create(url=f"{TARGET}/{word}", tags=["b"])["code"]
     assert listed(member.get("/links", params={"q": word[:9]}).text) == [second, first]
     assert listed(member.get("/links", params={"q": word, "tag": "a"}).text) == [first]
-    page = member.get("/links", params={"tag": "a"}).text
-    assert 'href="/links" data-swap>All tags' in page  # and no empty fields
+    tagged = member.get("/links", params={"tag": "a"})
+    assert 'href="/links" data-swap>All tags' in tagged.text  # and no empty fields
     page = member.get("/links", params={"q": word, "tag": "c"})
     assert (page.status_code, "No link is here." in page.text) == (200, True)
 
