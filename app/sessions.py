@@ -71,6 +71,7 @@ def protect(pages: Blueprint) -> None:
     pages.before_request(_is_on)
     pages.before_request(_signed_in)
     pages.before_request(_own_form)
+    pages.after_request(_unkept)
 
 
 def me() -> dict[str, Any] | None:
@@ -125,6 +126,12 @@ def _signed_in() -> Any:
     session.pop("me", None)
     here = request.full_path if request.method in SAFE_METHODS else request.path
     return redirect(url_for("sessions.sign_in", next=here.removesuffix("?")), 303)
+
+
+def _unkept(response: Response) -> Response:
+    """Let no browser keep a page: after its owner has signed out, the way back may be another's."""
+    response.headers["Cache-Control"] = "no-store"
+    return response
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])

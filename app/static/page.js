@@ -4,25 +4,39 @@
 let loading, typing;
 let here = location.pathname + location.search;
 
-// Fetch a page and put a part of it in the place of this one's.
-async function swap(url, part, remember) {
-  clearTimeout(typing); // or a search for what was typed before would come after this
-  loading?.abort();
+// Fetch a page that has a part. If there is another one, or none, go there to see it.
+async function load(url, part) {
+  loading?.abort(); // only the last one counts
   loading = new AbortController();
   try {
     const answer = await fetch(url, { headers: { Accept: "text/html" }, signal: loading.signal });
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const found = page.querySelector(part);
-    if (answer.redirected || !found) return location.assign(url);
-    document.querySelector(part).replaceWith(found);
-    document.title = page.title;
-    if (remember) history[remember]({}, "", url);
-    here = location.pathname + location.search;
-    prepare(found);
-    if (part === "main") found.focus();
+    if (!answer.redirected && page.querySelector(part)) return page;
   } catch (error) {
-    if (error.name !== "AbortError") location.assign(url);
+    if (error.name === "AbortError") return;
   }
+  location.assign(url);
+}
+
+// Put a part of a page in the place of this one's.
+async function swap(url, part, remember) {
+  clearTimeout(typing); // or a search for what was typed before would come after this
+  const page = await load(url, part);
+  if (!page) return;
+  const found = page.querySelector(part);
+  document.querySelector(part).replaceWith(found);
+  document.title = page.title;
+  if (remember) history[remember]({}, "", url);
+  here = location.pathname + location.search;
+  prepare(found);
+  if (part === "main") found.focus();
+  else say(found.dataset.said);
+  if (remember === "pushState") scrollTo(0, 0);
+}
+
+// Tell who does not see it what has changed.
+function say(text) {
+  document.querySelector("[data-heard]").textContent = text;
 }
 
 function search(form, remember) {
@@ -35,25 +49,25 @@ async function check(input) {
   const code = input.value;
   told.textContent = "";
   if (!code) return;
-  const answer = await fetch(`${input.dataset.check}?${new URLSearchParams({ code })}`);
-  if (!answer.ok || input.value !== code) return;
+  // Without an answer, the form says it when it is sent.
+  const answer = await fetch(`${input.dataset.check}?${new URLSearchParams({ code })}`).catch(() => {});
+  if (!answer?.ok || answer.redirected || input.value !== code) return;
   const { problem } = await answer.json();
   told.textContent = problem || `${code} is free.`;
   told.classList.toggle("wrong", Boolean(problem));
 }
 
 async function copy(button) {
-  await navigator.clipboard.writeText(button.dataset.copy);
-  button.textContent = "Copied";
+  const copying = navigator.clipboard.writeText(button.dataset.copy);
+  button.textContent = await copying.then(() => "Copied", () => "Not copied");
+  say(button.textContent);
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 }
 
 // Ask in a dialog what would be asked on a page of its own.
 async function ask(link) {
-  const answer = await fetch(link.href, { headers: { Accept: "text/html" } });
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const form = page.querySelector("main form");
-  if (answer.redirected || !form) return location.assign(link.href);
+  const page = await load(link.href, "main form");
+  if (!page) return;
   const dialog = document.createElement("dialog");
   const heading = page.querySelector("main h1");
   heading.id = "asked";

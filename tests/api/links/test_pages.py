@@ -178,6 +178,8 @@ def test_list_is_searched(member: Visitor, links: Links) -> None:
     second = links.create(url=f"{TARGET}/{word}", tags=["b"])["code"]
     assert listed(member.get("/links", params={"q": word[:9]}).text) == [second, first]
     assert listed(member.get("/links", params={"q": word, "tag": "a"}).text) == [first]
+    tagged = member.get("/links", params={"tag": "a"})
+    assert 'href="/links" data-swap>All tags' in tagged.text  # and no empty fields
     page = member.get("/links", params={"q": word, "tag": "c"})
     assert (page.status_code, "No link is here." in page.text) == (200, True)
 
@@ -459,6 +461,16 @@ def test_everything_needs_sign_in(member: Visitor, links: Links) -> None:
             done = visitor.post(html.unescape(action), data=fields)
             assert (done.status_code, done.headers["Location"]) == (303, f"/links{path}")
             visitor.cookies.clear()
+
+
+def test_no_page_is_kept(member: Visitor, links: Links) -> None:
+    """Who signs out can't be followed by the way back: browsers keep none of it, nor of errors."""
+    code = links.create()["code"]
+    for path in ("", "/-/new", "/-/export", f"/{code}", f"/{code}/delete", "/unknown", "?sort=x"):
+        answer = member.get(f"/links{path}")
+        assert answer.headers["Cache-Control"] == "no-store", path
+    assert member.post(f"/links/{code}").headers["Cache-Control"] == "no-store"
+    assert member.again().get("/links").headers["Cache-Control"] == "no-store"
 
 
 def test_sign_in_that_is_open_stays_good(member: Visitor, links: Links) -> None:

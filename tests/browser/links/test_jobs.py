@@ -65,6 +65,7 @@ def test_create(stack: Stack, page: Page, links: Links) -> None:
     page.get_by_label("Expires").fill("2099-12-31T23:59")
     page.get_by_role("button", name="Create").click()
     expect(page.locator("#code-wrong")).to_be_visible()
+    expect(page.get_by_label("Code")).to_be_focused()  # where something is to be done
     expect(page.get_by_label("Target URL")).to_have_value(TARGET)
     page.get_by_label("Code").fill(code)
     page.get_by_role("button", name="Create").click()
@@ -124,6 +125,16 @@ def test_edit(page: Page, links: Links) -> None:
     expect(page.get_by_label("Title")).to_have_value("Too late")
     now = links.service.get(f"/api/links/{link['code']}").json()
     assert (now["title"], now["tags"]) == ("Somebody else's", ["new"])
+
+
+def test_wrong_edit_is_shown(stack: Stack, page: Page, links: Links) -> None:
+    """What is wrong is far down the page: it gets the focus, and so is in sight."""
+    page.goto(f"/links/{links.create()['code']}")
+    page.get_by_label("Title").fill("After")
+    page.get_by_label("Target URL").fill(f"{stack.url}/x")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator("#url-wrong")).to_be_in_viewport()
+    expect(page.get_by_label("Target URL")).to_be_focused()
 
 
 def test_delete(page: Page, links: Links, javascript: bool) -> None:
@@ -314,6 +325,68 @@ def test_short_url_is_copied(scripted: Page, links: Links) -> None:
     button.click()
     expect(button).to_have_text("Copied")
     assert scripted.evaluate("navigator.clipboard.readText()") == link["short_url"]
+    expect(scripted.locator("[aria-live=polite]")).to_have_text("Copied")
+    scripted.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error()); }")
+    button.click()
+    expect(button).to_have_text("Not copied")
+
+
+def test_search_is_told_to_who_does_not_see_it(scripted: Page, links: Links) -> None:
+    """How many links there are, each time that the list changes while one types."""
+    word = links.new_code()
+    for _ in range(21):
+        links.create(title=word)
+    told = scripted.locator("[aria-live=polite]")
+    scripted.get_by_label("Search").fill(word)
+    expect(told).to_have_text("20 links, and more")
+    scripted.get_by_label("Search").fill(f"{word}x")
+    expect(told).to_have_text("0 links")
+
+
+def test_next_page_is_seen_from_its_beginning(scripted: Page, links: Links) -> None:
+    """The link to it is at the end of the page before."""
+    for _ in range(41):
+        links.create()
+    scripted.goto("/links")
+    scripted.get_by_role("link", name="Next page").click()
+    expect(scripted.get_by_role("link", name="First page")).to_be_attached()
+    expect(scripted.get_by_role("heading", name="Links", exact=True)).to_be_in_viewport()
+
+
+def test_double_click_asks_once(scripted: Page, links: Links) -> None:
+    """Else a second question would be behind the first."""
+    scripted.goto(f"/links/{links.create()['code']}")
+    scripted.get_by_role("link", name="Delete").evaluate("link => { link.click(); link.click(); }")
+    expect(scripted.get_by_role("dialog")).to_be_visible()
+    scripted.wait_for_load_state("networkidle")
+    scripted.keyboard.press("Escape")
+    expect(scripted.get_by_role("dialog")).to_have_count(0)
+
+
+def test_scripts_that_get_nothing_stop_nobody(scripted: Page, links: Links) -> None:
+    """Where a script's request fails, the browser's own comes in its place."""
+    path = f"/links/{links.create()['code']}"
+    scripted.goto(path)
+    scripted.route(
+        "**/delete",
+        lambda route: (
+            route.abort("aborted") if route.request.resource_type == "fetch" else route.continue_()
+        ),
+    )
+    scripted.get_by_role("link", name="Delete").click()
+    scripted.wait_for_url(f"**{path}/delete")
+    expect(scripted.get_by_role("button", name="Delete")).to_be_visible()
+
+
+def test_scripts_notice_a_sign_out(stack: Stack, scripted: Page) -> None:
+    """In another tab, say: a code is called neither free nor taken then, nor is it an error."""
+    scripted.goto("/links/-/new")
+    scripted.context.clear_cookies()
+    with scripted.expect_event(
+        "requestfinished", lambda request: request.url.startswith(f"{stack.url}/sign-in")
+    ):
+        scripted.get_by_label("Code").fill("abc")
+    expect(scripted.locator("[data-checked]")).to_be_empty()
 
 
 def test_skip_link_loses_nothing(scripted: Page) -> None:
