@@ -23,7 +23,7 @@ from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from werkzeug.http import HTTP_STATUS_CODES
 
-from app import errors, headers, metrics, observability, shutdown, tracing
+from app import ahead, errors, headers, metrics, observability, shutdown, tracing
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
 BYTES_A_SECOND = 1000  # of a body, each of which gives a client that much more time
@@ -31,11 +31,9 @@ SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
 SLOW = 1.0  # seconds without a byte: of too many connections, such a one is closed
 BUSY_LIMIT = 400  # requests under way in one worker; more than that get 503 at once
 ALWAYS_ANSWERED = tracing.QUIET | {"/metrics"}  # most of all when there is much to do
-# A GET without a body, nothing behind it, and of none of those.
+# A GET without a body, and nothing behind it.
 WHOLE_GET = re.compile(
-    rf"GET (?!(?:{'|'.join(ALWAYS_ANSWERED)}) )[!-~]+ HTTP/1\.1\r\n".encode()
-    + rb"(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
-    re.IGNORECASE,
+    rb"GET ([!-~]+) HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n", re.IGNORECASE
 )
 
 log = structlog.get_logger()
@@ -44,9 +42,13 @@ log = structlog.get_logger()
 class Client(socket):
     """A connection whose client must send, and read, in time."""
 
-    def __init__(self, worker: "Worker", *what: int, fileno: int) -> None:
+    def __init__(self, server: "Server", address: Any, *what: int, fileno: int) -> None:
         super().__init__(*what, fileno=fileno)
-        self.worker = worker
+        self.worker = server.worker
+        self.ahead = server.ahead
+        self.address = address[0] if isinstance(address, tuple) else ""
+        self.whole = True  # until something comes that is not one whole GET
+        self.passed_on: dict[str, Any] = {}  # for the environ of the request that is read
         self.deadline: float | None = None  # of the request that is being read
         self.surplus = False  # came when all places were taken
 
@@ -58,13 +60,31 @@ class Client(socket):
         while self.deadline is None:
             patience = self.worker.cfg.keepalive if self.worker.alive else 0
             data: bytes = self._in_time(patience, super().recv, size)
-            if not (self.worker.is_full_for(self) and WHOLE_GET.fullmatch(data)):
+            # Never again after anything else: the parser may hold the beginning of what comes.
+            self.whole = self.whole and bool(get := WHOLE_GET.fullmatch(data))
+            if not (self.whole and self.answer_early(get[1].decode(), data)):
                 self.deadline = time.monotonic() + HEAD_TIMEOUT
                 return data
-            shed(self)  # before it is parsed: what is refused should cost next to nothing
         data = self._in_time(max(self.deadline - time.monotonic(), 0), super().recv, size)
         self.deadline += len(data) / BYTES_A_SECOND
         return data
+
+    def answer_early(self, target: str, data: bytes) -> bool:
+        """Answer a request before it is parsed, if it is refused or there is a short way."""
+        if self.worker.is_full_for(self) and target not in ALWAYS_ANSWERED:
+            shed(self)  # what is refused should cost next to nothing
+            return True
+        if not self.ahead or shutdown.has_begun() or not (environ := ahead.environ(data, self.address)):
+            return False
+        self.worker.busy += 1
+        try:
+            headers = self.ahead(environ, None)
+            if headers:
+                self.sendall(ahead.response(headers))
+        finally:
+            self.worker.busy -= 1
+        self.passed_on = environ
+        return headers is not None
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # noqa: ARG002
         """Send it all.
@@ -101,6 +121,8 @@ class Server(StreamServer):
 
     def __init__(self, worker: "Worker", listener: socket) -> None:
         self.worker = worker
+        port = str(listener.getsockname()[1])
+        self.ahead = None if port in metrics.ports else worker.ahead
         super().__init__(listener, partial(worker.handle, listener))
 
     def do_read(self) -> tuple[Client, Any] | None:
@@ -110,7 +132,7 @@ class Server(StreamServer):
         except BlockingIOError:
             return None
         what = self.socket.family, self.socket.type, self.socket.proto
-        return Client(self.worker, *what, fileno=fileno), address
+        return Client(self, address, *what, fileno=fileno), address
 
     @property
     def max_accept(self) -> int:
@@ -132,6 +154,20 @@ class Worker(GeventWorker):
         """Begin to serve; many requests end in one turn of the loop, so their lines go together."""
         observability.output.later = gevent.spawn_raw
         super().init_process()
+
+    def load_wsgi(self) -> None:
+        """Load the application, and what answers ahead of it."""
+        super().load_wsgi()
+        application = self.wsgi
+        self.ahead = application.extensions.get(ahead.EXTENSION)
+
+        def service(environ: Any, start_response: Any) -> Any:
+            client = environ["gunicorn.socket"]
+            environ |= {name: value for name, value in client.passed_on.items() if name not in environ}
+            client.passed_on = {}
+            return application(environ, start_response)
+
+        self.wsgi = service
 
     def is_full_for(self, client: Client) -> bool:
         """Say whether there is more to do than can be done in a reasonable time."""

@@ -1,25 +1,25 @@
 """Redirects ahead of Flask: the same answer at a part of the cost.
 
-Nearly all requests to a link shortener are redirects, and most of what one costs is Flask's
-request, context and response. So a redirect is answered before them, by the functions that the
-route uses. All else goes on to Flask: other answers than 302, and every request where requests
-are traced. Without its line in `links/__init__.py`, redirects do so too.
+Nearly all requests to a link shortener are redirects, and most of what one costs is the server's
+parser and Flask's request, context and response. So a redirect is answered before them, by the
+functions that the route uses. All else goes on to Flask: other answers than 302, and every
+request where requests are traced. Without its line in `links/__init__.py`, redirects do so too.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
-from app import headers, metrics, observability, tracing
+from app import ahead, headers, metrics, observability, tracing
 from app.database import AWAY
 from app.links import codes, redirect
 from app.links.clicks import Batcher
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+    from _typeshed.wsgi import WSGIEnvironment
 
 HEADERS = headers.ALWAYS | {"Cache-Control": redirect.CACHE_CONTROL}
 
@@ -27,19 +27,19 @@ HEADERS = headers.ALWAYS | {"Cache-Control": redirect.CACHE_CONTROL}
 def init_app(app: Flask) -> None:
     """Put redirects ahead of the app."""
     if not tracing.is_on():
-        app.wsgi_app = ahead_of(app.wsgi_app, codes.words(app), app.extensions["clicks"])  # type: ignore[assignment, method-assign]
+        app.extensions[ahead.EXTENSION] = redirects(codes.words(app), app.extensions["clicks"])
 
 
-def ahead_of(service: "WSGIApplication", words: set[str], batcher: Batcher) -> "WSGIApplication":
-    """Answer redirects, and let `service` answer all else.
+def redirects(words: set[str], batcher: Batcher) -> ahead.Answer:
+    """Answer redirects, and pass where there is to be another answer.
 
     :param words: what is no code, though it looks like one.
     """
 
-    def answer(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def answer(environ: "WSGIEnvironment", _: object) -> Mapping[str, str] | None:
         code, rest = redirect.as_received(environ["RAW_URI"])
-        if environ["REQUEST_METHOD"] != "GET" or code in words or not codes.CODE.fullmatch(code):
-            return service(environ, start_response)
+        if code in words or not codes.CODE.fullmatch(code):
+            return None
         began = time.perf_counter()
         query = environ["QUERY_STRING"]
         try:
@@ -47,18 +47,16 @@ def ahead_of(service: "WSGIApplication", words: set[str], batcher: Batcher) -> "
                 location = redirect.location(batcher, code, rest, query, counts=True)
         except (HTTPException, *AWAY) as error:
             environ |= {redirect.FAILED: error, observability.BEGAN: began}
-            return service(environ, start_response)
+            return None
         ids = observability.ids(environ)
-        told = {"Location": location, **HEADERS, "X-Request-Id": ids["request_id"]}
-        start_response("302 FOUND", [*told.items(), ("Content-Length", "0")])
         line = {
             "method": "GET",
             "path": environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),
             "route": redirect.ROUTE_FURTHER if rest else redirect.ROUTE,
             "status": 302,
-            "client": environ.get("REMOTE_ADDR"),
+            "client": environ["REMOTE_ADDR"],
         }
         observability.tell(line | ids, began)
-        return []
+        return {"Location": location, **HEADERS, "X-Request-Id": ids["request_id"]}
 
     return answer
