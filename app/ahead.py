@@ -17,10 +17,11 @@ from gunicorn import util
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-Answer = Callable[["WSGIEnvironment", object], Mapping[str, str] | None]
-"""Takes an environ like `environ`'s and returns the headers of a 302, or None to pass. What it
-adds to the environ then, the application finds in its own. The second argument is None, there so
-that WSGI's middleware fits around it."""
+Done = Callable[[Mapping[str, str] | None], None]
+Answer = Callable[["WSGIEnvironment", Done], bool]
+"""Takes an environ like `environ`'s, begins to answer without waiting for anything, and says
+whether it does. Later it calls the second argument once, with the headers of a 302; or with None
+to pass, and then the application finds in its environ what was added to this one."""
 
 EXTENSION = "ahead"  # the name of the Flask extension that is an `Answer`
 

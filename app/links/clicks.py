@@ -6,17 +6,20 @@ what was answered is counted. While it commits, the next batch gathers. So many 
 one commit, and a lone one waits for nobody.
 """
 
+import _thread
 import contextvars
 import threading
 import time
-from collections import Counter
+from collections import Counter, deque
+from collections.abc import Callable
 from datetime import UTC, datetime
+from itertools import takewhile
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, cast
 
 from flask import Flask, current_app
 from prometheus_client import Histogram
-from sqlalchemy import Connection, Engine, Table, select
+from sqlalchemy import Connection, Engine, Table, bindparam, select
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
@@ -24,7 +27,7 @@ from app import metrics, tracing
 from app.database import add_up, is_conflict
 from app.links.models import Link, LinkClicks
 
-ANSWER_WITHIN = 1.8  # seconds that a request waits for its batch
+ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, and a little more
 BATCH_LIMIT = 1000  # requests
 RETRY = 0.5  # seconds: after a deadlock, but not after a lock wait, since all others wait behind it
 
@@ -38,6 +41,11 @@ COMMIT_SECONDS = Histogram(
     "Time to look up, count and commit one batch.",
     buckets=metrics.SECONDS,
 )
+# Made once, of the table's own columns: by the ORM's it would cost twice as much.
+_LINKS = Link.__table__.columns
+LOOK_UP = select(_LINKS.lookup_key, _LINKS.id, _LINKS.url, _LINKS.expires_at).where(
+    _LINKS.lookup_key.in_(bindparam("keys", expanding=True))
+)
 
 
 class Target(NamedTuple):
@@ -48,31 +56,40 @@ class Target(NamedTuple):
     expired: bool
 
 
+Outcome = Target | None | Exception
+"""What a key was resolved to, None if it is unknown; or why that could not be done."""
+
+
 class Waiting:
     """One request that waits for its batch."""
 
-    __slots__ = ("answer", "counts", "done", "error", "given_up", "key", "trace")
+    __slots__ = ("counts", "done", "key", "since", "trace")
 
-    def __init__(self, key: str, *, counts: bool) -> None:
+    def __init__(self, key: str, done: Callable[[Outcome], object], *, counts: bool) -> None:
         self.key = key
         self.counts = counts
+        self.since = time.monotonic()
         self.trace = tracing.here()
-        self.answer: Target | None = None
-        self.error: Exception | None = None
-        self.given_up = False
-        # A bare lock, held until there is an answer: the cheapest thing to wait for.
-        self.done = threading.Lock()
-        self.done.acquire()
+        self.done = [done]  # empty when it was called
+
+    def end(self, outcome: Outcome) -> None:
+        """Tell the outcome, unless there was one before."""
+        try:
+            done = self.done.pop()  # in one step, since two threads can come here
+        except IndexError:
+            return
+        done(outcome)
 
 
 class Batcher:
-    """The one thread of this process that resolves and counts, and its queue."""
+    """What resolves and counts in this process, and its queue."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._queue: SimpleQueue[Waiting] = SimpleQueue()
+        self._unanswered: deque[Waiting] = deque()  # in the order of the queue
         self._starting = threading.Lock()
-        self._thread: threading.Thread | None = None
+        self._started = False
 
     def resolve(self, key: str, *, counts: bool) -> Target | None:
         """Return where a lookup key leads, after its click was committed if it `counts`.
@@ -82,39 +99,63 @@ class Batcher:
         :raises sqlalchemy.exc.SQLAlchemyError: the database is away. The click may have been
             counted all the same.
         """
+        outcomes: SimpleQueue[Outcome] = SimpleQueue()
+        self.submit(key, outcomes.put, counts=counts)
+        outcome = outcomes.get()
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    def submit(self, key: str, done: Callable[[Outcome], object], *, counts: bool) -> None:
+        """Begin to resolve a key.
+
+        :param done: is called once, with what `resolve` would return or raise, by a thread that
+            has more to do: it must neither wait nor fail.
+        """
         self._start()
-        waiting = Waiting(key, counts=counts)
+        waiting = Waiting(key, done, counts=counts)
+        self._unanswered.append(waiting)
         self._queue.put(waiting)
-        if not waiting.done.acquire(timeout=ANSWER_WITHIN):
-            waiting.given_up = True
-            raise DatabaseTimeoutError("The batch did not come back in time.")
-        if waiting.error:
-            raise waiting.error
-        return waiting.answer
 
     def _start(self) -> None:
-        # At the first request and not before: a thread would not survive gunicorn's fork.
-        if self._thread is None:
-            with self._starting:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="clicks", daemon=True)
-                    # In no context: with gevent it would have the first request's for ever.
-                    contextvars.Context().run(self._thread.start)
+        # At the first request and not before: threads would not survive gunicorn's fork.
+        if self._started:
+            return
+        with self._starting:
+            if not self._started:
+                for work in (self._run, self._watch):
+                    # Not `Thread.start`, which waits. And in no context: with gevent they would
+                    # have the first request's for ever.
+                    contextvars.Context().run(_thread.start_new_thread, work, ())
+                self._started = True
 
     def _run(self) -> None:
         while True:
-            batch = [waiting for waiting in self._gather() if not waiting.given_up]
+            batch = [waiting for waiting in self._gather() if waiting.done]
             BATCH_SIZE.observe(len(batch))
+            targets: dict[str, Target] = {}
+            failed: Exception | None = None
             try:
                 with tracing.batch("clicks", (w.trace for w in batch)), COMMIT_SECONDS.time():
                     targets = self._commit(batch)
-                for waiting in batch:
-                    waiting.answer = targets.get(waiting.key)
             except Exception as error:  # noqa: BLE001 whatever it is, the waiting must hear of it
-                for waiting in batch:
-                    waiting.error = error
+                failed = error
             for waiting in batch:
-                waiting.done.release()
+                waiting.end(failed or targets.get(waiting.key))
+            self._forget()
+
+    def _watch(self) -> None:
+        """Give up for those that have waited too long."""
+        while True:
+            time.sleep(ANSWER_WITHIN / 20)
+            overdue = time.monotonic() - ANSWER_WITHIN
+            for waiting in list(takewhile(lambda w: w.since < overdue, self._unanswered)):
+                waiting.end(DatabaseTimeoutError("The batch did not come back in time."))
+            self._forget()
+
+    def _forget(self) -> None:
+        while self._unanswered and not self._unanswered[0].done:
+            self._unanswered.popleft()
 
     def _gather(self) -> list[Waiting]:
         """Wait for one request, and take all others that wait."""
@@ -143,11 +184,10 @@ class Batcher:
 
 
 def _look_up(connection: Connection, keys: set[str]) -> dict[str, Target]:
-    columns = (Link.lookup_key, Link.id, Link.url, Link.expires_at)
     now = datetime.now(UTC)
     return {
         row.lookup_key: Target(row.id, row.url, bool(row.expires_at and row.expires_at <= now))
-        for row in connection.execute(select(*columns).where(Link.lookup_key.in_(keys)))
+        for row in connection.execute(LOOK_UP, {"keys": list(keys)})
     }
 
 

@@ -7,16 +7,14 @@ request where requests are traced. Without its line in `links/__init__.py`, redi
 """
 
 import time
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from flask import Flask
 from werkzeug.exceptions import HTTPException
 
 from app import ahead, headers, metrics, observability, tracing
-from app.database import AWAY
 from app.links import codes, redirect
-from app.links.clicks import Batcher
+from app.links.clicks import Batcher, Outcome
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -36,27 +34,39 @@ def redirects(words: set[str], batcher: Batcher) -> ahead.Answer:
     :param words: what is no code, though it looks like one.
     """
 
-    def answer(environ: "WSGIEnvironment", _: object) -> Mapping[str, str] | None:
+    def begin(environ: "WSGIEnvironment", done: ahead.Done) -> bool:
         code, rest = redirect.as_received(environ["RAW_URI"])
-        if code in words or not codes.CODE.fullmatch(code):
-            return None
-        began = time.perf_counter()
-        query = environ["QUERY_STRING"]
+        if code in words:
+            return False
         try:
-            with metrics.IN_FLIGHT.track_inprogress():
-                location = redirect.location(batcher, code, rest, query, counts=True)
-        except (HTTPException, *AWAY) as error:
-            environ |= {redirect.FAILED: error, observability.BEGAN: began}
-            return None
-        ids = observability.ids(environ)
-        line = {
-            "method": "GET",
-            "path": environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),
-            "route": redirect.ROUTE_FURTHER if rest else redirect.ROUTE,
-            "status": 302,
-            "client": environ["REMOTE_ADDR"],
-        }
-        observability.tell(line | ids, began)
-        return {"Location": location, **HEADERS, "X-Request-Id": ids["request_id"]}
+            key = redirect.key(code, rest)
+        except HTTPException:
+            return False
+        began = time.perf_counter()
 
-    return answer
+        def end(outcome: Outcome) -> None:
+            metrics.IN_FLIGHT.dec()
+            try:
+                if isinstance(outcome, Exception):
+                    raise outcome
+                location = redirect.location(outcome, code, rest, environ["QUERY_STRING"])
+            except Exception as error:  # noqa: BLE001 whatever it is, the route tells the client
+                environ.update({redirect.FAILED: error, observability.BEGAN: began})
+                done(None)
+                return
+            ids = observability.ids(environ)
+            line = {
+                "method": "GET",
+                "path": environ["PATH_INFO"].encode("latin-1").decode(errors="replace"),
+                "route": redirect.ROUTE_FURTHER if rest else redirect.ROUTE,
+                "status": 302,
+                "client": environ["REMOTE_ADDR"],
+            }
+            observability.tell(line | ids, began)
+            done({"Location": location, **HEADERS, "X-Request-Id": ids["request_id"]})
+
+        metrics.IN_FLIGHT.inc()
+        batcher.submit(key, end, counts=True)
+        return True
+
+    return begin

@@ -9,7 +9,7 @@ from werkzeug.routing import BaseConverter
 
 from app.api import Blueprint
 from app.links import codes, targets
-from app.links.clicks import Batcher, batcher
+from app.links.clicks import Target, batcher
 from app.openapi import problems
 
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
@@ -61,26 +61,33 @@ def follow(**_decoded: str) -> Response:
     if failed := request.environ.get(FAILED):
         raise failed
     code, rest = as_received(request.environ["RAW_URI"])
-    counts = request.method == "GET"
-    query = request.environ["QUERY_STRING"]
+    target = batcher().resolve(key(code, rest), counts=request.method == "GET")
     response = Response(status=302)
-    response.headers["Location"] = location(batcher(), code, rest, query, counts=counts)
+    response.headers["Location"] = location(target, code, rest, request.environ["QUERY_STRING"])
     response.headers["Cache-Control"] = CACHE_CONTROL
     del response.headers["Content-Type"]
     return response
 
 
-def location(batcher: Batcher, code: str, rest: str, query: str, *, counts: bool) -> str:
-    """Return where a request goes, after its click was committed if it `counts`.
+def key(code: str, rest: str) -> str:
+    """Return the lookup key of what a request is for.
 
-    :param rest: what follows the code in the path, as received; so is the query.
-    :raises NotFound: no such link, or no link could have this path.
-    :raises Gone: the link has expired.
-    :raises sqlalchemy.exc.SQLAlchemyError: the database is away: see `Batcher.resolve`.
+    :param rest: what follows the code in the path, as received.
+    :raises NotFound: no link could have this path.
     """
     if not codes.CODE.fullmatch(code) or targets.has_dot_segment(rest):
         raise NotFound("No link can have this path.")
-    target = batcher.resolve(codes.lookup_key(code), counts=counts)
+    return codes.lookup_key(code)
+
+
+def location(target: Target | None, code: str, rest: str, query: str) -> str:
+    """Return where a request goes.
+
+    :param target: what its key was resolved to.
+    :param rest: what follows the code in the path, as received; so is the query.
+    :raises NotFound: no such link.
+    :raises Gone: the link has expired.
+    """
     if target is None:
         raise UnknownCodeError(code)
     if target.expired:

@@ -1,6 +1,7 @@
 """Where a link leads: which URLs are accepted, and how a request's path is passed on."""
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from werkzeug.urls import iri_to_uri
@@ -55,7 +56,7 @@ def location(url: str, rest: str = "", query: str = "") -> str:
     :param rest: what followed the code in the request's path, as received: "" or "/…".
     :param query: the request's query, as received, without "?".
     """
-    target = iri_to_uri(url)
+    target = _uri(url)
     if not rest and not query:
         return target
     before, hash_mark, fragment = target.partition("#")
@@ -64,6 +65,11 @@ def location(url: str, rest: str = "", query: str = "") -> str:
         path = path[:-1]
     queries = "&".join(q for q in (own_query, _ascii(query)) if q)
     return path + _ascii(rest) + (f"?{queries}" if queries else "") + hash_mark + fragment
+
+
+@lru_cache  # most redirects go to few targets
+def _uri(url: str) -> str:
+    return iri_to_uri(url)
 
 
 def _ascii(received: str) -> str:
