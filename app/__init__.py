@@ -1,9 +1,12 @@
 """Slipway: the service, put together."""
 
+from functools import partial
+
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import (
+    ahead,
     auth,
     cli,
     database,
@@ -63,6 +66,9 @@ def create_app(settings: Settings | None = None) -> Flask:
 
     if settings.trusted_proxies:
         hops = settings.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=hops)  # type: ignore[method-assign]
+        fix = partial(ProxyFix, x_for=hops, x_proto=hops, x_host=hops)
+        app.wsgi_app = fix(app.wsgi_app)  # type: ignore[method-assign]
+        if ahead.EXTENSION in app.extensions:
+            app.extensions[ahead.EXTENSION] = fix(app.extensions[ahead.EXTENSION])
     metrics.serve(app, [health.Readiness(app)])
     return app

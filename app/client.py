@@ -54,9 +54,9 @@ class Client(socket):
             data = self._next_request(size)
             self.deadline = time.monotonic() + HEAD_TIMEOUT
             return data
-        data = self._in_time(max(self.deadline - time.monotonic(), 0), super().recv, size)
-        self.deadline += len(data) / BYTES_A_SECOND
-        return data
+        more: bytes = self._in_time(max(self.deadline - time.monotonic(), 0), super().recv, size)
+        self.deadline += len(more) / BYTES_A_SECOND
+        return more
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # noqa: ARG002
         """Send it all.

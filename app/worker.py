@@ -4,7 +4,6 @@ A request that waits, for its client or for the database, costs a greenlet and n
 ones are in nobody's way until there are too many, and then the oldest of them has to go.
 """
 
-import errno
 import json
 import re
 import time
@@ -85,7 +84,7 @@ class Worker(GeventWorker):
     def load_wsgi(self) -> None:
         """Load the application, and what may answer ahead of it."""
         super().load_wsgi()
-        application = self.wsgi
+        application: Any = self.wsgi  # type: ignore[has-type]
         self.ahead: ahead.Answer | None = application.extensions.get(ahead.EXTENSION)
 
         def service(environ: "WSGIEnvironment", start_response: Any) -> Any:

@@ -13,7 +13,6 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from datetime import UTC, datetime
-from itertools import takewhile
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, cast
 
@@ -87,7 +86,7 @@ class Batcher:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._queue: SimpleQueue[Waiting] = SimpleQueue()
-        self._unanswered: deque[Waiting] = deque()  # in the order of the queue
+        self._submitted: deque[Waiting] = deque()  # the oldest first; some have their outcome
         self._starting = threading.Lock()
         self._started = False
 
@@ -114,7 +113,7 @@ class Batcher:
         """
         self._start()
         waiting = Waiting(key, done, counts=counts)
-        self._unanswered.append(waiting)
+        self._submitted.append(waiting)
         self._queue.put(waiting)
 
     def _start(self) -> None:
@@ -142,20 +141,18 @@ class Batcher:
                 failed = error
             for waiting in batch:
                 waiting.end(failed or targets.get(waiting.key))
-            self._forget()
 
     def _watch(self) -> None:
         """Give up for those that have waited too long."""
         while True:
             time.sleep(ANSWER_WITHIN / 20)
             overdue = time.monotonic() - ANSWER_WITHIN
-            for waiting in list(takewhile(lambda w: w.since < overdue, self._unanswered)):
-                waiting.end(DatabaseTimeoutError("The batch did not come back in time."))
-            self._forget()
-
-    def _forget(self) -> None:
-        while self._unanswered and not self._unanswered[0].done:
-            self._unanswered.popleft()
+            while self._submitted:
+                first = self._submitted[0]
+                if first.done and first.since > overdue:
+                    break
+                self._submitted.popleft()
+                first.end(DatabaseTimeoutError("The batch did not come back in time."))
 
     def _gather(self) -> list[Waiting]:
         """Wait for one request, and take all others that wait."""
