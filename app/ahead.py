@@ -29,7 +29,7 @@ EXTENSION = "ahead"  # the name of the Flask extension that is an `Answer`
 PLAIN = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+: ?[ -~]*\r\n)+)\r\n")
 KNOWN = re.compile(
     rb"^(host|connection|content-\w+|transfer-\w+|expect|upgrade|x-request-id|traceparent"
-    rb"|x-forwarded-for): ?(.*?) *\r$",
+    rb"|x-forwarded-for): *(.*?) *\r$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Those of them that change nothing. A plain request has each once, or not at all.

@@ -1,6 +1,7 @@
 """The service over HTTP: the same tests for the embedded run on SQLite and the stack on MySQL."""
 
 import os
+import json
 import secrets
 import sqlite3
 import subprocess
@@ -43,6 +44,13 @@ class Deployment:
         """Make a token with a new name."""
         name = f"test-{secrets.token_hex(4)}"
         return self.slipway("tokens", "create", name, "--scope", scope, *options).strip()
+
+    def line(self, request_id: str) -> dict[str, Any]:
+        """Return the one log line of a request, which may come a moment after the answer."""
+        wait_until(lambda: request_id in self.log())
+        lines = [json.loads(line) for line in self.log().splitlines()]
+        (found,) = [line for line in lines if line.get("request_id") == request_id]
+        return dict(found)
 
 
 @contextmanager

@@ -1,22 +1,11 @@
 """The log of a running service: one line a request, one object a line, and no secret."""
 
-import json
 import secrets
-from typing import Any
 
 from tests.api.conftest import Deployment
 from tests.service import Service
-from tests.waiting import wait_until
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
-
-
-def line(deployment: Deployment, request_id: str) -> dict[str, Any]:
-    """Return the one line of a request, which may come a moment after the answer."""
-    wait_until(lambda: request_id in deployment.log())
-    lines = [json.loads(line) for line in deployment.log().splitlines()]
-    (found,) = [line for line in lines if line.get("request_id") == request_id]
-    return dict(found)
 
 
 def test_request_has_one_line(deployment: Deployment, service: Service) -> None:
@@ -24,7 +13,7 @@ def test_request_has_one_line(deployment: Deployment, service: Service) -> None:
     request_id = secrets.token_hex(8)
     sent = {"X-Request-Id": request_id, "X-Forwarded-For": "192.0.2.7"}
     service.get("/api/me", headers=sent | {"traceparent": f"00-{TRACE}-{SPAN}-01"})
-    told = line(deployment, request_id)
+    told = deployment.line(request_id)
     assert 0 < told.pop("ms") < 30_000
     assert told.pop("timestamp").endswith("Z")
     assert told == {
@@ -43,13 +32,13 @@ def test_request_has_one_line(deployment: Deployment, service: Service) -> None:
 def test_no_trace_is_made_up(deployment: Deployment, service: Service) -> None:
     """A malformed traceparent is no trace, and without tracing none begins."""
     answer = service.get("/api/me", headers={"traceparent": f"00-{TRACE}-{SPAN}-01-x"})
-    assert "trace_id" not in line(deployment, answer.headers["X-Request-Id"])
+    assert "trace_id" not in deployment.line(answer.headers["X-Request-Id"])
 
 
 def test_line_tells_why_a_request_was_refused(deployment: Deployment, service: Service) -> None:
     """The reason that the client hears is in it."""
     answer = Service(service.url).get("/api/me")
-    assert line(deployment, answer.headers["X-Request-Id"])["error"] == "A token is needed."
+    assert deployment.line(answer.headers["X-Request-Id"])["error"] == "A token is needed."
 
 
 def test_log_has_no_secret(deployment: Deployment, service: Service) -> None:
@@ -65,7 +54,7 @@ def test_log_has_no_secret(deployment: Deployment, service: Service) -> None:
     ]
     assert [answer.status for answer in answers] == [404, 401, 400, 400, 414]
     for answer in answers:  # there is a line of each
-        assert line(deployment, str(answer.headers["X-Request-Id"]))["status"] == answer.status
+        assert deployment.line(str(answer.headers["X-Request-Id"]))["status"] == answer.status
     log = deployment.log()
     assert secret not in log
     assert service.token not in log
