@@ -13,7 +13,8 @@ HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")  # a name or an IPv6 
 # Letters that older rules for names turn into others, and so into other domains.
 DEVIANT = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
 PORTS = {"http": 80, "https": 443}
-PRINTABLE = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) != "\\")
+# What may be in a URI's path and query (RFC 3986, appendix A), and `%`.
+ALLOWED = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"<>[\\]^`{|}')
 
 
 def problem(url: str, own_url: str) -> str | None:
@@ -77,4 +78,4 @@ def _ascii(received: str) -> str:
 
     A backslash too, which browsers read as a slash.
     """
-    return quote(received, safe=PRINTABLE, encoding="latin-1")
+    return quote(received, safe=ALLOWED, encoding="latin-1")

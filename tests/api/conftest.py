@@ -1,7 +1,7 @@
 """The service over HTTP: the same tests for the embedded run on SQLite and the stack on MySQL."""
 
-import os
 import json
+import os
 import secrets
 import sqlite3
 import subprocess
