@@ -41,6 +41,7 @@ class Client(socket):
         self.ahead = server.ahead
         self.address = address[0] if isinstance(address, tuple) else ""
         self.deadline: float | None = None  # of the request that gunicorn reads
+        self.idle = False  # between two requests
         self.surplus = False  # came when all places were taken
         self.whole = True  # until something comes that is not one whole GET
         self.passed_on: dict[str, Any] = {}  # for the environ of the request that gunicorn reads
@@ -114,9 +115,9 @@ class Idle:
             return told
         finally:
             self.readable.close()
-            self.worker.waiting.pop(self.client, None)
 
     def _listen(self) -> None:
+        self.client.idle = True
         self.worker.waiting[self.client] = time.monotonic()
         self.readable.start(self._read)
 
@@ -128,11 +129,12 @@ class Idle:
         except OSError:
             data = b""  # as good as the end
         self.readable.stop()
-        self.worker.waiting.pop(self.client, None)
+        self.client.idle = False
+        del self.worker.waiting[self.client]
         try:
             if not self._answers(data):
                 self._wake(b"", data)
-        except Exception as error:  # noqa: BLE001 that greenlet has somebody to tell
+        except Exception as error:  # noqa: BLE001 there it is told, here it would be lost
             self.loop.run_callback(self.sleeper.throw, error)
 
     def _answers(self, data: bytes) -> bool:

@@ -126,7 +126,7 @@ class Worker(GeventWorker):
         for client, since in list(self.waiting.items()):
             if since > time.monotonic() - patience:
                 break
-            if client.deadline is None:
+            if client.idle:
                 client.hang_up()
 
     def handle(self, listener: socket, client: Client, addr: Any) -> None:

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from queue import Empty, SimpleQueue
 from typing import NamedTuple, cast
 
+import structlog
 from flask import Flask, current_app
 from prometheus_client import Histogram
 from sqlalchemy import Connection, Engine, Table, bindparam, select
@@ -45,6 +46,9 @@ _LINKS = Link.__table__.columns
 LOOK_UP = select(_LINKS.lookup_key, _LINKS.id, _LINKS.url, _LINKS.expires_at).where(
     _LINKS.lookup_key.in_(bindparam("keys", expanding=True))
 )
+
+
+log = structlog.get_logger()
 
 
 class Target(NamedTuple):
@@ -77,7 +81,10 @@ class Waiting:
             done = self.done.pop()  # in one step, since two threads can come here
         except IndexError:
             return
-        done(outcome)
+        try:
+            done(outcome)
+        except Exception:
+            log.exception("A request was resolved and not answered.")
 
 
 class Batcher:
