@@ -17,7 +17,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app, g, has_request_context
-from gevent import Timeout
+from gevent import Timeout, monkey
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -31,6 +31,7 @@ from sqlalchemy import (
     QueuePool,
     String,
     Table,
+    TextClause,
     bindparam,
     create_engine,
     event,
@@ -75,6 +76,8 @@ DUPLICATE_KEY = {1062, 2067, 1555}  # SQLite has one for unique columns and one 
 TOO_MANY_MATCHES = 188  # for innodb_ft_result_cache_limit, see db/my.cnf
 
 WORD_LENGTH = 84  # characters: MySQL's full-text indexes leave longer words out
+
+poll = monkey.get_original("select", "poll")  # gevent's goes round its loop, even for a look
 
 AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """What is raised when the database can't do its work now: away, full, locked, read-only."""
@@ -376,9 +379,14 @@ def add_up(connection: Connection, table: Table, amounts: Mapping[int, int], at:
     :param table: with three columns: the key's number and time, and the count.
     :param amounts: by the number.
     """
+    values = {"rows": json.dumps(list(amounts.items())), "at": at}
+    connection.execute(_addition(connection.dialect.name, table), values)
+
+
+@cache
+def _addition(dialect: str, table: Table) -> TextClause:
     number, time, count = table.columns
-    rows = json.dumps(list(amounts.items()))
-    if connection.dialect.name == "mysql":
+    if dialect == "mysql":
         statement = f"""
             INSERT INTO {table} ({number.name}, {time.name}, {count.name})
             SELECT * FROM (
@@ -392,8 +400,7 @@ def add_up(connection: Connection, table: Table, amounts: Mapping[int, int], at:
             SELECT json_extract(value, '$[0]'), :at, json_extract(value, '$[1]')
             FROM json_each(:rows) WHERE true
             ON CONFLICT DO UPDATE SET {count.name} = {count} + excluded.{count.name}"""  # noqa: S608
-    at_column = bindparam("at", type_=time.type)
-    connection.execute(text(statement).bindparams(at_column), {"rows": rows, "at": at})
+    return text(statement).bindparams(bindparam("at", type_=time.type))
 
 
 def hit(connection: Connection, client: str, period: int, amount: int) -> int:
@@ -503,7 +510,7 @@ def exact_string(length: int) -> String:
 def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None:
     # An idle MySQL says nothing, so a socket with something to read was closed by the server.
     # This costs no round trip, and against a server that hangs no time-out, as a ping would.
-    socket = select.poll()
+    socket = poll()
     socket.register(connection._sock, select.POLLIN)
     if socket.poll(0):
         raise DisconnectionError
