@@ -5,7 +5,6 @@ two seconds, or than thirty where it has much work.
 """
 
 import json
-import select
 import ssl
 import time
 import unicodedata
@@ -14,10 +13,12 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache
 from itertools import groupby
+from select import POLLIN
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app, g, has_request_context
 from gevent import Timeout
+from gevent.monkey import get_original
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -58,6 +59,8 @@ if TYPE_CHECKING:
     import sqlite3
 
 T = TypeVar("T")
+
+poll = get_original("select", "poll")  # gevent's own would go round the loop, even not to wait
 
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
 
@@ -396,6 +399,23 @@ def add_up(connection: Connection, table: Table, amounts: Mapping[int, int], at:
     connection.execute(text(statement).bindparams(at_column), {"rows": rows, "at": at})
 
 
+# LAST_INSERT_ID(value) hands a value out of the statement (MySQL manual, "Information Functions").
+# Assignments run in this order: hits still sees the old period.
+HIT_MYSQL = text("""
+    INSERT INTO rate_limits (client, period, hits, updated_at)
+    VALUES (:client, :period, LAST_INSERT_ID(:amount), :now) AS new
+    ON DUPLICATE KEY UPDATE
+        hits = LAST_INSERT_ID(IF(new.period > rate_limits.period, 0, rate_limits.hits) + :amount),
+        period = GREATEST(rate_limits.period, new.period), updated_at = new.updated_at""")
+HIT_SQLITE = text("""
+    INSERT INTO rate_limits (client, period, hits, updated_at)
+    VALUES (:client, :period, :amount, :now)
+    ON CONFLICT (client) DO UPDATE SET
+        hits = iif(excluded.period > period, 0, hits) + :amount,
+        period = max(period, excluded.period), updated_at = excluded.updated_at
+    RETURNING hits""")
+
+
 def hit(connection: Connection, client: str, period: int, amount: int) -> int:
     """Add to a client's counter in `rate_limits` and return its sum in this period.
 
@@ -404,24 +424,8 @@ def hit(connection: Connection, client: str, period: int, amount: int) -> int:
     """
     values = {"client": client, "period": period, "amount": amount, "now": datetime.now(UTC)}
     if connection.dialect.name == "mysql":
-        # LAST_INSERT_ID(value) hands a value out of the statement (MySQL manual, "Information
-        # Functions"). Assignments run in this order: hits still sees the old period.
-        statement = """
-            INSERT INTO rate_limits (client, period, hits, updated_at)
-            VALUES (:client, :period, LAST_INSERT_ID(:amount), :now) AS new
-            ON DUPLICATE KEY UPDATE
-                hits = LAST_INSERT_ID(
-                    IF(new.period > rate_limits.period, 0, rate_limits.hits) + :amount),
-                period = GREATEST(rate_limits.period, new.period), updated_at = new.updated_at"""
-        return int(connection.execute(text(statement), values).lastrowid)
-    statement = """
-        INSERT INTO rate_limits (client, period, hits, updated_at)
-        VALUES (:client, :period, :amount, :now)
-        ON CONFLICT (client) DO UPDATE SET
-            hits = iif(excluded.period > period, 0, hits) + :amount,
-            period = max(period, excluded.period), updated_at = excluded.updated_at
-        RETURNING hits"""
-    return int(connection.execute(text(statement), values).scalar_one())
+        return int(connection.execute(HIT_MYSQL, values).lastrowid)
+    return int(connection.execute(HIT_SQLITE, values).scalar_one())
 
 
 def words(text: str) -> list[str]:
@@ -503,8 +507,8 @@ def exact_string(length: int) -> String:
 def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None:
     # An idle MySQL says nothing, so a socket with something to read was closed by the server.
     # This costs no round trip, and against a server that hangs no time-out, as a ping would.
-    socket = select.poll()
-    socket.register(connection._sock, select.POLLIN)
+    socket = poll()
+    socket.register(connection._sock, POLLIN)
     if socket.poll(0):
         raise DisconnectionError
 
