@@ -49,8 +49,9 @@ class Token(Base):
 
 # Of the table and made once: each request runs one, and the ORM would cost more than the lookup.
 TABLE = cast(Table, Token.__table__)
-BY_DIGEST = select(TABLE).where(TABLE.c.digest == bindparam("value"))
-BY_ID = select(TABLE).where(TABLE.c.id == bindparam("value"))
+KNOWN = select(*(TABLE.c[name] for name in ("id", "name", "scope", "expires_at", "last_used_at")))
+BY_DIGEST = KNOWN.where(TABLE.c.digest == bindparam("value"))
+BY_ID = KNOWN.where(TABLE.c.id == bindparam("value"))
 
 
 class MeSchema(Output):
