@@ -11,7 +11,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from select import POLLIN
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 from flask import Flask, current_app, g, has_request_context
 from gevent import Timeout
 from gevent.monkey import get_original
+from pymysql import connections
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -61,6 +62,10 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 poll = get_original("select", "poll")  # gevent's own would go round the loop, even not to wait
+
+# The server describes each column with each answer; to read the same bytes again costs more than
+# the rows.
+connections.FieldDescriptorPacket = lru_cache(connections.FieldDescriptorPacket)
 
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
 
