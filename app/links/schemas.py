@@ -57,11 +57,12 @@ def own_url() -> str:
     The command line does not know it where PUBLIC_URL is not set: "".
     """
     url: str | None = current_app.config["PUBLIC_URL"]
-    if not url and not has_request_context():
-        return ""
-    if not url and not 1 <= len(request.host) <= HOST_LENGTH:  # "" where it has odd characters
+    if url or not has_request_context():
+        return url or ""
+    host = request.host  # "" where it has odd characters
+    if not 1 <= len(host) <= HOST_LENGTH:
         abort(400, "The Host header is not valid.")
-    return url or f"{request.scheme}://{request.host}"
+    return f"{request.scheme}://{host}"
 
 
 def is_searchable(text: str) -> None:
