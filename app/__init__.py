@@ -43,6 +43,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         "PUBLIC_URL": settings.public_url,
     }
     app.json.sort_keys = False  # type: ignore[attr-defined]  # fields as their schema has them
+    # No view is a coroutine; Flask would look at each one in each request.
+    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.url_map.merge_slashes = False  # a path is the client's, to be passed on as it is
 
     observability.init_app(app)

@@ -5,19 +5,21 @@ two seconds, or than thirty where it has much work.
 """
 
 import json
-import select
 import ssl
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
+from select import POLLIN
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from flask import Flask, current_app, g, has_request_context
-from gevent import Timeout, monkey
+from gevent import Timeout
+from gevent.monkey import get_original
+from pymysql import connections
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -60,6 +62,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+poll = get_original("select", "poll")  # gevent's own would go round the loop, even not to wait
+
+# The server describes each column with each answer; to read the same bytes again costs more than
+# the rows.
+connections.FieldDescriptorPacket = lru_cache(connections.FieldDescriptorPacket)
+
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
 
 CONNECT_TIMEOUT = 1.0  # seconds for a connection from the server
@@ -76,8 +84,6 @@ DUPLICATE_KEY = {1062, 2067, 1555}  # SQLite has one for unique columns and one 
 TOO_MANY_MATCHES = 188  # for innodb_ft_result_cache_limit, see db/my.cnf
 
 WORD_LENGTH = 84  # characters: MySQL's full-text indexes leave longer words out
-
-poll = monkey.get_original("select", "poll")  # gevent's goes round its loop, even for a look
 
 AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """What is raised when the database can't do its work now: away, full, locked, read-only."""
@@ -220,8 +226,13 @@ def _reader(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
 
 def _writer(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
     if settings.database_url.get_backend_name() == "mysql":
-        # Fewer gap locks, fewer deadlocks.
-        return _engine(settings, limits, size, name, {"isolation_level": "READ COMMITTED"})
+        options = {
+            "isolation_level": "READ COMMITTED",  # fewer gap locks, fewer deadlocks
+            # `begin` ends each transaction. The pool would roll back once more, even what is
+            # committed, and that is a round trip.
+            "pool_reset_on_return": None,
+        }
+        return _engine(settings, limits, size, name, options)
     engine = _engine(settings, limits, size, name, {})
     # Without it two transactions that read before they write would fail, not wait.
     event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
@@ -403,6 +414,23 @@ def _addition(dialect: str, table: Table) -> TextClause:
     return text(statement).bindparams(bindparam("at", type_=time.type))
 
 
+# LAST_INSERT_ID(value) hands a value out of the statement (MySQL manual, "Information Functions").
+# Assignments run in this order: hits still sees the old period.
+HIT_MYSQL = text("""
+    INSERT INTO rate_limits (client, period, hits, updated_at)
+    VALUES (:client, :period, LAST_INSERT_ID(:amount), :now) AS new
+    ON DUPLICATE KEY UPDATE
+        hits = LAST_INSERT_ID(IF(new.period > rate_limits.period, 0, rate_limits.hits) + :amount),
+        period = GREATEST(rate_limits.period, new.period), updated_at = new.updated_at""")
+HIT_SQLITE = text("""
+    INSERT INTO rate_limits (client, period, hits, updated_at)
+    VALUES (:client, :period, :amount, :now)
+    ON CONFLICT (client) DO UPDATE SET
+        hits = iif(excluded.period > period, 0, hits) + :amount,
+        period = max(period, excluded.period), updated_at = excluded.updated_at
+    RETURNING hits""")
+
+
 def hit(connection: Connection, client: str, period: int, amount: int) -> int:
     """Add to a client's counter in `rate_limits` and return its sum in this period.
 
@@ -411,24 +439,8 @@ def hit(connection: Connection, client: str, period: int, amount: int) -> int:
     """
     values = {"client": client, "period": period, "amount": amount, "now": datetime.now(UTC)}
     if connection.dialect.name == "mysql":
-        # LAST_INSERT_ID(value) hands a value out of the statement (MySQL manual, "Information
-        # Functions"). Assignments run in this order: hits still sees the old period.
-        statement = """
-            INSERT INTO rate_limits (client, period, hits, updated_at)
-            VALUES (:client, :period, LAST_INSERT_ID(:amount), :now) AS new
-            ON DUPLICATE KEY UPDATE
-                hits = LAST_INSERT_ID(
-                    IF(new.period > rate_limits.period, 0, rate_limits.hits) + :amount),
-                period = GREATEST(rate_limits.period, new.period), updated_at = new.updated_at"""
-        return int(connection.execute(text(statement), values).lastrowid)
-    statement = """
-        INSERT INTO rate_limits (client, period, hits, updated_at)
-        VALUES (:client, :period, :amount, :now)
-        ON CONFLICT (client) DO UPDATE SET
-            hits = iif(excluded.period > period, 0, hits) + :amount,
-            period = max(period, excluded.period), updated_at = excluded.updated_at
-        RETURNING hits"""
-    return int(connection.execute(text(statement), values).scalar_one())
+        return int(connection.execute(HIT_MYSQL, values).lastrowid)
+    return int(connection.execute(HIT_SQLITE, values).scalar_one())
 
 
 def words(text: str) -> list[str]:
@@ -511,7 +523,7 @@ def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None
     # An idle MySQL says nothing, so a socket with something to read was closed by the server.
     # This costs no round trip, and against a server that hangs no time-out, as a ping would.
     socket = poll()
-    socket.register(connection._sock, select.POLLIN)
+    socket.register(connection._sock, POLLIN)
     if socket.poll(0):
         raise DisconnectionError
 

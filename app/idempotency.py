@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from flask import Response, g, request
-from sqlalchemy import JSON, LargeBinary, delete
+from sqlalchemy import JSON, LargeBinary, Table, bindparam, delete, insert, update
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -55,6 +55,14 @@ class Answer(Base):
     body: Mapped[bytes | None] = mapped_column(
         LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
     )
+
+
+# Of the table and made once: the ORM would cost more than the statements.
+TABLE = cast(Table, Answer.__table__)
+PROMISE = insert(TABLE)
+KEEP = update(TABLE).where(
+    TABLE.c.token_id == bindparam("of_token"), TABLE.c.key == bindparam("with_key")
+)
 
 
 class RepeatedError(Exception):
@@ -102,10 +110,9 @@ def once(work: Callable[[Session], Response], *, long: bool = False) -> Response
 def _keyed(
     session: Session, row: dict[str, object], work: Callable[[Session], Response]
 ) -> Response:
-    answer = Answer(**row, created_at=datetime.now(UTC))
-    session.add(answer)
+    connection = session.connection()
     try:
-        session.flush()
+        connection.execute(PROMISE, row | {"created_at": datetime.now(UTC)})
     except IntegrityError as error:
         if is_duplicate(error):
             raise RepeatedError from None
@@ -115,9 +122,14 @@ def _keyed(
             raise StillRunningError from None
         raise
     response = work(session)
-    answer.status = response.status_code
-    answer.headers = dict(response.headers)
-    answer.body = response.get_data()
+    answer = {
+        "of_token": row["token_id"],
+        "with_key": row["key"],
+        "status": response.status_code,
+        "headers": dict(response.headers),
+        "body": response.get_data(),
+    }
+    connection.execute(KEEP, answer)
     return response
 
 

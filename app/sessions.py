@@ -9,6 +9,7 @@ import re
 import secrets
 import time
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any
 
 from flask import (
@@ -40,6 +41,9 @@ blueprint = Blueprint("sessions", __name__)
 
 class Cookie(SecureCookieSessionInterface):
     """Flask's cookie; over HTTPS, no other host and no plain HTTP can set or see it."""
+
+    # Flask's makes one for each request, even where there is no cookie.
+    get_signing_serializer = lru_cache(SecureCookieSessionInterface.get_signing_serializer)
 
     def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002
         """Return a name that browsers take only from this very host, where it is secure."""

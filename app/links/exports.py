@@ -81,7 +81,7 @@ def lines(database: Database, form: str) -> Iterator[bytes]:
         if len(links) < CHUNK:
             return
         header = ""
-        after = links[-1]["id"]
+        after = links[-1].id
 
 
 def _jsonl(links: Sequence[dict[str, Any]]) -> str:

@@ -1,13 +1,16 @@
 """The tables of the example."""
 
 from datetime import datetime
+from typing import Any, cast
 
 from sqlalchemy import (
     JSON,
     BigInteger,
     ForeignKey,
     Index,
+    ScalarSelect,
     String,
+    Table,
     func,
     select,
 )
@@ -34,6 +37,13 @@ class LinkClicks(Base):
     clicks: Mapped[int] = mapped_column(BigInteger)
 
 
+def clicks_of(link_id: Any) -> ScalarSelect[int]:
+    """Return the sum of a link's clicks, given the column with its id."""
+    hours = cast(Table, LinkClicks.__table__).columns
+    total = select(func.coalesce(func.sum(hours.clicks), 0))
+    return total.where(hours.link_id == link_id).scalar_subquery()
+
+
 class Link(Base):
     """A short code and where it leads."""
 
@@ -54,9 +64,7 @@ class Link(Base):
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime(6))
     revision: Mapped[int]  # grows with every edit
     clicks: Mapped[int] = column_property(
-        select(func.coalesce(func.sum(LinkClicks.clicks), 0))
-        .where(LinkClicks.link_id == id)  # noqa: A003 the column
-        .scalar_subquery(),
+        clicks_of(id),  # noqa: A003 the column
         expire_on_flush=False,
     )
 

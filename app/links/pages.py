@@ -24,6 +24,7 @@ from flask import (
 )
 from markupsafe import Markup
 from marshmallow import EXCLUDE, ValidationError
+from sqlalchemy import Row
 from sqlalchemy.exc import InternalError
 from werkzeug.exceptions import Conflict, ServiceUnavailable
 
@@ -233,15 +234,15 @@ class ChangedError(Exception):
     """The link is not as the form has shown it."""
 
 
-def _same(revision: str) -> Callable[[Link], None]:
-    def check(link: Link) -> None:
+def _same(revision: str) -> Callable[[Link | Row[Any]], None]:
+    def check(link: Link | Row[Any]) -> None:
         if etag(link) != revision:
             raise ChangedError
 
     return check
 
 
-def _find(code: str) -> Link:
+def _find(code: str) -> Row[Any]:
     with database().read() as session:
         link = store.find(session, code)
     if link is None:
@@ -249,7 +250,7 @@ def _find(code: str) -> Link:
     return link
 
 
-def _told(link: Link) -> dict[str, Any]:
+def _told(link: Link | Row[Any]) -> dict[str, Any]:
     told: dict[str, Any] = schema.dump(link)
     expired = link.expires_at is not None and link.expires_at <= datetime.now(UTC)
     return told | {"revision": etag(link), "expired": expired}
@@ -260,7 +261,7 @@ def _filled() -> dict[str, str]:
     return {name: request.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
 
 
-def _shown(link: Link) -> dict[str, str]:
+def _shown(link: Row[Any]) -> dict[str, str]:
     """Return a link's fields as its form shows them."""
     expires = link.expires_at
     return {
@@ -299,7 +300,7 @@ def _form(form: Mapping[str, str], wrong: Mapping[str, str], status: int = 200) 
 
 
 def _page_of(
-    link: Link,
+    link: Row[Any],
     form: Mapping[str, str] | None = None,
     wrong: Mapping[str, str] | None = None,
     status: int = 200,

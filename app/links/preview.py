@@ -2,16 +2,17 @@
 
 from datetime import UTC, datetime
 from io import BytesIO
+from typing import Any
 
 import segno
 from flask import Response, abort, jsonify, render_template, request
+from sqlalchemy import Row
 
 from app.api import Blueprint
 from app.database import database
 from app.headers import prefers_page
 from app.links import store
 from app.links.api import found
-from app.links.models import Link
 from app.links.schemas import PreviewSchema, own_url
 from app.openapi import problems, unchanged
 
@@ -70,7 +71,7 @@ def picture(code: str) -> Response:
     return response
 
 
-def _unexpired(code: str) -> Link:
+def _unexpired(code: str) -> Row[Any]:
     """Answer 404 or 410 where the code leads nowhere."""
     with database().read() as session:
         link = found(store.find(session, code, clicks=False))

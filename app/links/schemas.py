@@ -7,11 +7,11 @@ from typing import Any
 
 from flask import abort, current_app, has_request_context, request
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
+from sqlalchemy import Row
 
 from app.api import RFC3339, TEXT, Output, Timestamp, WholeNumber, is_printable
 from app.database import WORD_LENGTH, words
 from app.links import codes, series, store, targets
-from app.links.models import Link
 
 BATCH_LIMIT = 1000  # links
 HOST_LENGTH = 255  # characters, as DNS has it
@@ -57,11 +57,12 @@ def own_url() -> str:
     The command line does not know it where PUBLIC_URL is not set: "".
     """
     url: str | None = current_app.config["PUBLIC_URL"]
-    if not url and not has_request_context():
-        return ""
-    if not url and not 1 <= len(request.host) <= HOST_LENGTH:  # "" where it has odd characters
+    if url or not has_request_context():
+        return url or ""
+    host = request.host  # "" where it has odd characters
+    if not 1 <= len(host) <= HOST_LENGTH:
         abort(400, "The Host header is not valid.")
-    return url or f"{request.scheme}://{request.host}"
+    return f"{request.scheme}://{host}"
 
 
 def is_searchable(text: str) -> None:
@@ -79,7 +80,7 @@ class Cursor(fields.Field[store.Position | str]):
     """The place in a list where a page ended; only this service knows what it means."""
 
     @staticmethod
-    def encode(link: Link, sort: str) -> str:
+    def encode(link: Row[Any], sort: str) -> str:
         """Return the place of a link."""
         place = link.lookup_key if sort == "code" else f"{link.created_at.isoformat()} {link.id}"
         return base64.urlsafe_b64encode(place.encode()).decode()
@@ -190,6 +191,10 @@ class BatchSchema(Schema):
 
 class PreviewSchema(Output):
     """A link as everyone may see it."""
+
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Look for an attribute only. marshmallow looks for a key first, which no row has."""
+        return getattr(obj, attr, default)
 
     code = fields.String(metadata=CODE)
     short_url = fields.Function(

@@ -3,18 +3,37 @@
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, NamedTuple, cast
 
-from sqlalchemy import RowMapping, Select, Table, func, insert, or_, select
+from sqlalchemy import (
+    Integer,
+    Row,
+    RowMapping,
+    Select,
+    Table,
+    bindparam,
+    func,
+    insert,
+    or_,
+    select,
+)
 from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session, defer
+from sqlalchemy.orm import Session
 
 from app.database import has_words, is_duplicate, words
 from app.links import codes
-from app.links.models import Link, LinkClicks, LinkTag
+from app.links.models import Link, LinkClicks, LinkTag, clicks_of
 
 TABLE = cast(Table, Link.__table__)
+TAGS = cast(Table, LinkTag.__table__)
+
+# What is asked for most, of tables and made once: the ORM would cost more than the statements.
+NEW = insert(TABLE)
+BY_KEY = select(TABLE).where(TABLE.c.lookup_key == bindparam("key"))
+CLICKS = clicks_of(TABLE.c.id).label("clicks")
+BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS)
 
 OPTIONAL: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client may leave out, with their first values."""
@@ -47,10 +66,10 @@ def create(session: Session, fields: dict[str, Any]) -> Link:
 
     :raises CodeTakenError: the code is taken; the transaction can't go on.
     """
-    link = Link(**new_row(fields), clicks=0)
-    session.add(link)
+    row = new_row(fields)
     with _unless_taken():
-        session.flush()
+        number = session.connection().execute(NEW, row).lastrowid
+    link = Link(id=number, **row, clicks=0)
     _index_tags(session, {link.id: link})
     return link
 
@@ -109,7 +128,7 @@ def add_all(session: Session, rows: Sequence[dict[str, Any]]) -> None:
     with _unless_taken():
         # Into the table, since the ORM would make a statement for each run of links that have
         # the same fields. From this, PyMySQL makes statements of up to 1 MB.
-        session.execute(insert(TABLE), rows)
+        session.execute(NEW, rows)
     tagged = {row["lookup_key"]: Link(**row) for row in rows if row["tags"]}
     ids = session.execute(select(Link.id, Link.lookup_key).where(Link.lookup_key.in_(tagged)))
     _index_tags(session, {number: tagged[key] for number, key in ids})
@@ -125,13 +144,13 @@ def _unless_taken() -> Iterator[None]:
         raise
 
 
-def find(session: Session, code: str, *, clicks: bool = True) -> Link | None:
-    """Return the link with this code, in whatever spelling.
+def find(session: Session, code: str, *, clicks: bool = True) -> Row[Any] | None:
+    """Return the row of the link with this code, in whatever spelling.
 
     :param clicks: with its clicks, a sum of one row for each hour that had some.
     """
-    query = _by_code(code)
-    return session.scalar(query if clicks else query.options(defer(Link.clicks)))
+    query = BY_KEY_WITH_CLICKS if clicks else BY_KEY
+    return session.connection().execute(query, {"key": _key(code)}).first()
 
 
 def change(
@@ -158,14 +177,14 @@ def delete(session: Session, code: str, check: Callable[[Link], None]) -> Link |
     return link
 
 
-def _by_code(code: str) -> Select[Link]:
+def _key(code: str) -> str:
     # MySQL can't compare the keys, which are ASCII, with other characters.
-    key = codes.lookup_key(code) if code.isascii() else ""
-    return select(Link).where(Link.lookup_key == key)
+    return codes.lookup_key(code) if code.isascii() else ""
 
 
 def _locked(session: Session, code: str, check: Callable[[Link], None]) -> Link | None:
-    link = session.scalar(_by_code(code).with_for_update(of=Link))
+    query = select(Link).where(Link.lookup_key == _key(code))
+    link = session.scalar(query.with_for_update(of=Link))
     if link:
         check(link)
     return link
@@ -187,42 +206,45 @@ def _index_tags(session: Session, links: Mapping[int, Link]) -> None:
         session.execute(insert(LinkTag), rows)
 
 
-def page(session: Session, limit: int, **which: Any) -> tuple[Sequence[Link], bool]:
+def page(session: Session, limit: int, **which: Any) -> tuple[Sequence[Row[Any]], bool]:
     """Return up to `limit` links, and whether more follow; `which` ones: see `listed`."""
-    query = listed(session.get_bind().dialect.name, **which).limit(limit + 1)
-    links = session.scalars(query).all()
+    connection = session.connection()
+    query = listed(connection.dialect.name, **which)
+    links = connection.execute(query, {"count": limit + 1}).all()
     return links[:limit], len(links) > limit
 
 
-def following(session: Session, after: int, limit: int) -> Sequence[RowMapping]:
+def following(session: Session, after: int, limit: int) -> Sequence[Row[Any]]:
     """Return up to `limit` links whose ids follow one, in the order of ids, with their clicks."""
-    query = select(TABLE, Link.clicks).where(Link.id > after).order_by(Link.id).limit(limit)
-    return session.execute(query).mappings().all()
+    query = select(TABLE, CLICKS).where(Link.id > after).order_by(Link.id).limit(limit)
+    return session.execute(query).all()
 
 
+@lru_cache  # the first page is asked for most
 def listed(
     dialect: str,
     sort: str,
     after: Position | str | None = None,
     tag: str | None = None,
     q: str | None = None,
-) -> Select[Link]:
-    """Return the query for all links in the order of `sort`.
+) -> Select[Any]:
+    """Return the query for the first `count` links in the order of `sort`.
 
     :param after: only those behind this place, which is one of the same order.
     :param tag: only those with this tag.
     :param q: only those with these words: see `has_words`.
     """
-    query = select(Link)
-    time, number, key = Link.created_at, Link.id, Link.lookup_key
+    query = select(TABLE, CLICKS).limit(bindparam("count", type_=Integer))
+    links, tags = TABLE.columns, TAGS.columns
+    time, number, key = links.created_at, links.id, links.lookup_key
     if q:
-        query = query.where(has_words(dialect, words(q), Link.code, Link.title, Link.url))
+        query = query.where(has_words(dialect, words(q), links.code, links.title, links.url))
     elif tag:
         # From the index that has the tag's links in order. What words have found is sorted
         # instead, by columns of its own: MySQL then looks at the tags of one page only.
-        time, number, key = LinkTag.created_at, LinkTag.link_id, LinkTag.lookup_key
+        time, number, key = tags.created_at, tags.link_id, tags.lookup_key
     if tag:
-        query = query.join(LinkTag, LinkTag.link_id == Link.id).where(LinkTag.tag == tag)
+        query = query.join(TAGS, tags.link_id == links.id).where(tags.tag == tag)
     if isinstance(after, Position):
         # Spelled out, since MySQL reads a comparison of rows without the index.
         older = or_(time < after.created_at, number < after.id)
@@ -232,7 +254,7 @@ def listed(
     return query.order_by(key) if sort == "code" else query.order_by(time.desc(), number.desc())
 
 
-def clicks(session: Session, link: Link, start: datetime, end: datetime) -> dict[datetime, int]:
+def clicks(session: Session, link: Row[Any], start: datetime, end: datetime) -> dict[datetime, int]:
     """Return a link's clicks by hour, from `start` up to `end`; hours without any are left out."""
     query = select(LinkClicks.hour, LinkClicks.clicks).where(
         LinkClicks.link_id == link.id, LinkClicks.hour >= start, LinkClicks.hour < end
