@@ -29,6 +29,9 @@ from app.links.models import Link, LinkClicks
 
 ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, and a little more
 BATCH_LIMIT = 1000  # requests
+# Seconds after a batch of some: else clients that were just answered would wait behind a next batch
+# of half the size, for ever.
+GATHER = 0.001
 RETRY = 0.5  # seconds: after a deadlock, but not after a lock wait, since all others wait behind it
 
 BATCH_SIZE = Histogram(
@@ -148,6 +151,8 @@ class Batcher:
                 failed = error
             for waiting in batch:
                 waiting.end(failed or targets.get(waiting.key))
+            if len(batch) > 1:
+                time.sleep(GATHER)
 
     def _watch(self) -> None:
         """Give up for those that have waited too long."""
