@@ -26,10 +26,10 @@ to pass, and then the application finds in its environ what was added to this on
 EXTENSION = "ahead"  # the name of the Flask extension that is an `Answer`
 
 # All of them printable ASCII. Where it is not like this, gunicorn decides what it means.
-PLAIN = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+: ?[ -~]*\r\n)+)\r\n")
+PLAIN = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[ -~]*\r\n)+)\r\n")
 KNOWN = re.compile(
-    rb"^(host|connection|content-\w+|transfer-\w+|expect|upgrade|x-request-id|traceparent"
-    rb"|x-forwarded-for): *(.*?) *\r$",
+    r"^(host|connection|content-\w+|transfer-\w+|expect|upgrade|x-request-id|traceparent"
+    r"|x-forwarded-for):(.*)\r$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Those of them that change nothing. A plain request has each once, or not at all.
@@ -46,8 +46,8 @@ def environ(data: bytes, client: str) -> "WSGIEnvironment | None":
     if not plain:
         return None
     target = plain[1].decode()
-    found = [(name.decode().lower(), value.decode()) for name, value in KNOWN.findall(plain[2])]
-    headers = dict(found)
+    found = KNOWN.findall(plain[2].decode())
+    headers = {name.lower(): value.strip() for name, value in found}
     if (
         len(headers) < len(found)
         or not headers.keys() <= HARMLESS

@@ -28,8 +28,10 @@ SEND_TIMEOUT = 20.0  # seconds for a client to take a part of its answer
 READABLE = 1  # libev's EV_READ
 # A GET without a body, and nothing behind it.
 WHOLE_GET = re.compile(
-    rb"GET ([!-~]+) HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n", re.IGNORECASE
+    rb"GET ([!->@-~]+)(?:\?[!-~]*)? HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
+    re.IGNORECASE,
 )
+CLOSE = re.compile(rb"^connection:.*close", re.IGNORECASE | re.MULTILINE)
 
 
 class Client(socket):
@@ -43,8 +45,8 @@ class Client(socket):
         self.deadline: float | None = None  # of the request that gunicorn reads
         self.idle = False  # between two requests
         self.surplus = False  # came when all places were taken
-        self.whole = True  # until something comes that is not one whole GET
-        self.passed_on: dict[str, Any] = {}  # for the environ of the request that gunicorn reads
+        self.in_step = True  # gunicorn's parser holds nothing of what comes next
+        self.passed_on: WSGIEnvironment = {}  # of the request that gunicorn reads
 
     def recv(self, size: int, flags: int = 0) -> bytes:  # noqa: ARG002
         """Return what comes next.
@@ -101,6 +103,7 @@ class Idle:
 
     def __init__(self, client: Client, size: int) -> None:
         self.client = client
+        self.client.passed_on = {}
         self.worker = client.worker
         self.size = size
         self.sleeper = getcurrent()
@@ -115,6 +118,7 @@ class Idle:
             return told
         finally:
             self.readable.close()
+            self.worker.waiting.pop(self.client, None)
 
     def _listen(self) -> None:
         self.client.idle = True
@@ -130,7 +134,7 @@ class Idle:
             data = b""  # as good as the end
         self.readable.stop()
         self.client.idle = False
-        del self.worker.waiting[self.client]
+        self.worker.waiting.pop(self.client, None)
         try:
             if not self._answers(data):
                 self._wake(b"", data)
@@ -139,15 +143,15 @@ class Idle:
 
     def _answers(self, data: bytes) -> bool:
         client, worker = self.client, self.worker
-        get = WHOLE_GET.fullmatch(data) if client.whole else None
+        get = WHOLE_GET.fullmatch(data) if client.in_step else None
         if not get:
-            # Never again: from now on gunicorn may hold the beginning of what comes.
-            client.whole = False
+            client.in_step = False
             return False
-        if worker.refuses(client, get[1].decode()):
+        if worker.refuses(client, get[1].decode()) and not CLOSE.search(data):
             self._send(worker.refusal())  # what is refused should cost next to nothing
             return True
-        if not client.ahead or shutdown.has_begun():
+        # Only gunicorn tells clients that the connection is about to end.
+        if not client.ahead or shutdown.has_begun() or not worker.alive:
             return False
         environ = ahead.environ(data, client.address)
         if not environ or not client.ahead(environ, partial(self._answered, environ, data)):

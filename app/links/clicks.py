@@ -141,6 +141,8 @@ class Batcher:
     def _run(self) -> None:
         while True:
             batch = [waiting for waiting in self._gather() if waiting.done]
+            if not batch:
+                continue
             BATCH_SIZE.observe(len(batch))
             targets: dict[str, Target] = {}
             failed: Exception | None = None

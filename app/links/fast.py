@@ -14,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import ahead, headers, metrics, observability, tracing
 from app.links import codes, redirect
-from app.links.clicks import Batcher, Outcome
+from app.links.clicks import Batcher, Outcome, Target
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -46,14 +46,19 @@ def redirects(words: set[str], batcher: Batcher) -> ahead.Answer:
 
         def end(outcome: Outcome) -> None:
             metrics.IN_FLIGHT.dec()
-            try:
-                if isinstance(outcome, Exception):
-                    raise outcome
-                location = redirect.location(outcome, code, rest, environ["QUERY_STRING"])
-            except Exception as error:  # noqa: BLE001 whatever it is, the route tells the client
-                environ.update({redirect.FAILED: error, observability.BEGAN: began})
-                done(None)
-                return
+            headers: dict[str, str] | None = None
+            failed = outcome
+            if not isinstance(outcome, Exception):
+                try:
+                    headers = tell(outcome)
+                except Exception as error:  # noqa: BLE001 whatever it is, the route tells it
+                    failed = error.with_traceback(None)  # whose frames would hold the request
+            if not headers:
+                environ.update({redirect.FAILED: failed, observability.BEGAN: began})
+            done(headers)
+
+        def tell(target: Target | None) -> dict[str, str]:
+            location = redirect.location(target, code, rest, environ["QUERY_STRING"])
             ids = observability.ids(environ)
             line = {
                 "method": "GET",
@@ -63,10 +68,10 @@ def redirects(words: set[str], batcher: Batcher) -> ahead.Answer:
                 "client": environ["REMOTE_ADDR"],
             }
             observability.tell(line | ids, began)
-            done({"Location": location, **HEADERS, "X-Request-Id": ids["request_id"]})
+            return {"Location": location, **HEADERS, "X-Request-Id": ids["request_id"]}
 
-        metrics.IN_FLIGHT.inc()
         batcher.submit(key, end, counts=True)
+        metrics.IN_FLIGHT.inc()
         return True
 
     return begin

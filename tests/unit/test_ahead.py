@@ -75,3 +75,10 @@ def test_plain_request_is_told() -> None:
 def test_what_is_not_plain_is_left_to_gunicorn(data: bytes) -> None:
     """Whatever there could be two opinions about."""
     assert ahead.environ(data, "192.0.2.7") is None
+
+
+@pytest.mark.parametrize("last", [b"X: \xff", b"X_Y: a", b"Host: b", b"X:" + 5000 * b" " + b"\t"])
+def test_many_headers_are_no_trouble(last: bytes) -> None:
+    """The whole worker waits meanwhile: an expression that goes back and forth never ends here."""
+    data = b"GET /a HTTP/1.1\r\n" + HOST + 300 * b"A: b\r\n" + last + b"\r\n\r\n"
+    assert ahead.environ(data, "192.0.2.7") is None

@@ -2,11 +2,13 @@
 
 import secrets
 import socket
+import time
 from http.client import HTTPResponse
+from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import Deployment
+from tests.api.conftest import Deployment, embed
 from tests.links import TARGET, Links
 from tests.service import Service
 
@@ -96,3 +98,39 @@ def test_nothing_hides_behind_a_request(service: Service, links: Links) -> None:
     begun = head(f"/{one}") + f"GET /{two} HTTP/1.1\r\nX-Hidden: ".encode()
     assert told(service, begun, head(f"/{hidden}")) == [f"{TARGET}/0", f"{TARGET}/1"]
     assert service.get(f"/api/links/{hidden}").json()["clicks"] == 0
+
+
+def test_body_that_nobody_reads_is_no_request(service: Service, links: Links) -> None:
+    """It comes late, on its own, and looks like a whole request."""
+    code, hidden = (links.create(url=f"{TARGET}/{n}")["code"] for n in range(2))
+    body = head(f"/{hidden}")
+    refused = f"POST /api/me HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection.sendall(refused.encode())
+        answer = HTTPResponse(connection)
+        answer.begin()
+        answer.read()
+        time.sleep(0.1)
+        connection.sendall(body)
+        time.sleep(0.1)
+        connection.sendall(head(f"/{code}"))
+        answer = HTTPResponse(connection)
+        answer.begin()
+    assert answer.headers["Location"] == f"{TARGET}/0"
+    assert service.get(f"/api/links/{hidden}").json()["clicks"] == 0
+
+
+def test_idle_time_ends_with_each_request(tmp_path: Path) -> None:
+    """A connection is closed when it was idle for too long, and never while it is in use."""
+    with embed(tmp_path, GUNICORN_CMD_ARGS="--keep-alive=2") as deployment:
+        service = Service(deployment.url, deployment.token())
+        code = service.post("/api/links", json={"url": TARGET}).json()["code"]
+        host, _, port = service.url.removeprefix("http://").partition(":")
+        with socket.create_connection((host, int(port)), timeout=30) as connection:
+            for _ in range(8):
+                connection.sendall(head(f"/{code}"))
+                assert connection.recv(1000).startswith(b"HTTP/1.1 302 ")
+                time.sleep(0.5)
+            assert connection.recv(1000) == b""
