@@ -91,6 +91,9 @@ func run(db *sql.DB, queue chan waiting) {
 		for _, w := range batch {
 			w.done <- answer{targets[w.key], err}
 		}
+		if len(batch) > 1 {
+			time.Sleep(time.Millisecond)
+		}
 	}
 }
 
