@@ -23,18 +23,29 @@ def head(target: str, more: bytes = b"") -> bytes:
     return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n".encode() + more + b"\r\n"
 
 
-def told(service: Service, *sent: bytes) -> list[str | None]:
-    """Send bytes one after the other, each as it is, and return the answers' locations."""
+def connect(service: Service) -> socket.socket:
+    """Open a connection that sends each part as it is."""
     host, _, port = service.url.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def location(connection: socket.socket) -> str | None:
+    """Read an answer, and return where it leads."""
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.headers["Location"]
+
+
+def told(service: Service, *sent: bytes) -> list[str | None]:
+    """Send bytes one after the other, and return the answers' locations."""
     locations = []
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connect(service) as connection:
         for part in sent:
             connection.sendall(part)
-            answer = HTTPResponse(connection)
-            answer.begin()
-            answer.read()
-            locations.append(answer.headers["Location"])
+            locations.append(location(connection))
     return locations
 
 
@@ -80,9 +91,7 @@ def test_one_connection_can_go_both_ways(service: Service, links: Links) -> None
 def test_request_in_two_parts_is_one(service: Service, links: Links, cut: int) -> None:
     """It does not matter how a request comes."""
     whole = head(f"/{links.create()['code']}")
-    host, _, port = service.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connect(service) as connection:
         connection.sendall(whole[:cut])
         connection.settimeout(0.2)
         with pytest.raises(TimeoutError):
@@ -105,20 +114,14 @@ def test_body_that_nobody_reads_is_no_request(service: Service, links: Links) ->
     code, hidden = (links.create(url=f"{TARGET}/{n}")["code"] for n in range(2))
     body = head(f"/{hidden}")
     refused = f"POST /api/me HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
-    host, _, port = service.url.removeprefix("http://").partition(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with connect(service) as connection:
         connection.sendall(refused.encode())
-        answer = HTTPResponse(connection)
-        answer.begin()
-        answer.read()
+        location(connection)
         time.sleep(0.1)
         connection.sendall(body)
         time.sleep(0.1)
         connection.sendall(head(f"/{code}"))
-        answer = HTTPResponse(connection)
-        answer.begin()
-    assert answer.headers["Location"] == f"{TARGET}/0"
+        assert location(connection) == f"{TARGET}/0"
     assert service.get(f"/api/links/{hidden}").json()["clicks"] == 0
 
 
@@ -127,8 +130,7 @@ def test_idle_time_ends_with_each_request(tmp_path: Path) -> None:
     with embed(tmp_path, GUNICORN_CMD_ARGS="--keep-alive=2") as deployment:
         service = Service(deployment.url, deployment.token())
         code = service.post("/api/links", json={"url": TARGET}).json()["code"]
-        host, _, port = service.url.removeprefix("http://").partition(":")
-        with socket.create_connection((host, int(port)), timeout=30) as connection:
+        with connect(service) as connection:
             for _ in range(8):
                 connection.sendall(head(f"/{code}"))
                 assert connection.recv(1000).startswith(b"HTTP/1.1 302 ")
