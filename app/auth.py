@@ -6,18 +6,18 @@ is found by the index on the hash, which no client can steer: how long that take
 
 import hashlib
 import secrets
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Any, cast
 
-from flask import Flask, g, request
+from flask import Flask, current_app, g, request
 from marshmallow import fields
 from sqlalchemy import (
     LargeBinary,
     Row,
     RowMapping,
-    Select,
     String,
     Table,
     bindparam,
@@ -31,6 +31,7 @@ from werkzeug.exceptions import HTTPException
 
 from app import rate_limit
 from app.api import Blueprint, Output
+from app.coalesce import Coalescer
 from app.database import AWAY, ID, Base, Database, UTCDateTime, database, exact_string
 from app.headers import is_api
 
@@ -60,8 +61,8 @@ class Token(Base):
 
 # Of the table and made once: each request runs one, and the ORM would cost more than the lookup.
 TABLE = cast(Table, Token.__table__)
-BY_DIGEST = select(TABLE).where(TABLE.c.digest == bindparam("value"))
-BY_ID = select(TABLE).where(TABLE.c.id == bindparam("value"))
+BY_DIGEST = select(TABLE).where(TABLE.c.digest.in_(bindparam("digests", expanding=True)))
+BY_ID = select(TABLE).where(TABLE.c.id == bindparam("number"))
 
 
 class MeSchema(Output):
@@ -87,6 +88,7 @@ class RefusedError(HTTPException):
 
 def init_app(app: Flask) -> None:
     """Let nobody into `/api` without a token."""
+    app.extensions["tokens"] = Coalescer(_by_digests)
     app.before_request(authenticate)
 
 
@@ -132,12 +134,13 @@ def admit(token: Row[Any]) -> None:
 
 def by_text(text: str) -> Row[Any] | None:
     """Return the valid token that this is."""
-    return _valid(BY_DIGEST, _digest(text))
+    return _valid(current_app.extensions["tokens"](_digest(text)))
 
 
 def by_id(number: int) -> Row[Any] | None:
     """Return the valid token that has this number."""
-    return _valid(BY_ID, number)
+    with database().reader.connect() as connection:
+        return _valid(connection.execute(BY_ID, {"number": number}).first())
 
 
 def count_wrong() -> None:
@@ -148,9 +151,14 @@ def count_wrong() -> None:
     rate_limit.count("auth", _network(request.remote_addr or ""))
 
 
-def _valid(query: Select[Any], value: bytes | int) -> Row[Any] | None:
+def _by_digests(digests: Sequence[bytes]) -> list[Row[Any] | None]:
     with database().reader.connect() as connection:
-        token = connection.execute(query, {"value": value}).first()
+        found = connection.execute(BY_DIGEST, {"digests": list(set(digests))}).all()
+    tokens = {row.digest: row for row in found}
+    return [tokens.get(digest) for digest in digests]
+
+
+def _valid(token: Row[Any] | None) -> Row[Any] | None:
     expired = token and token.expires_at and token.expires_at <= datetime.now(UTC)
     return None if expired else token
 

@@ -8,7 +8,8 @@ import json
 import ssl
 import time
 import unicodedata
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -20,6 +21,8 @@ from flask import Flask, current_app, g, has_request_context
 from gevent import Timeout
 from gevent.monkey import get_original
 from pymysql import connections
+from pymysql.constants import FIELD_TYPE
+from pymysql.converters import conversions
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -68,14 +71,17 @@ poll = get_original("select", "poll")  # gevent's own would go round the loop, e
 # the rows.
 connections.FieldDescriptorPacket = lru_cache(connections.FieldDescriptorPacket)
 
+# How values are read: times by what costs a tenth of PyMySQL's regular expression.
+READ = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
+
 ID = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys by itself
 
 CONNECT_TIMEOUT = 1.0  # seconds for a connection from the server
 TABLE_WAIT = 2  # seconds for a table that a migration wants: longer than that waits in its turn
 SILENCE = 60  # seconds until the server ends a session, with its locks, whose client is gone
 POOL_RECYCLE = 1800  # seconds, after which all have followed the host's name to a new address
-READERS = 17  # connections a process: one of them for the click batcher
-WRITERS = 4  # connections a process: a write holds one for a few milliseconds
+READERS = 13  # connections a process: one of them for the click batcher
+WRITERS = 8  # connections a process: many share a commit, and a write holds one for milliseconds
 LONG = 2  # connections a process, for each engine of work that may take long
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
@@ -178,6 +184,29 @@ def _left(limits: Limits) -> float:
     return limits.total - used
 
 
+@contextmanager
+def connecting() -> Iterator[None]:
+    """Count the time of a block as time with connections, for the current request if there is one.
+
+    For waits that end in the use of one, by whoever it is.
+    """
+    _begin_connecting()
+    try:
+        yield
+    finally:
+        _end_connecting()
+
+
+def _begin_connecting() -> None:
+    if has_request_context():
+        g.setdefault("connecting", time.monotonic())
+
+
+def _end_connecting() -> None:
+    if has_request_context() and "connecting" in g:
+        g.connected = g.get("connected", 0) + time.monotonic() - g.pop("connecting")
+
+
 def _pool(limits: Limits) -> type[QueuePool]:
     class Pool(QueuePool):
         """A pool that knows for how long a request has waited for connections or had them.
@@ -199,13 +228,11 @@ def _pool(limits: Limits) -> type[QueuePool]:
             return connection
 
         def _do_get(self) -> Any:
-            if has_request_context():
-                g.setdefault("connecting", time.monotonic())
+            _begin_connecting()
             return super()._do_get()
 
         def _do_return_conn(self, record: Any) -> None:
-            if has_request_context() and "connecting" in g:
-                g.connected = g.get("connected", 0) + time.monotonic() - g.pop("connecting")
+            _end_connecting()
             super()._do_return_conn(record)
 
         @property
@@ -243,10 +270,10 @@ def _engine(
     settings: Settings, limits: Limits, size: int, name: str, options: dict[str, Any]
 ) -> Engine:
     is_mysql = settings.database_url.get_backend_name() == "mysql"
-    time_limits = _time_limits(limits) if is_mysql else {"timeout": limits.answer}
+    arguments = _time_limits(limits) | {"conv": READ} if is_mysql else {"timeout": limits.answer}
     engine = create_engine(
         settings.database_url,
-        connect_args=time_limits | encryption(settings),
+        connect_args=arguments | encryption(settings),
         hide_parameters=True,  # in errors, which are logged: a link's target may hold a secret
         poolclass=_pool(limits),
         pool_logging_name=name,

@@ -1,8 +1,9 @@
 """`Idempotency-Key`: a repeated request gets the first one's answer, and does nothing.
 
-After draft-ietf-httpapi-idempotency-key-header-07. The key is written in the transaction of the
-work itself: both happen or neither, whatever dies, and all replicas see it. Who repeats a request
-while the first is under way waits for the row that the first one has locked.
+After draft-ietf-httpapi-idempotency-key-header-07. The key is written with the answer, at the end
+of the work's own transaction: both happen or neither, whatever dies, and all replicas see it. Who
+repeats a request does the work too, meets the key, and rolls back. While the first is still under
+way it waits for the row that the first one has locked.
 """
 
 import hashlib
@@ -14,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 from flask import Response, g, request
-from sqlalchemy import JSON, LargeBinary, Table, bindparam, delete, insert, update
+from sqlalchemy import JSON, LargeBinary, Table, delete, insert
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import Mapped, Session, mapped_column
@@ -40,7 +41,7 @@ SWEPT_AT_ONCE = 1000  # rows
 
 
 class Answer(Base):
-    """The answer that a key stands for, or the promise of one."""
+    """The answer that a key stands for."""
 
     __tablename__ = "idempotency_keys"
 
@@ -59,10 +60,7 @@ class Answer(Base):
 
 # Of the table and made once: the ORM would cost more than the statements.
 TABLE = cast(Table, Answer.__table__)
-PROMISE = insert(TABLE)
-KEEP = update(TABLE).where(
-    TABLE.c.token_id == bindparam("of_token"), TABLE.c.key == bindparam("with_key")
-)
+KEEP = insert(TABLE)
 
 
 class RepeatedError(Exception):
@@ -99,9 +97,12 @@ def once(work: Callable[[Session], Response], *, long: bool = False) -> Response
     while True:
         try:
             response = database().write(lambda session: _keyed(session, row, work), long=long)
-        except RepeatedError:
+        except Exception as error:
+            # Whatever it is: what the first request has made may be in the way of this one.
             if replay := _replay(row):
                 return replay
+            if not isinstance(error, RepeatedError):
+                raise
         else:
             _sweep()
             return response
@@ -110,9 +111,15 @@ def once(work: Callable[[Session], Response], *, long: bool = False) -> Response
 def _keyed(
     session: Session, row: dict[str, object], work: Callable[[Session], Response]
 ) -> Response:
-    connection = session.connection()
+    response = work(session)
+    answer = {
+        "created_at": datetime.now(UTC),
+        "status": response.status_code,
+        "headers": dict(response.headers),
+        "body": response.get_data(),
+    }
     try:
-        connection.execute(PROMISE, row | {"created_at": datetime.now(UTC)})
+        session.connection().execute(KEEP, row | answer)
     except IntegrityError as error:
         if is_duplicate(error):
             raise RepeatedError from None
@@ -121,15 +128,6 @@ def _keyed(
         if error_code(error) == LOCK_WAIT_TIMEOUT:
             raise StillRunningError from None
         raise
-    response = work(session)
-    answer = {
-        "of_token": row["token_id"],
-        "with_key": row["key"],
-        "status": response.status_code,
-        "headers": dict(response.headers),
-        "body": response.get_data(),
-    }
-    connection.execute(KEEP, answer)
     return response
 
 

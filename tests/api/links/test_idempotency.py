@@ -25,12 +25,20 @@ def key() -> str:
     return f"key {secrets.token_hex(8)}!"
 
 
-def test_repeated_request_gets_the_first_answer(service: Service, links: Links, key: str) -> None:
+@pytest.fixture(params=["random code", "own code"])
+def code(request: pytest.FixtureRequest, links: Links) -> dict[str, str]:
+    """The field for a code, of which the second link with the same one would be refused."""
+    return {"code": links.new_code()} if request.param == "own code" else {}
+
+
+def test_repeated_request_gets_the_first_answer(
+    service: Service, links: Links, key: str, code: dict[str, str]
+) -> None:
     """The second answer is the first one, though the link has changed since."""
-    first = create(service, key, url=TARGET)
+    first = create(service, key, url=TARGET, **code)
     links.codes.append(first.json()["code"])
     service.patch(first.headers["Location"], json={"title": "changed"})
-    again = create(service, key, url=TARGET)
+    again = create(service, key, url=TARGET, **code)
     assert (
         (again.status_code, again.content)
         == (first.status_code, first.content)
@@ -91,12 +99,14 @@ def test_shortest_and_longest_key(service: Service, links: Links, length: int) -
     assert answer.status_code == 201
 
 
-def test_duplicates_at_once_create_one_link(service: Service, links: Links, key: str) -> None:
+def test_duplicates_at_once_create_one_link(
+    service: Service, links: Links, key: str, code: dict[str, str]
+) -> None:
     """Of 32 equal requests at once one works; the rest get its answer, or 409 while it runs."""
 
     def repeat(_number: int) -> requests.Response:
         with service.again() as client:
-            return create(client, key, url=TARGET, title=key)
+            return create(client, key, url=TARGET, title=key, **code)
 
     with ThreadPoolExecutor(32) as pool:
         answers = list(pool.map(repeat, range(32)))
