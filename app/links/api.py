@@ -15,6 +15,7 @@ from app.database import database, is_too_broad
 from app.idempotency import once
 from app.links import codes, series, store
 from app.links.models import Link
+from app.links.rollups import roll_up
 from app.links.schemas import (
     BatchSchema,
     CreatedSchema,
@@ -137,6 +138,7 @@ def listing(arguments: dict[str, Any]) -> Any:
         if not is_too_broad(error):
             raise
         abort_with(422, messages={"query": {"q": [TOO_BROAD]}})
+    roll_up(links)
     if not more:
         return {"links": links, "next": None}
     cursor = Cursor.encode(links[-1], arguments["sort"])
@@ -155,6 +157,7 @@ def read(code: str) -> Any:
     """
     with database().read() as session:
         link = found(store.find(session, code))
+    roll_up([link])
     return unless_known(link)
 
 

@@ -6,9 +6,9 @@ from typing import Any, cast
 from sqlalchemy import (
     JSON,
     BigInteger,
+    ColumnElement,
     ForeignKey,
     Index,
-    ScalarSelect,
     String,
     Table,
     func,
@@ -37,11 +37,27 @@ class LinkClicks(Base):
     clicks: Mapped[int] = mapped_column(BigInteger)
 
 
-def clicks_of(link_id: Any) -> ScalarSelect[int]:
+class ClickRollup(Base):
+    """The sum of a link's clicks before some hour, of links that have many: see rollups.py."""
+
+    __tablename__ = "link_click_rollups"
+
+    link_id: Mapped[int] = mapped_column(
+        ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True
+    )
+    until: Mapped[datetime] = mapped_column(UTCDateTime(0))
+    clicks: Mapped[int] = mapped_column(BigInteger)
+
+
+def clicks_of(link_id: Any) -> ColumnElement[int]:
     """Return the sum of a link's clicks, given the column with its id."""
     hours = cast(Table, LinkClicks.__table__).columns
+    rollups = cast(Table, ClickRollup.__table__).columns
     total = select(func.coalesce(func.sum(hours.clicks), 0))
-    return total.where(hours.link_id == link_id).scalar_subquery()
+    since = total.where(hours.link_id == rollups.link_id, hours.hour >= rollups.until)
+    rolled_up = select(rollups.clicks + since.scalar_subquery()).where(rollups.link_id == link_id)
+    ever = total.where(hours.link_id == link_id)
+    return func.coalesce(rolled_up.scalar_subquery(), ever.scalar_subquery())
 
 
 class Link(Base):

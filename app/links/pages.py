@@ -35,6 +35,7 @@ from app.links import exports, imports, series, store
 from app.links.api import TOO_BROAD, creating, found
 from app.links.models import Link
 from app.links.redirect import UnknownCodeError
+from app.links.rollups import roll_up
 from app.links.schemas import (
     Cursor,
     LinkCreateSchema,
@@ -103,6 +104,7 @@ def listing() -> Any:
         arguments = PageArgumentsSchema(unknown=EXCLUDE).load(given)
         with database().read(long="q" in arguments, stale=True) as session:
             rows, follow = store.page(session, **arguments)
+        roll_up(rows)
         links = list(map(_told, rows))
         if follow:
             more = given | {"after": Cursor.encode(rows[-1], arguments["sort"])}
@@ -193,7 +195,7 @@ def top() -> str:
     start = series.floor(datetime.now(UTC) - WEEK, "hour")
     with database().read(long=True, stale=True) as session:
         rows = session.execute(store.most_clicked(start, TOP)).all()
-    links = [_told(link) | {"recent": recent} for link, recent in rows]
+    links = [_told(link) | {"recent": link.recent} for link in rows]
     return render_template("top.html", links=links)
 
 
@@ -247,6 +249,7 @@ def _find(code: str) -> Row[Any]:
         link = store.find(session, code)
     if link is None:
         raise UnknownCodeError(code)
+    roll_up([link])
     return link
 
 

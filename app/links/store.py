@@ -4,6 +4,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any, NamedTuple, cast
 
 from sqlalchemy import (
@@ -12,6 +13,7 @@ from sqlalchemy import (
     RowMapping,
     Select,
     Table,
+    and_,
     bindparam,
     func,
     insert,
@@ -24,16 +26,30 @@ from sqlalchemy.orm import Session
 
 from app.database import has_words, is_duplicate, words
 from app.links import codes
-from app.links.models import Link, LinkClicks, LinkTag, clicks_of
+from app.links.models import ClickRollup, Link, LinkClicks, LinkTag, clicks_of
 
 TABLE = cast(Table, Link.__table__)
 TAGS = cast(Table, LinkTag.__table__)
+HOURS = cast(Table, LinkClicks.__table__)
+ROLLUPS = cast(Table, ClickRollup.__table__)
 
 # What is asked for most, of tables and made once: the ORM would cost more than the statements.
 NEW = insert(TABLE)
 BY_KEY = select(TABLE).where(TABLE.c.lookup_key == bindparam("key"))
-CLICKS = clicks_of(TABLE.c.id).label("clicks")
-BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS)
+_ROLLUP = select(ROLLUPS.c.until).where(ROLLUPS.c.link_id == TABLE.c.id)
+UNTIL = _ROLLUP.label("rolled_up_until")
+BY_KEY_WITH_CLICKS = BY_KEY.add_columns(clicks_of(TABLE.c.id).label("clicks"), UNTIL)
+# For lists: only those of the roll-up, where there is one. See `_with_recent_clicks`.
+MANY = select(
+    TABLE,
+    func.coalesce(
+        _ROLLUP.with_only_columns(ROLLUPS.c.clicks).scalar_subquery(),
+        select(func.coalesce(func.sum(HOURS.c.clicks), 0))
+        .where(HOURS.c.link_id == TABLE.c.id)
+        .scalar_subquery(),
+    ).label("clicks"),
+    UNTIL,
+)
 
 OPTIONAL: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client may leave out, with their first values."""
@@ -147,7 +163,7 @@ def _unless_taken() -> Iterator[None]:
 def find(session: Session, code: str, *, clicks: bool = True) -> Row[Any] | None:
     """Return the row of the link with this code, in whatever spelling.
 
-    :param clicks: with its clicks, a sum of one row for each hour that had some.
+    :param clicks: with its clicks, and until when they are rolled up.
     """
     query = BY_KEY_WITH_CLICKS if clicks else BY_KEY
     return session.connection().execute(query, {"key": _key(code)}).first()
@@ -206,18 +222,41 @@ def _index_tags(session: Session, links: Mapping[int, Link]) -> None:
         session.execute(insert(LinkTag), rows)
 
 
-def page(session: Session, limit: int, **which: Any) -> tuple[Sequence[Row[Any]], bool]:
+def page(session: Session, limit: int, **which: Any) -> tuple[Sequence[Any], bool]:
     """Return up to `limit` links, and whether more follow; `which` ones: see `listed`."""
     connection = session.connection()
     query = listed(connection.dialect.name, **which)
     links = connection.execute(query, {"count": limit + 1}).all()
-    return links[:limit], len(links) > limit
+    return _with_recent_clicks(session, links[:limit]), len(links) > limit
 
 
-def following(session: Session, after: int, limit: int) -> Sequence[Row[Any]]:
+def following(session: Session, after: int, limit: int) -> Sequence[Any]:
     """Return up to `limit` links whose ids follow one, in the order of ids, with their clicks."""
-    query = select(TABLE, CLICKS).where(Link.id > after).order_by(Link.id).limit(limit)
-    return session.execute(query).all()
+    query = MANY.where(TABLE.c.id > after).order_by(TABLE.c.id).limit(limit)
+    return _with_recent_clicks(session, session.execute(query).all())
+
+
+def _with_recent_clicks(session: Session, links: Sequence[Row[Any]]) -> Sequence[Any]:
+    """Add to the roll-ups of links the clicks since.
+
+    In a statement that says since when: MySQL finds hours by an index only if it knows that
+    before it runs. From a row of another table, it would read all hours of the link.
+    """
+    since = {link.id: link.rolled_up_until for link in links if link.rolled_up_until}
+    if not since:
+        return links
+    clicks = dict(session.execute(recent_clicks(since)).all())
+    return [
+        SimpleNamespace(**{**link._mapping, "clicks": link.clicks + clicks.get(link.id, 0)})
+        for link in links
+    ]
+
+
+def recent_clicks(since: Mapping[int, datetime]) -> Select[int, int]:
+    """Return the query for the clicks of links, given by their ids, each from an hour on."""
+    spans = (and_(HOURS.c.link_id == link, HOURS.c.hour >= hour) for link, hour in since.items())
+    clicks = func.sum(HOURS.c.clicks)
+    return select(HOURS.c.link_id, clicks).where(or_(*spans)).group_by(HOURS.c.link_id)
 
 
 @lru_cache  # the first page is asked for most
@@ -234,7 +273,7 @@ def listed(
     :param tag: only those with this tag.
     :param q: only those with these words: see `has_words`.
     """
-    query = select(TABLE, CLICKS).limit(bindparam("count", type_=Integer))
+    query = MANY.limit(bindparam("count", type_=Integer))
     links, tags = TABLE.columns, TAGS.columns
     time, number, key = links.created_at, links.id, links.lookup_key
     if q:
@@ -262,8 +301,8 @@ def clicks(session: Session, link: Row[Any], start: datetime, end: datetime) -> 
     return dict(session.execute(query).all())
 
 
-def most_clicked(start: datetime, limit: int) -> Select[Link, int]:
-    """Return the query for the links with the most clicks from an hour on, and how many."""
+def most_clicked(start: datetime, limit: int) -> Select[Any]:
+    """Return the query for the links with the most clicks from an hour on: their `recent` ones."""
     clicks = func.sum(LinkClicks.clicks).label("recent")
     top = (
         select(LinkClicks.link_id, clicks)
@@ -274,7 +313,7 @@ def most_clicked(start: datetime, limit: int) -> Select[Link, int]:
         .subquery()
     )
     return (
-        select(Link, top.c.recent)
-        .join(top, top.c.link_id == Link.id)
-        .order_by(top.c.recent.desc(), Link.id)
+        select(TABLE, top.c.recent)
+        .join(top, top.c.link_id == TABLE.c.id)
+        .order_by(top.c.recent.desc(), TABLE.c.id)
     )

@@ -1,0 +1,31 @@
+"""The sums of clicks that are past."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from app.database import UTCDateTime
+
+revision = "links_0009"
+down_revision = "links_0008"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    op.create_table(
+        "link_click_rollups",
+        sa.Column(
+            "link_id",
+            sa.BigInteger().with_variant(sa.Integer, "sqlite"),
+            sa.ForeignKey("links.id", ondelete="CASCADE"),
+            primary_key=True,
+        ),
+        sa.Column("until", UTCDateTime(0), nullable=False),
+        sa.Column("clicks", sa.BigInteger(), nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """Go back to the revision before."""
+    op.drop_table("link_click_rollups")

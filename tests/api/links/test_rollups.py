@@ -1,0 +1,144 @@
+"""Clicks that are rolled up: no answer shows that they are."""
+
+import json
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from tests.api.conftest import Deployment
+from tests.links import Links
+
+Rollups = Callable[[], list[list[Any]]]
+
+AT_ONCE = 10  # links that one read rolls up
+HOURS = ("2020-01-01 00:00:00.000000", "2020-01-01 01:00:00.000000")
+
+
+def date_back(deployment: Deployment, which: str) -> None:
+    """Have links made in 2020, and followed 1,000 times in each of two hours."""
+    deployment.sql(f"UPDATE links SET created_at = '{HOURS[0]}' WHERE {which}")
+    for hour in HOURS:
+        deployment.sql(
+            "INSERT INTO link_clicks (link_id, hour, clicks)"
+            f" SELECT id, '{hour}', 1000 FROM links WHERE {which}"
+        )
+
+
+@pytest.fixture(name="code")
+def _code(links: Links, deployment: Deployment) -> str:
+    """A link of 2020 that was followed 1,000 times in each of two hours, and once now."""
+    code = str(links.create()["code"])
+    links.service.get(f"/{code}")
+    date_back(deployment, f"code = '{code}'")
+    return code
+
+
+@pytest.fixture(name="rollups")
+def _rollups(deployment: Deployment, code: str) -> Rollups:
+    """Tells what is rolled up of that link."""
+    [[number]] = deployment.sql(f"SELECT id FROM links WHERE code = '{code}'")
+    query = f"SELECT until, clicks FROM link_click_rollups WHERE link_id = {number}"
+    return lambda: [[str(until)[:19], int(clicks)] for until, clicks in deployment.sql(query)]
+
+
+def everywhere(links: Links, code: str) -> list[int]:
+    """Return the clicks that each answer has which shows them; the last ones roll up."""
+    exported = links.service.get("/api/export").text.splitlines()
+    merge = {"Content-Type": "application/merge-patch+json"}
+    shown = [
+        *(link for link in map(json.loads, exported) if link["code"] == code),
+        links.service.patch(f"/api/links/{code}", data="{}", headers=merge).json(),
+        *links.service.get("/api/links", params={"q": code}).json()["links"],
+        links.service.get(f"/api/links/{code}").json(),
+    ]
+    assert len(shown) == 4
+    return [link["clicks"] for link in shown]
+
+
+def test_every_answer_has_all_clicks(links: Links, code: str, rollups: Rollups) -> None:
+    """Before the roll-up, after it, and when the link is followed again."""
+    assert rollups() == []
+    assert everywhere(links, code) == [2001] * 4
+    [[until, clicks]] = rollups()
+    assert clicks == 2000
+    assert everywhere(links, code) == [2001] * 4
+    links.service.get(f"/{code}")
+    assert everywhere(links, code) == [2002] * 4
+    assert rollups() == [[until, clicks]]
+
+
+@pytest.mark.parametrize("path", ["/api/links?q={}", "/api/links/{}"])
+def test_reading_rolls_up(links: Links, code: str, rollups: Rollups, path: str) -> None:
+    """A list does, and so does a link."""
+    links.service.get(path.format(code))
+    assert [clicks for _, clicks in rollups()] == [2000]
+
+
+def test_link_stays_as_it_is(links: Links, code: str, rollups: Rollups) -> None:
+    """A roll-up is no edit of the link, and takes no hour away."""
+    before, after = (links.service.get(f"/api/links/{code}") for _ in range(2))
+    assert rollups()
+    assert before.json() == after.json()
+    assert before.headers["ETag"] == after.headers["ETag"]
+    span = {"by": "hour", "from": "2020-01-01T00:00:00Z", "to": "2020-01-01T02:00:00Z"}
+    told = links.service.get(f"/api/links/{code}/clicks", params=span).json()
+    assert [bucket["clicks"] for bucket in told["series"]] == [1000, 1000]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE links SET created_at = CURRENT_TIMESTAMP WHERE code = '{}'",
+        "UPDATE link_clicks SET clicks = 400 WHERE clicks = 1000",
+    ],
+    ids=["new", "few"],
+)
+def test_what_is_not_worth_it_is_not_rolled_up(
+    links: Links, deployment: Deployment, code: str, rollups: Rollups, change: str
+) -> None:
+    """A new link, and one with few clicks, have few hours to sum."""
+    deployment.sql(change.format(code))
+    everywhere(links, code)
+    assert rollups() == []
+
+
+def test_old_roll_up_is_renewed(
+    links: Links, deployment: Deployment, code: str, rollups: Rollups
+) -> None:
+    """When much has come since, it is rolled up too, once."""
+    deployment.sql(
+        "INSERT INTO link_click_rollups (link_id, until, clicks)"
+        f" SELECT id, '{HOURS[1]}', 1000 FROM links WHERE code = '{code}'"
+    )
+    assert everywhere(links, code) == [2001] * 4
+    assert everywhere(links, code) == [2001] * 4
+    [[until, clicks]] = rollups()
+    assert (until > HOURS[1], clicks) == (True, 2000)
+
+
+def test_page_rolls_up_some_at_a_time(links: Links, deployment: Deployment) -> None:
+    """A page of many busy links is answered in time, and the next read of it goes on."""
+    title = f"w{uuid.uuid4().hex}"
+    for _ in range(AT_ONCE + 1):
+        links.create(title=title)
+    date_back(deployment, f"title = '{title}'")
+    counts = []
+    for _ in range(3):
+        page = links.service.get("/api/links", params={"q": title}).json()["links"]
+        assert [link["clicks"] for link in page] == [2000] * (AT_ONCE + 1)
+        [[count]] = deployment.sql(
+            "SELECT COUNT(*) FROM link_click_rollups JOIN links ON id = link_id"
+            f" WHERE title = '{title}'"
+        )
+        counts.append(int(count))
+    assert counts == [AT_ONCE, AT_ONCE + 1, AT_ONCE + 1]
+
+
+def test_roll_up_goes_with_its_link(links: Links, code: str, rollups: Rollups) -> None:
+    """A deleted link leaves none behind."""
+    links.service.get(f"/api/links/{code}")
+    assert rollups()
+    links.service.delete(f"/api/links/{code}")
+    assert rollups() == []
