@@ -80,6 +80,26 @@ def test_how_far_the_replica_is_behind(replicated: Stack, client: Service) -> No
     assert on_replica(replicated, "SELECT @@super_read_only") == "1"
 
 
+def test_list_from_the_replica_rolls_up(replicated: Stack, client: Service) -> None:
+    """A list that finds clicks of long ago on the replica rolls them up where one can write."""
+    code = client.post("/api/links", json={"url": TARGET}).json()["code"]
+    replicated.mysql_root(
+        f"""UPDATE links SET created_at = '2020-01-01' WHERE code = '{code}';
+        INSERT INTO link_clicks (link_id, hour, clicks)
+            SELECT id, '2020-01-01', 2000 FROM links WHERE code = '{code}'"""
+    )
+
+    def clicks() -> int:
+        page = client.get("/api/links", params={"q": code}).json()
+        return sum(link["clicks"] for link in page["links"])
+
+    rolled_up = "SELECT clicks FROM link_click_rollups"
+    wait_until(lambda: clicks() == 2000)
+    assert replicated.mysql_root(rolled_up) == [["2000"]]
+    wait_until(lambda: on_replica(replicated, rolled_up) == "2000")
+    assert clicks() == 2000
+
+
 def test_without_the_replica_all_else_goes_on(replicated: Stack, client: Service) -> None:
     """A replica that is away takes lists and statistics along, and is taken back by itself."""
     code = client.post("/api/links", json={"url": TARGET}).json()["code"]
