@@ -7,9 +7,12 @@ all. So a lone request waits for nobody, and under load most share a statement, 
 import threading
 import time
 from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from app.database import connecting
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.database import connecting, time_left
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -23,6 +26,8 @@ class _Batch(Generic[T, R]):
         self.items: list[T] = []
         self.results: Sequence[R] = ()
         self.error: BaseException | None = None
+        # One for each caller: that it has to work for all, or that it is done.
+        self.leads: SimpleQueue[bool] = SimpleQueue()
 
 
 class Coalescer(Generic[T, R]):
@@ -34,25 +39,36 @@ class Coalescer(Generic[T, R]):
 
     def __init__(self, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
         self._work = work
-        self._next: _Batch[T, R] = _Batch()
-        self._shared = False  # the last batch had more than one caller
         self._gathering = threading.Lock()
-        self._working = threading.Lock()
+        self._next: _Batch[T, R] = _Batch()
+        self._led = False  # somebody works, or was told to
+        self._shared = False  # the last batch had more than one caller
 
     def __call__(self, item: T) -> R:
-        """Return the result of work that began after this call."""
+        """Return the result of work that began after this call.
+
+        :raises sqlalchemy.exc.TimeoutError: there was none in the time that the request has left.
+        """
         with self._gathering:
             batch = self._next
             place = len(batch.items)
             batch.items.append(item)
-        with connecting(), self._working:
-            if batch is self._next:
-                self._run(batch)
+            if not self._led:
+                self._led = True
+                batch.leads.put(True)
+        with connecting():
+            try:
+                leads = batch.leads.get(timeout=max(time_left(), 0))
+            except Empty:
+                raise PoolTimeoutError("The work of other requests takes too long.") from None
+            if leads:
+                self._lead(batch)
         if batch.error:
-            raise batch.error
+            # It is raised by many, each of which would add to its trace.
+            raise batch.error.with_traceback(None)
         return batch.results[place]
 
-    def _run(self, batch: _Batch[T, R]) -> None:
+    def _lead(self, batch: _Batch[T, R]) -> None:
         if self._shared:
             time.sleep(GATHER)
         with self._gathering:
@@ -62,3 +78,9 @@ class Coalescer(Generic[T, R]):
             batch.results = self._work(batch.items)
         except BaseException as error:  # noqa: BLE001 whatever it is, nobody may go without a result
             batch.error = error
+        with self._gathering:
+            self._led = bool(self._next.items)
+            if self._led:
+                self._next.leads.put(True)
+        for _ in batch.items[1:]:
+            batch.leads.put(False)

@@ -166,7 +166,7 @@ def retry(work: Callable[[], T], limits: Limits = SHORT_LIMITS) -> T:
 
     :param work: one whole transaction, or one statement in autocommit.
     """
-    deadline = time.monotonic() + _left(limits)
+    deadline = time.monotonic() + time_left(limits)
     while True:
         try:
             return work()
@@ -175,8 +175,8 @@ def retry(work: Callable[[], T], limits: Limits = SHORT_LIMITS) -> T:
                 raise
 
 
-def _left(limits: Limits) -> float:
-    """Return how long the current request, if there is one, may still use connections."""
+def time_left(limits: Limits = SHORT_LIMITS) -> float:
+    """Return how many seconds the current request, if there is one, may still use connections."""
     if not has_request_context():
         return limits.total
     now = time.monotonic()
@@ -237,7 +237,7 @@ def _pool(limits: Limits) -> type[QueuePool]:
 
         @property
         def _timeout(self) -> float:
-            return max(min(limits.pool, _left(limits)), 0)
+            return max(min(limits.pool, time_left(limits)), 0)
 
         @_timeout.setter
         def _timeout(self, _value: float) -> None:
@@ -326,14 +326,14 @@ def _time_limits(limits: Limits) -> dict[str, Any]:
 
 def _connect(limits: Limits, dialect: Dialect, _record: Any, args: Any, options: Any) -> Any:
     """Make a connection in the time that the request has left, its name server's included."""
-    within = max(min(limits.answer, _left(limits)), 0)
+    within = max(min(limits.answer, time_left(limits)), 0)
     with Timeout(within, PoolTimeoutError("The database takes too long for a connection.")):
         return dialect.connect(*args, **options)
 
 
 def _limit(connection: Connection, limits: Limits) -> None:
     """Let the next answer of the server take no more time than the request has left."""
-    left = _left(limits)
+    left = time_left(limits)
     if left <= 0:
         connection.invalidate()  # a rollback would take time too; MySQL does it as well
         raise PoolTimeoutError("The request has used the database for as long as it may.")

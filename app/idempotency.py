@@ -97,6 +97,8 @@ def once(work: Callable[[Session], Response], *, long: bool = False) -> Response
     while True:
         try:
             response = database().write(lambda session: _keyed(session, row, work), long=long)
+        except (*AWAY, StillRunningError):
+            raise
         except Exception as error:
             # Whatever it is: what the first request has made may be in the way of this one.
             if replay := _replay(row):

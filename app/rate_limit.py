@@ -7,13 +7,13 @@ again.
 """
 
 import time
-from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import accumulate
 from random import random
-from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from flask import Flask, Response, current_app, g
 from sqlalchemy import BigInteger, delete
@@ -40,21 +40,14 @@ class Counter(Base):
     updated_at: Mapped[datetime] = mapped_column(UTCDateTime(0), index=True)
 
 
-class Hits(NamedTuple):
-    """What a request adds to a client's counter."""
-
-    client: str
-    period: int
-    amount: int
-
-
 def init_app(app: Flask, settings: Settings) -> None:
     """Take the limits from the settings, and tell clients of them in answers."""
     app.extensions["rate_limits"] = {
         "create": settings.rate_limit_create,
         "auth": settings.rate_limit_auth,
     }
-    app.extensions["hits"] = Coalescer(_hit)
+    # One for each client that has requests under way: only they would wait for each other anyway.
+    app.extensions["hits"] = WeakValueDictionary()
     app.after_request(_tell)
 
 
@@ -70,7 +63,9 @@ def count(name: str, client: str, amount: int = 1) -> None:
     # The second in which the window began, which goes on growing if the setting changes.
     period = int(now) - gone
     reset = limit.seconds - gone
-    hits = current_app.extensions["hits"](Hits(f"{name}:{client}", period, amount))
+    client = f"{name}:{client}"
+    add = Coalescer(partial(_hit, client))
+    hits = current_app.extensions["hits"].setdefault(client, add)((period, amount))
     if random() < SWEPT:  # noqa: S311 no secret hangs on it
         _sweep()
     g.rate_limit = (
@@ -81,18 +76,16 @@ def count(name: str, client: str, amount: int = 1) -> None:
         raise TooManyRequests("Too many requests of this kind. Wait.", retry_after=reset)
 
 
-def _hit(given: Sequence[Hits]) -> list[int]:
-    """Count for many requests, in one step for each client; return the sum up to each request."""
-    amounts: defaultdict[tuple[str, int], int] = defaultdict(int)
-    for client, period, amount in given:
-        amounts[client, period] += amount
+def _hit(client: str, given: Sequence[tuple[int, int]]) -> list[int]:
+    """Count for many requests in one step; return the sum up to each of them.
+
+    :param given: periods and amounts.
+    """
+    periods, amounts = zip(*given, strict=True)
+    total = sum(amounts)
     with database().reader.connect() as connection:
-        sums = {of: retry(partial(hit, connection, *of, n)) - n for of, n in amounts.items()}
-    told = []
-    for client, period, amount in given:
-        sums[client, period] += amount
-        told.append(sums[client, period])
-    return told
+        hits = retry(lambda: hit(connection, client, max(periods), total))
+    return [hits - total + amount for amount in accumulate(amounts)]
 
 
 def _sweep() -> None:

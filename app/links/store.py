@@ -1,5 +1,6 @@
 """Links in the database: what the API does, without HTTP."""
 
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -254,7 +255,13 @@ def _with_recent_clicks(session: Session, links: Sequence[Row[Any]]) -> Sequence
 
 def recent_clicks(since: Mapping[int, datetime]) -> Select[int, int]:
     """Return the query for the clicks of links, given by their ids, each from an hour on."""
-    spans = (and_(HOURS.c.link_id == link, HOURS.c.hour >= hour) for link, hour in since.items())
+    links_by_hour = defaultdict(list)
+    for link, hour in since.items():
+        links_by_hour[hour].append(link)
+    spans = (
+        and_(HOURS.c.link_id.in_(links), HOURS.c.hour >= hour)
+        for hour, links in links_by_hour.items()
+    )
     clicks = func.sum(HOURS.c.clicks)
     return select(HOURS.c.link_id, clicks).where(or_(*spans)).group_by(HOURS.c.link_id)
 

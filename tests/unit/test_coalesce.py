@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.coalesce import Coalescer
 from tests.waiting import wait_until
@@ -79,3 +80,17 @@ def test_all_hear_of_an_error(work: Work, call: Callable[[int], "Future[int]"]) 
             each.result(10)
     work.error = None
     assert call(4).result(10) == 8
+
+
+def test_who_has_no_time_left_gives_up(
+    work: Work, call: Callable[[int], "Future[int]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes later is worked for all the same, by itself if need be."""
+    first = call(1)
+    monkeypatch.setattr("app.coalesce.time_left", lambda: 0.1)
+    with pytest.raises(PoolTimeoutError):
+        call(2).result(10)
+    work.may_end.set()
+    assert first.result(10) == 2
+    monkeypatch.undo()
+    assert call(3).result(10) == 6

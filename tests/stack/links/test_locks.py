@@ -33,7 +33,7 @@ MUCH_WORK = """INSERT INTO rate_limits (client, period, hits, updated_at)
 class Case(NamedTuple):
     """A request, the row that another transaction holds, and one that both want.
 
-    A click that has to wait holds nothing that anybody could want.
+    A click that has to wait holds nothing that anybody could want, nor does a new link.
     """
 
     held: str
@@ -52,12 +52,13 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "create": Case(NEW_LINK, KEY, 201, "POST", "/api/links", {"url": TARGET}),
+    "create": Case(NEW_LINK, None, 201, "POST", "/api/links", {"url": TARGET}),
     "change": Case(TAG, LINK, 200, "PATCH", "/api/links/{code}", {"tags": ["new"]}),
     "delete": Case(TAG, LINK, 204, "DELETE", "/api/links/{code}"),
     "follow": Case(LINK, None, 302, "GET", "/{code}"),
 }
 WRITES = ("create", "change", "delete")
+KEYED = CASES["create"]._replace(held=KEY, crossed=NEW_LINK)
 
 
 def prepare(case: Case, links: Links) -> dict[str, str]:
@@ -106,7 +107,7 @@ def check(answer: requests.Response, case: Case, links: Links, code: str) -> Non
         assert found.json()["clicks"] in ({1, 2} if case.method == "GET" else {0})
 
 
-@pytest.mark.parametrize("case", [CASES[name] for name in WRITES])
+@pytest.mark.parametrize("case", [KEYED, CASES["change"], CASES["delete"]])
 def test_victim_of_a_deadlock_tries_again(stack: Stack, links: Links, case: Case) -> None:
     """The client does not hear of it."""
     names = prepare(case, links)
@@ -146,6 +147,18 @@ def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.elapsed.total_seconds() < LIMIT
     check(case.send(links.service, names["code"]), case, links, names["code"])
+
+
+def test_key_that_is_held_is_told(stack: Stack, links: Links) -> None:
+    """As by the first request with it: 409, and nothing has happened."""
+    names = prepare(KEYED, links)
+    with ThreadPoolExecutor() as pool, RootSession(stack) as other:
+        other.run(f"START TRANSACTION; {KEYED.held.format(**names)}")
+        answer = pool.submit(KEYED.send, links.service, names["code"]).result()
+        other.run("ROLLBACK")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
+    assert "still running" in answer.json()["detail"]
+    assert links.service.get(f"/api/links/{names['code']}").status_code == 404
 
 
 def test_counter_of_a_limit_is_waited_for(stack: Stack, links: Links) -> None:
