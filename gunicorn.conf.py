@@ -10,11 +10,16 @@ import os  # noqa: E402
 import shutil  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
+from importlib import import_module  # noqa: E402
 from itertools import count  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
 SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 files in memory, on no disk
+
+# Else each worker would import them for itself: for its seed, and to find the database.
+for module in ("_sha2", "encodings.idna", "gevent.resolver.thread", "gevent.threadpool"):
+    import_module(module)
 
 # For the numbers of all workers; a new one at each start. Also before the imports, for the same
 # reason.
@@ -49,6 +54,7 @@ graceful_timeout = 30  # seconds for requests under way; compose's stop_grace_pe
 forwarded_allow_ips = ""  # what proxies say is TRUSTED_PROXIES' business
 limit_request_line = 8190  # bytes, the most it allows: RFC 9112 asks for 8,000
 timeout = 15  # seconds without a heartbeat until a worker is replaced; one comes each second
+http_parser = "python"  # the other is not there; by default each worker looks for it
 control_socket_disable = True  # it wants to write to a file system that is read-only
 logger_class = "app.worker.Logger"
 logconfig_dict = observability.logging_config(settings)
@@ -78,6 +84,6 @@ def child_exit(_server: object, worker: Any) -> None:
 def when_ready(_server: object) -> None:
     """Put the drain before gunicorn's handling of SIGTERM, and what is there out of gc's way."""
     shutdown.delay(settings.shutdown_delay)
-    # What was imported is no garbage. Workers neither look at it again nor copy its pages.
-    gc.collect()
+    # What was imported is no garbage. Workers neither look at it again nor copy its pages. Without
+    # `gc.collect`: workers would fill the holes that it leaves, and so copy the pages around them.
     gc.freeze()

@@ -13,6 +13,7 @@ from app.links.clicks import Target, batcher
 from app.openapi import problems
 
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
+END_OF_PATH = re.compile("[?#]")
 CACHE_CONTROL = "private, max-age=0"
 FAILED = "slipway.links.failed"  # in the environ: what `fast` has met with already
 ROUTE, ROUTE_FURTHER = "/<free:code>", "/<free:code>/<rest:rest>"
@@ -100,6 +101,6 @@ def as_received(uri: str) -> tuple[str, str]:
 
     The decoded path would not do: in it, `/a%2Fb` looks like `/a/b`.
     """
-    path = re.split("[?#]", ORIGIN.sub("", uri, count=1), maxsplit=1)[0]
+    path = END_OF_PATH.split(ORIGIN.sub("", uri, count=1), maxsplit=1)[0]
     code, slash, rest = path.removeprefix("/").partition("/")
     return unquote(code), slash + rest

@@ -3,6 +3,7 @@
 import subprocess
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import requests
@@ -12,6 +13,25 @@ from tests.visitor import Visitor
 from tests.waiting import wait_until
 
 SERVICES = ["secrets", "db", "migrate", "app"]
+# gunicorn's settings, and a worker that asks itself and tells what it had to import for that.
+IMPORTS = """
+exec(open("gunicorn.conf.py").read())
+import http.client, signal, gevent
+before = set()
+
+def when_ready(_server):
+    before.update(sys.modules)
+
+def ask():
+    connection = http.client.HTTPConnection("127.0.0.1", 8000)
+    connection.request("GET", "/readyz")
+    status = connection.getresponse().status
+    print("imported", status, *sorted(set(sys.modules) - before))
+    os.kill(os.getppid(), signal.SIGTERM)
+
+def post_worker_init(_worker):
+    gevent.spawn(ask)
+"""
 
 
 @pytest.fixture
@@ -89,3 +109,13 @@ def test_health_tells_the_truth(stack: Stack) -> None:
     finally:
         docker("start", database)
     wait_until(lambda: stack.health("app") == "healthy")
+
+
+def test_workers_import_nothing(stack: Stack, tmp_path: Path) -> None:
+    """All modules that a request needs are there before the fork, so that workers share them."""
+    settings = tmp_path / "imports.py"
+    settings.write_text(IMPORTS)
+    once = ("run", "--rm", "--no-deps", "--no-TTY", "--env=WEB_CONCURRENCY=1")
+    mounted = f"--volume={settings}:/imports.py:ro"
+    told = stack.compose(*once, mounted, "app", "gunicorn", "--config=/imports.py")
+    assert "imported 200" in told.splitlines()
