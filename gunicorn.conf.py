@@ -7,6 +7,7 @@ monkey.patch_all()  # before anything is imported that the patch must reach
 import atexit  # noqa: E402
 import gc  # noqa: E402
 import os  # noqa: E402
+import random  # noqa: E402
 import shutil  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
@@ -17,9 +18,10 @@ from typing import Any  # noqa: E402
 
 SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 files in memory, on no disk
 
-# Else each worker would import them for itself: for its seed, and to find the database.
-for module in ("_sha2", "encodings.idna", "gevent.resolver.thread", "gevent.threadpool"):
+# Else each worker would import them for itself: to find the database, and what makes its own seed.
+for module in ("encodings.idna", "gevent.resolver.thread", "gevent.threadpool"):
     import_module(module)
+random.seed(b"")
 
 # For the numbers of all workers; a new one at each start. Also before the imports, for the same
 # reason.
