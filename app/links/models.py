@@ -9,6 +9,7 @@ from sqlalchemy import (
     ColumnElement,
     ForeignKey,
     Index,
+    ScalarSelect,
     String,
     Table,
     func,
@@ -53,11 +54,15 @@ def clicks_of(link_id: Any) -> ColumnElement[int]:
     """Return the sum of a link's clicks, given the column with its id."""
     hours = cast(Table, LinkClicks.__table__).columns
     rollups = cast(Table, ClickRollup.__table__).columns
-    total = select(func.coalesce(func.sum(hours.clicks), 0))
-    since = total.where(hours.link_id == rollups.link_id, hours.hour >= rollups.until)
-    rolled_up = select(rollups.clicks + since.scalar_subquery()).where(rollups.link_id == link_id)
-    ever = total.where(hours.link_id == link_id)
-    return func.coalesce(rolled_up.scalar_subquery(), ever.scalar_subquery())
+    since = sum_of_hours(hours.link_id == rollups.link_id, hours.hour >= rollups.until)
+    rolled_up = select(rollups.clicks + since).where(rollups.link_id == link_id)
+    return func.coalesce(rolled_up.scalar_subquery(), sum_of_hours(hours.link_id == link_id))
+
+
+def sum_of_hours(*which: ColumnElement[bool]) -> ScalarSelect[int]:
+    """Return the sum of the clicks of all hours for which these conditions hold."""
+    clicks = cast(Table, LinkClicks.__table__).columns.clicks
+    return select(func.coalesce(func.sum(clicks), 0)).where(*which).scalar_subquery()
 
 
 class Link(Base):

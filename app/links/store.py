@@ -27,7 +27,7 @@ from sqlalchemy.orm import Session
 
 from app.database import has_words, is_duplicate, words
 from app.links import codes
-from app.links.models import ClickRollup, Link, LinkClicks, LinkTag, clicks_of
+from app.links.models import ClickRollup, Link, LinkClicks, LinkTag, clicks_of, sum_of_hours
 
 TABLE = cast(Table, Link.__table__)
 TAGS = cast(Table, LinkTag.__table__)
@@ -45,9 +45,7 @@ MANY = select(
     TABLE,
     func.coalesce(
         _ROLLUP.with_only_columns(ROLLUPS.c.clicks).scalar_subquery(),
-        select(func.coalesce(func.sum(HOURS.c.clicks), 0))
-        .where(HOURS.c.link_id == TABLE.c.id)
-        .scalar_subquery(),
+        sum_of_hours(HOURS.c.link_id == TABLE.c.id),
     ).label("clicks"),
     UNTIL,
 )

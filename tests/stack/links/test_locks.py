@@ -93,6 +93,17 @@ def let_go_when_timed_out(
     return sent.result()
 
 
+def send_while_held(
+    stack: Stack, case: Case, links: Links, names: dict[str, str]
+) -> requests.Response:
+    """Return the answer to a request whose row another transaction holds all the time."""
+    with RootSession(stack) as other:
+        other.run(f"START TRANSACTION; {case.held.format(**names)}")
+        answer = case.send(links.service, names["code"])
+        other.run("ROLLBACK")
+    return answer
+
+
 def check(answer: requests.Response, case: Case, links: Links, code: str) -> None:
     """Fail unless the request has succeeded, once."""
     assert answer.status_code == case.status, answer.text
@@ -140,10 +151,7 @@ def test_lock_that_goes_is_waited_for(stack: Stack, links: Links, case: Case) ->
 def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case) -> None:
     """The answer is 503 with Retry-After, and nothing has happened."""
     names = prepare(case, links)
-    with ThreadPoolExecutor() as pool, RootSession(stack) as other:
-        other.run(f"START TRANSACTION; {case.held.format(**names)}")
-        answer = pool.submit(case.send, links.service, names["code"]).result()
-        other.run("ROLLBACK")
+    answer = send_while_held(stack, case, links, names)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.elapsed.total_seconds() < LIMIT
     check(case.send(links.service, names["code"]), case, links, names["code"])
@@ -152,10 +160,7 @@ def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case)
 def test_key_that_is_held_is_told(stack: Stack, links: Links) -> None:
     """As by the first request with it: 409, and nothing has happened."""
     names = prepare(KEYED, links)
-    with ThreadPoolExecutor() as pool, RootSession(stack) as other:
-        other.run(f"START TRANSACTION; {KEYED.held.format(**names)}")
-        answer = pool.submit(KEYED.send, links.service, names["code"]).result()
-        other.run("ROLLBACK")
+    answer = send_while_held(stack, KEYED, links, names)
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
     assert "still running" in answer.json()["detail"]
     assert links.service.get(f"/api/links/{names['code']}").status_code == 404
