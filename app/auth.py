@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from ipaddress import IPv4Address, IPv6Network, ip_address
-from typing import Any, cast
+from typing import Any
 
 from flask import Flask, current_app, g, request
 from marshmallow import fields
 from sqlalchemy import (
+    Column,
     LargeBinary,
     Row,
     RowMapping,
@@ -22,17 +23,17 @@ from sqlalchemy import (
     Table,
     bindparam,
     delete,
+    insert,
     select,
     update,
 )
 from sqlalchemy.dialects import mysql
-from sqlalchemy.orm import Mapped, mapped_column
 from werkzeug.exceptions import HTTPException
 
 from app import rate_limit
 from app.api import Blueprint, Output
 from app.coalesce import Coalescer
-from app.database import AWAY, ID, Base, Database, UTCDateTime, database, exact_string
+from app.database import AWAY, ID, Database, UTCDateTime, database, exact_string, metadata
 from app.headers import is_api
 
 SCOPES = ("read", "write")  # each includes those before it
@@ -42,27 +43,28 @@ USE_NOTED = timedelta(minutes=1)  # how exactly the last use is known, for the p
 blueprint = Blueprint("auth", __name__, url_prefix="/api", description="Who am I?")
 
 
-class Token(Base):
-    """Who may use the API. The token itself is not kept."""
+# Who may use the API. The token itself is not kept.
+TOKENS = Table(
+    "tokens",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("name", exact_string(NAME_LENGTH), nullable=False, unique=True),
+    Column(
+        "digest",
+        LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"),
+        nullable=False,
+        unique=True,
+    ),
+    Column("scope", String(10), nullable=False),
+    Column("created_at", UTCDateTime(0), nullable=False),
+    Column("expires_at", UTCDateTime(0)),
+    Column("last_used_at", UTCDateTime(0)),
+    sqlite_autoincrement=True,  # no id twice, as in MySQL
+)
 
-    __tablename__ = "tokens"
-    __table_args__ = ({"sqlite_autoincrement": True},)  # no id twice, as in MySQL
-
-    id: Mapped[int] = mapped_column(ID, primary_key=True)
-    name: Mapped[str] = mapped_column(exact_string(NAME_LENGTH), unique=True)
-    digest: Mapped[bytes] = mapped_column(
-        LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"), unique=True
-    )
-    scope: Mapped[str] = mapped_column(String(10))
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime(0))
-    expires_at: Mapped[datetime | None] = mapped_column(UTCDateTime(0))
-    last_used_at: Mapped[datetime | None] = mapped_column(UTCDateTime(0))
-
-
-# Of the table and made once: each request runs one, and the ORM would cost more than the lookup.
-TABLE = cast(Table, Token.__table__)
-BY_DIGEST = select(TABLE).where(TABLE.c.digest.in_(bindparam("digests", expanding=True)))
-BY_ID = select(TABLE).where(TABLE.c.id == bindparam("number"))
+# Made once: each request runs one.
+BY_DIGEST = select(TOKENS).where(TOKENS.c.digest.in_(bindparam("digests", expanding=True)))
+BY_ID = select(TOKENS).where(TOKENS.c.id == bindparam("number"))
 
 
 class MeSchema(Output):
@@ -139,7 +141,7 @@ def by_text(text: str) -> Row[Any] | None:
 
 def by_id(number: int) -> Row[Any] | None:
     """Return the valid token that has this number."""
-    with database().reader.connect() as connection:
+    with database().read() as connection:
         return _valid(connection.execute(BY_ID, {"number": number}).first())
 
 
@@ -152,7 +154,7 @@ def count_wrong() -> None:
 
 
 def _by_digests(digests: Sequence[bytes]) -> list[Row[Any] | None]:
-    with database().reader.connect() as connection:
+    with database().read() as connection:
         found = connection.execute(BY_DIGEST, {"digests": list(set(digests))}).all()
     tokens = {row.digest: row for row in found}
     return [tokens.get(digest) for digest in digests]
@@ -178,8 +180,9 @@ def _note_use(token: Row[Any]) -> None:
     now = datetime.now(UTC)
     if token.last_used_at is None or token.last_used_at < now - USE_NOTED:
         # A database that can only read now can still serve reads.
-        with suppress(*AWAY), database().read() as session:
-            session.execute(update(Token).where(Token.id == token.id).values(last_used_at=now))
+        used = update(TOKENS).where(TOKENS.c.id == token.id).values(last_used_at=now)
+        with suppress(*AWAY), database().reader.connect() as connection:
+            connection.execute(used)
 
 
 def _digest(token: str) -> bytes:
@@ -194,18 +197,18 @@ def create_token(database: Database, name: str, scope: str, expires: timedelta |
     """
     token = f"slipway_{secrets.token_urlsafe(32)}"
     now = datetime.now(UTC)
-    row = Token(
+    new = insert(TOKENS).values(
         name=name,
         digest=_digest(token),
         scope=scope,
         created_at=now,
         expires_at=now + expires if expires else None,
     )
-    database.write(lambda session: session.add(row))
+    database.write(lambda connection: connection.execute(new))
     return token
 
 
 def revoke_token(database: Database, name: str) -> bool:
     """Delete a token, and say whether there was one."""
     with database.reader.connect() as connection:
-        return bool(connection.execute(delete(Token).where(Token.name == name)).rowcount)
+        return bool(connection.execute(delete(TOKENS).where(TOKENS.c.name == name)).rowcount)

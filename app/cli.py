@@ -10,7 +10,7 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import NAME_LENGTH, SCOPES, Token, create_token, revoke_token
+from app.auth import NAME_LENGTH, SCOPES, TOKENS, create_token, revoke_token
 from app.config import SettingsError
 from app.database import AWAY, database
 
@@ -66,8 +66,8 @@ def create(name: str, scope: str, expires: timedelta | None) -> None:
 @tokens.command("list")
 def listing() -> None:
     """Show all tokens, without what they are."""
-    with database().read() as session:
-        rows = session.scalars(select(Token).order_by(Token.name)).all()
+    with database().read() as connection:
+        rows = connection.execute(select(TOKENS).order_by(TOKENS.c.name)).all()
     form = "{:<20} {:<6} {:<20} {:<20} {:<20}"
     click.echo(form.format("NAME", "SCOPE", "CREATED", "EXPIRES", "LAST USED").rstrip())
     for token in rows:

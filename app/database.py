@@ -32,6 +32,7 @@ from sqlalchemy import (
     Dialect,
     Engine,
     Integer,
+    MetaData,
     PoolProxiedConnection,
     QueuePool,
     String,
@@ -52,7 +53,6 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.orm import DeclarativeBase, Session
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
@@ -91,6 +91,9 @@ TOO_MANY_MATCHES = 188  # for innodb_ft_result_cache_limit, see db/my.cnf
 
 WORD_LENGTH = 84  # characters: MySQL's full-text indexes leave longer words out
 
+metadata = MetaData()
+"""All tables."""
+
 AWAY = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
 """What is raised when the database can't do its work now: away, full, locked, read-only."""
 
@@ -105,10 +108,6 @@ class Limits(NamedTuple):
 
 SHORT_LIMITS = Limits(pool=1, answer=1.5, total=1.8)
 LONG_LIMITS = Limits(pool=8, answer=20, total=28)
-
-
-class Base(DeclarativeBase):
-    """The base of all models."""
 
 
 class Database:
@@ -132,21 +131,21 @@ class Database:
             self.replica = _reader(there, SHORT_LIMITS, READERS, "replica")
             self.long_replica = _reader(there, LONG_LIMITS, LONG, "long_replica")
 
-    def read(self, *, long: bool = False, stale: bool = False) -> Session:
-        """Return a session in autocommit, for a `with` block.
+    def read(self, *, long: bool = False, stale: bool = False) -> Connection:
+        """Return a connection in autocommit, for a `with` block.
 
         :param long: the work may take up to 30 s.
         :param stale: what is read may be a little behind, so a replica may tell it.
         """
         if stale:
-            return Session(self.long_replica if long else self.replica)
-        return Session(self.long_reader if long else self.reader)
+            return (self.long_replica if long else self.replica).connect()
+        return (self.long_reader if long else self.reader).connect()
 
-    def write(self, work: Callable[[Session], T], *, long: bool = False) -> T:
+    def write(self, work: Callable[[Connection], T], *, long: bool = False) -> T:
         """Run `work` in a transaction of its own, commit, and return what it returned.
 
         `work` runs again when the database chose its transaction as the victim of a deadlock or
-        of a lock wait, so it must have no effect outside the session.
+        of a lock wait, so it must have no effect outside of it.
 
         :param long: the work may take up to 30 s.
         :raises sqlalchemy.exc.DBAPIError: after a rollback. One of `AWAY` from the commit itself
@@ -155,8 +154,8 @@ class Database:
         engine = self.long_writer if long else self.writer
 
         def transaction() -> T:
-            with Session(engine, expire_on_commit=False) as session, session.begin():
-                return work(session)
+            with engine.begin() as connection:
+                return work(connection)
 
         return retry(transaction, LONG_LIMITS if long else SHORT_LIMITS)
 

@@ -12,25 +12,34 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 from flask import Response, g, request
-from sqlalchemy import JSON, LargeBinary, Table, delete, insert
+from sqlalchemy import (
+    JSON,
+    Column,
+    Connection,
+    Integer,
+    LargeBinary,
+    Table,
+    delete,
+    insert,
+    select,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError, OperationalError
-from sqlalchemy.orm import Mapped, Session, mapped_column
 from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
 
 from app.database import (
     AWAY,
     ID,
     LOCK_WAIT_TIMEOUT,
-    Base,
     UTCDateTime,
     ascii_string,
     database,
     error_code,
     is_duplicate,
+    metadata,
 )
 from app.errors import RETRY_AFTER
 
@@ -40,27 +49,19 @@ SWEPT = 0.01  # of the keyed requests take old keys away
 SWEPT_AT_ONCE = 1000  # rows
 
 
-class Answer(Base):
-    """The answer that a key stands for."""
-
-    __tablename__ = "idempotency_keys"
-
-    token_id: Mapped[int] = mapped_column(ID, primary_key=True, autoincrement=False)
-    key: Mapped[str] = mapped_column(ascii_string(255), primary_key=True)
-    fingerprint: Mapped[bytes] = mapped_column(
-        LargeBinary(32).with_variant(mysql.BINARY(32), "mysql")
-    )
-    created_at: Mapped[datetime] = mapped_column(UTCDateTime(0), index=True)
-    status: Mapped[int | None]
-    headers: Mapped[dict[str, str] | None] = mapped_column(JSON)
-    body: Mapped[bytes | None] = mapped_column(
-        LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")
-    )
-
-
-# Of the table and made once: the ORM would cost more than the statements.
-TABLE = cast(Table, Answer.__table__)
-KEEP = insert(TABLE)
+# The answers that keys stand for.
+ANSWERS = Table(
+    "idempotency_keys",
+    metadata,
+    Column("token_id", ID, primary_key=True, autoincrement=False),
+    Column("key", ascii_string(255), primary_key=True),
+    Column("fingerprint", LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"), nullable=False),
+    Column("created_at", UTCDateTime(0), nullable=False, index=True),
+    Column("status", Integer),
+    Column("headers", JSON),
+    Column("body", LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")),
+)
+KEEP = insert(ANSWERS)
 
 
 class RepeatedError(Exception):
@@ -77,7 +78,7 @@ class StillRunningError(Conflict):
         return [*super().get_headers(*args, **kwargs), ("Retry-After", str(RETRY_AFTER))]
 
 
-def once(work: Callable[[Session], Response], *, long: bool = False) -> Response:
+def once(work: Callable[[Connection], Response], *, long: bool = False) -> Response:
     """Run `work` in a transaction and return its answer, or the first answer to this key.
 
     Only success is kept: work that raises leaves the key free.
@@ -96,7 +97,7 @@ def once(work: Callable[[Session], Response], *, long: bool = False) -> Response
 
     while True:
         try:
-            response = database().write(lambda session: _keyed(session, row, work), long=long)
+            response = database().write(lambda connection: _keyed(connection, row, work), long=long)
         except (*AWAY, StillRunningError):
             raise
         except Exception as error:
@@ -111,9 +112,9 @@ def once(work: Callable[[Session], Response], *, long: bool = False) -> Response
 
 
 def _keyed(
-    session: Session, row: dict[str, object], work: Callable[[Session], Response]
+    connection: Connection, row: dict[str, object], work: Callable[[Connection], Response]
 ) -> Response:
-    response = work(session)
+    response = work(connection)
     answer = {
         "created_at": datetime.now(UTC),
         "status": response.status_code,
@@ -121,7 +122,7 @@ def _keyed(
         "body": response.get_data(),
     }
     try:
-        session.connection().execute(KEEP, row | answer)
+        connection.execute(KEEP, row | answer)
     except IntegrityError as error:
         if is_duplicate(error):
             raise RepeatedError from None
@@ -136,12 +137,12 @@ def _keyed(
 def _replay(row: dict[str, object]) -> Response | None:
     """Return the first answer; None where it has just gone, so that the key is free."""
     too_old = datetime.now(UTC) - KEPT
-    with database().read() as session:
-        first = session.get(Answer, (row["token_id"], row["key"]))
+    this = (ANSWERS.c.token_id == row["token_id"], ANSWERS.c.key == row["key"])
+    with database().read() as connection:
+        first = connection.execute(select(ANSWERS).where(*this)).first()
         if first and first.created_at < too_old:
             # Only if it is old: another request may have taken the key meanwhile.
-            this = (Answer.token_id == row["token_id"], Answer.key == row["key"])
-            session.execute(delete(Answer).where(*this, Answer.created_at < too_old))
+            connection.execute(delete(ANSWERS).where(*this, ANSWERS.c.created_at < too_old))
             return None
     if first and first.fingerprint != row["fingerprint"]:
         raise UnprocessableEntity("This Idempotency-Key came with another request before.")
@@ -150,7 +151,7 @@ def _replay(row: dict[str, object]) -> Response | None:
 
 def _sweep() -> None:
     if random.random() < SWEPT:  # noqa: S311 no secret hangs on it
-        old = delete(Answer).where(Answer.created_at < datetime.now(UTC) - KEPT)
+        old = delete(ANSWERS).where(ANSWERS.c.created_at < datetime.now(UTC) - KEPT)
         # What was asked for is done; that this fails is nothing to the client.
         with suppress(*AWAY), database().reader.connect() as connection:
             connection.execute(old.with_dialect_options(mysql_limit=SWEPT_AT_ONCE))

@@ -16,28 +16,27 @@ from random import random
 from weakref import WeakValueDictionary
 
 from flask import Flask, Response, current_app, g
-from sqlalchemy import BigInteger, delete
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import BigInteger, Column, Table, delete
 from werkzeug.exceptions import TooManyRequests
 
 from app.coalesce import Coalescer
 from app.config import RateLimit, Settings
-from app.database import AWAY, Base, UTCDateTime, ascii_string, database, hit, retry
+from app.database import AWAY, UTCDateTime, ascii_string, database, hit, metadata, retry
 
 SWEPT = 0.001  # of the counted requests take idle counters away
 SWEPT_AT_ONCE = 1000  # rows
 KEPT = timedelta(days=2)  # longer than the longest window
 
 
-class Counter(Base):
-    """How often one client did one thing in its current window."""
-
-    __tablename__ = "rate_limits"
-
-    client: Mapped[str] = mapped_column(ascii_string(100), primary_key=True)
-    period: Mapped[int] = mapped_column(BigInteger)  # second in which the window began
-    hits: Mapped[int] = mapped_column(BigInteger)
-    updated_at: Mapped[datetime] = mapped_column(UTCDateTime(0), index=True)
+# How often one client did one thing in its current window.
+COUNTERS = Table(
+    "rate_limits",
+    metadata,
+    Column("client", ascii_string(100), primary_key=True),
+    Column("period", BigInteger, nullable=False),  # second in which the window began
+    Column("hits", BigInteger, nullable=False),
+    Column("updated_at", UTCDateTime(0), nullable=False, index=True),
+)
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -89,7 +88,7 @@ def _hit(client: str, given: Sequence[tuple[int, int]]) -> list[int]:
 
 
 def _sweep() -> None:
-    idle = delete(Counter).where(Counter.updated_at < datetime.now(UTC) - KEPT)
+    idle = delete(COUNTERS).where(COUNTERS.c.updated_at < datetime.now(UTC) - KEPT)
     # What is counted is counted; that this fails is nothing to the client.
     with suppress(*AWAY), database().reader.connect() as connection:
         connection.execute(idle.with_dialect_options(mysql_limit=SWEPT_AT_ONCE))

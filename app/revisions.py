@@ -33,4 +33,4 @@ def unless_known(row: Revised) -> Any:
 def if_match(row: Revised) -> None:
     """Answer 412 where the client wants to change another revision than this one."""
     if "If-Match" in request.headers and not request.if_match.contains(etag(row)):
-        abort(412, f"The {type(row).__name__.lower()} has changed since.")
+        abort(412, "It has changed since.")

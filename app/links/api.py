@@ -5,8 +5,8 @@ from typing import Any, TypeVar
 
 from flask import Response, abort, g, jsonify, url_for
 from flask_smorest import abort as abort_with
+from sqlalchemy import Connection, Row
 from sqlalchemy.exc import InternalError
-from sqlalchemy.orm import Session
 from werkzeug.exceptions import Conflict
 
 from app import rate_limit
@@ -14,7 +14,6 @@ from app.api import Blueprint, body_limit
 from app.database import database, is_too_broad
 from app.idempotency import once
 from app.links import codes, series, store
-from app.links.models import Link
 from app.links.rollups import roll_up
 from app.links.schemas import (
     BatchSchema,
@@ -61,8 +60,8 @@ def create(fields: dict[str, Any]) -> Response:
     this Idempotency-Key is still running.
     """
 
-    def work(session: Session) -> Response:
-        link = store.create(session, fields)
+    def work(connection: Connection) -> Response:
+        link = store.create(connection, fields)
         response: Response = jsonify(shown.dump(link))
         response.status_code = 201
         response.location = url_for("links.read", code=link.code)
@@ -85,8 +84,8 @@ def create_all(batch: dict[str, Any]) -> Response:
     links = batch["links"]
     rate_limit.count("create", str(g.token.id), len(links))
 
-    def work(session: Session) -> Response:
-        created = store.create_all(session, links)
+    def work(connection: Connection) -> Response:
+        created = store.create_all(connection, links)
         response: Response = jsonify(CreatedSchema().dump({"links": created}))
         response.status_code = 201
         return response
@@ -132,8 +131,8 @@ def listing(arguments: dict[str, Any]) -> Any:
     `sort=code` goes by what codes are the same by: without case and `-`.
     """
     try:
-        with database().read(long="q" in arguments, stale=True) as session:
-            links, more = store.page(session, **arguments)
+        with database().read(long="q" in arguments, stale=True) as connection:
+            links, more = store.page(connection, **arguments)
     except InternalError as error:
         if not is_too_broad(error):
             raise
@@ -155,8 +154,8 @@ def read(code: str) -> Any:
     `ETag` is the link's revision. It changes with every edit and never with a click, so a 304
     says nothing about clicks.
     """
-    with database().read() as session:
-        link = found(store.find(session, code))
+    with database().read() as connection:
+        link = found(store.find(connection, code))
     roll_up([link])
     return unless_known(link)
 
@@ -169,13 +168,13 @@ def read(code: str) -> Any:
     requestBody={"content": {"application/json": {"schema": LinkPatchSchema}}},
     responses=problems(412),
 )
-def change(fields: dict[str, Any], code: str) -> tuple[Link, int, dict[str, str]]:
+def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, str]]:
     """Change a link
 
     A JSON merge patch (RFC 7396): what it does not name stays, null gives a field its first
     value back.
     """
-    link = found(database().write(lambda s: store.change(s, code, fields, if_match)))
+    link = found(database().write(lambda c: store.change(c, code, fields, if_match)))
     return link, 200, headers(link)
 
 
@@ -187,7 +186,7 @@ def delete(code: str) -> None:
 
     Its code may be used again.
     """
-    found(database().write(lambda s: store.delete(s, code, if_match)))
+    found(database().write(lambda c: store.delete(c, code, if_match)))
 
 
 @blueprint.route("/<code:code>/clicks", methods=["GET"])
@@ -198,10 +197,10 @@ def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
 
     In UTC, empty buckets included, at most 1,000 of them.
     """
-    with database().read() as session:
-        link = found(store.find(session, code, clicks=False))
-    with database().read(long=True, stale=True) as session:
-        hours = store.clicks(session, link, span["first"], span["last"])
+    with database().read() as connection:
+        link = found(store.find(connection, code, clicks=False))
+    with database().read(long=True, stale=True) as connection:
+        hours = store.clicks(connection, link, span["first"], span["last"])
     buckets = series.cut(hours, **span)
     return {
         "total": sum(clicks for _, clicks in buckets),

@@ -75,8 +75,8 @@ def lines(database: Database, form: str) -> Iterator[bytes]:
     header = ",".join(schema.fields) + "\r\n" if form == "csv" else ""
     after = 0
     while True:
-        with database.read(long=True) as session:
-            links = store.following(session, after, CHUNK)
+        with database.read(long=True) as connection:
+            links = store.following(connection, after, CHUNK)
         yield (header + write(schema.dump(links, many=True))).encode()
         if len(links) < CHUNK:
             return

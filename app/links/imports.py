@@ -11,7 +11,7 @@ from itertools import islice
 from typing import IO, Any, NamedTuple
 
 from marshmallow import ValidationError
-from sqlalchemy.orm import Session
+from sqlalchemy import Connection
 
 from app.api import strict_json
 from app.database import Database
@@ -117,8 +117,8 @@ def _check(batch: Iterable[Record]) -> tuple[dict[int, dict[str, Any]], dict[int
 def _save(database: Database, links: dict[int, dict[str, Any]], refused: dict[int, str]) -> Outcome:
     keys = [codes.lookup_key(fields["code"]) for fields in links.values()]
 
-    def work(session: Session) -> Outcome:
-        there: dict[str, Any] = dict(store.known(session, keys))
+    def work(connection: Connection) -> Outcome:
+        there: dict[str, Any] = dict(store.known(connection, keys))
         created, taken = [], {}
         for number, fields in links.items():
             row = store.new_row(fields)
@@ -128,7 +128,7 @@ def _save(database: Database, links: dict[int, dict[str, Any]], refused: dict[in
             elif any(other[name] != value for name, value in (store.OPTIONAL | fields).items()):
                 taken[number] = "Another link has this code."
         if created:
-            store.add_all(session, created)
+            store.add_all(connection, created)
         return Outcome(len(created), len(links) - len(created) - len(taken), refused | taken)
 
     while True:

@@ -33,7 +33,6 @@ from app.database import AWAY, begin_next_part, database, is_too_broad
 from app.errors import RETRY_AFTER, invalid_fields
 from app.links import exports, imports, series, store
 from app.links.api import TOO_BROAD, creating, found
-from app.links.models import Link
 from app.links.redirect import UnknownCodeError
 from app.links.rollups import roll_up
 from app.links.schemas import (
@@ -102,8 +101,8 @@ def listing() -> Any:
     links, more, wrong = [], None, {}
     try:
         arguments = PageArgumentsSchema(unknown=EXCLUDE).load(given)
-        with database().read(long="q" in arguments, stale=True) as session:
-            rows, follow = store.page(session, **arguments)
+        with database().read(long="q" in arguments, stale=True) as connection:
+            rows, follow = store.page(connection, **arguments)
         roll_up(rows)
         links = list(map(_told, rows))
         if follow:
@@ -126,7 +125,7 @@ def new() -> Any:
     form = _filled()
     try:
         fields = LinkCreateSchema().load(_fields({n: value for n, value in form.items() if value}))
-        link = creating(fields, lambda: database().write(lambda s: store.create(s, fields)))
+        link = creating(fields, lambda: database().write(lambda c: store.create(c, fields)))
     except ValidationError as error:
         return _form(form, _messages(error), 422)
     except Conflict as error:
@@ -142,8 +141,8 @@ def check() -> Response:
     problem = ""
     try:
         LinkCreateSchema(only=["code"]).load({"code": code} if code else {})
-        with database().read() as session:
-            if store.find(session, code):
+        with database().read() as connection:
+            if store.find(connection, code):
                 problem = "Another link has this code."
     except ValidationError as error:
         problem = _messages(error)["code"]
@@ -163,7 +162,7 @@ def show(code: str) -> Any:
         edited = {name: form[name] for name, was in _shown(link).items() if form[name] != was}
         fields = LinkPatchSchema().load(_fields(edited))
         same = _same(etag(link))
-        changed = found(database().write(lambda s: store.change(s, code, fields, same)))
+        changed = found(database().write(lambda c: store.change(c, code, fields, same)))
     except ValidationError as error:
         return _page_of(link, form, _messages(error), 422)
     except ChangedError:
@@ -181,7 +180,7 @@ def delete(code: str) -> Any:
         return render_template("delete.html", link=_told(link))
     try:
         same = _same(request.form.get("revision", ""))
-        found(database().write(lambda s: store.delete(s, code, same)))
+        found(database().write(lambda c: store.delete(c, code, same)))
     except ChangedError:
         link = _find(code)
         return render_template("delete.html", link=_told(link), wrong=CHANGED), 412
@@ -193,8 +192,8 @@ def delete(code: str) -> Any:
 def top() -> str:
     """Show which links were clicked most in the last week."""
     start = series.floor(datetime.now(UTC) - WEEK, "hour")
-    with database().read(long=True, stale=True) as session:
-        rows = session.execute(store.most_clicked(start, TOP)).all()
+    with database().read(long=True, stale=True) as connection:
+        rows = connection.execute(store.most_clicked(start, TOP)).all()
     links = [_told(link) | {"recent": link.recent} for link in rows]
     return render_template("top.html", links=links)
 
@@ -236,8 +235,8 @@ class ChangedError(Exception):
     """The link is not as the form has shown it."""
 
 
-def _same(revision: str) -> Callable[[Link | Row[Any]], None]:
-    def check(link: Link | Row[Any]) -> None:
+def _same(revision: str) -> Callable[[Row[Any]], None]:
+    def check(link: Row[Any]) -> None:
         if etag(link) != revision:
             raise ChangedError
 
@@ -245,15 +244,15 @@ def _same(revision: str) -> Callable[[Link | Row[Any]], None]:
 
 
 def _find(code: str) -> Row[Any]:
-    with database().read() as session:
-        link = store.find(session, code)
+    with database().read() as connection:
+        link = store.find(connection, code)
     if link is None:
         raise UnknownCodeError(code)
     roll_up([link])
     return link
 
 
-def _told(link: Link | Row[Any]) -> dict[str, Any]:
+def _told(link: Row[Any]) -> dict[str, Any]:
     told: dict[str, Any] = schema.dump(link)
     expired = link.expires_at is not None and link.expires_at <= datetime.now(UTC)
     return told | {"revision": etag(link), "expired": expired}
@@ -310,8 +309,8 @@ def _page_of(
 ) -> Any:
     """Show a link, its clicks, and a form that has what was typed, or else what is so."""
     spans = {by: series.span(None, None, by) for by in series.SIZES}
-    with database().read(long=True, stale=True) as session:
-        hours = store.clicks(session, link, *spans["day"])
+    with database().read(long=True, stale=True) as connection:
+        hours = store.clicks(connection, link, *spans["day"])
     charts = {
         by: series.cut({hour: n for hour, n in hours.items() if hour >= first}, first, last, by)
         for by, (first, last) in spans.items()

@@ -73,8 +73,8 @@ def picture(code: str) -> Response:
 
 def _unexpired(code: str) -> Row[Any]:
     """Answer 404 or 410 where the code leads nowhere."""
-    with database().read() as session:
-        link = found(store.find(session, code, clicks=False))
+    with database().read() as connection:
+        link = found(store.find(connection, code, clicks=False))
     if link.expires_at and link.expires_at <= datetime.now(UTC):
         abort(410, "This link has expired.")
     return link

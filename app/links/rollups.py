@@ -46,5 +46,7 @@ def roll_up(links: Iterable[Any]) -> None:
         # serve reads, and a link may be deleted meanwhile.
         with suppress(*AWAY, IntegrityError):
             database().write(
-                lambda session: session.execute(ROLL_UP, {"ids": due[:AT_ONCE], "until": until})
+                lambda connection: connection.execute(
+                    ROLL_UP, {"ids": due[:AT_ONCE], "until": until}
+                )
             )

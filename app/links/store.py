@@ -1,51 +1,46 @@
 """Links in the database: what the API does, without HTTP."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    Connection,
     Integer,
     Row,
     RowMapping,
     Select,
-    Table,
     and_,
     bindparam,
     func,
     insert,
     or_,
     select,
+    update,
 )
 from sqlalchemy import delete as delete_from
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.orm import Session
 
 from app.database import has_words, is_duplicate, words
 from app.links import codes
-from app.links.models import ClickRollup, Link, LinkClicks, LinkTag, clicks_of, sum_of_hours
+from app.links.tables import HOURS, LINKS, ROLLUPS, TAGS, clicks_of, sum_of_hours
 
-TABLE = cast(Table, Link.__table__)
-TAGS = cast(Table, LinkTag.__table__)
-HOURS = cast(Table, LinkClicks.__table__)
-ROLLUPS = cast(Table, ClickRollup.__table__)
-
-# What is asked for most, of tables and made once: the ORM would cost more than the statements.
-NEW = insert(TABLE)
-BY_KEY = select(TABLE).where(TABLE.c.lookup_key == bindparam("key"))
-_ROLLUP = select(ROLLUPS.c.until).where(ROLLUPS.c.link_id == TABLE.c.id)
+# What is asked for most, made once.
+NEW = insert(LINKS)
+BY_KEY = select(LINKS).where(LINKS.c.lookup_key == bindparam("key"))
+_ROLLUP = select(ROLLUPS.c.until).where(ROLLUPS.c.link_id == LINKS.c.id)
 UNTIL = _ROLLUP.label("rolled_up_until")
-BY_KEY_WITH_CLICKS = BY_KEY.add_columns(clicks_of(TABLE.c.id).label("clicks"), UNTIL)
+BY_KEY_WITH_CLICKS = BY_KEY.add_columns(clicks_of(LINKS.c.id).label("clicks"), UNTIL)
 # For lists: only those of the roll-up, where there is one. See `_with_recent_clicks`.
 MANY = select(
-    TABLE,
+    LINKS,
     func.coalesce(
         _ROLLUP.with_only_columns(ROLLUPS.c.clicks).scalar_subquery(),
-        sum_of_hours(HOURS.c.link_id == TABLE.c.id),
+        sum_of_hours(HOURS.c.link_id == LINKS.c.id),
     ).label("clicks"),
     UNTIL,
 )
@@ -76,20 +71,19 @@ class Position(NamedTuple):
     id: int
 
 
-def create(session: Session, fields: dict[str, Any]) -> Link:
+def create(connection: Connection, fields: dict[str, Any]) -> SimpleNamespace:
     """Add a new link, with a random code where `fields` has none.
 
     :raises CodeTakenError: the code is taken; the transaction can't go on.
     """
     row = new_row(fields)
     with _unless_taken():
-        number = session.connection().execute(NEW, row).lastrowid
-    link = Link(id=number, **row, clicks=0)
-    _index_tags(session, {link.id: link})
-    return link
+        row["id"] = connection.execute(NEW, row).lastrowid
+    _index_tags(connection, [row])
+    return SimpleNamespace(**row, clicks=0)
 
 
-def create_all(session: Session, links: Sequence[dict[str, Any]]) -> list[Link]:
+def create_all(connection: Connection, links: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
     """Add new links in a few statements, all or none; what it returns has no ids.
 
     :raises CodesTakenError: some of their own codes are taken, by links or by each other.
@@ -97,7 +91,7 @@ def create_all(session: Session, links: Sequence[dict[str, Any]]) -> list[Link]:
         can succeed.
     """
     rows = [new_row(fields) for fields in links]
-    there = known(session, [row["lookup_key"] for row in rows])
+    there = known(connection, [row["lookup_key"] for row in rows])
     taken = dict.fromkeys(there, "Another link has this code.")
     refused = {}
     # Their own codes first, since a random one can give way.
@@ -110,8 +104,8 @@ def create_all(session: Session, links: Sequence[dict[str, Any]]) -> list[Link]:
         raise CodesTakenError(named)
     if refused:
         raise CodeTakenError
-    add_all(session, rows)
-    return [Link(**row, clicks=0) for row in rows]
+    add_all(connection, rows)
+    return [SimpleNamespace(**row, clicks=0) for row in rows]
 
 
 def new_row(fields: dict[str, Any]) -> dict[str, Any]:
@@ -129,24 +123,24 @@ def new_row(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def known(session: Session, keys: Collection[str]) -> dict[str, RowMapping]:
+def known(connection: Connection, keys: Collection[str]) -> dict[str, RowMapping]:
     """Return those links that have one of these lookup keys, by it."""
-    rows = session.execute(select(TABLE).where(Link.lookup_key.in_(keys)))
+    rows = connection.execute(select(LINKS).where(LINKS.c.lookup_key.in_(keys)))
     return {row["lookup_key"]: row for row in rows.mappings()}
 
 
-def add_all(session: Session, rows: Sequence[dict[str, Any]]) -> None:
+def add_all(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert rows in a few statements.
 
     :raises CodeTakenError: one of their codes is taken; the transaction can't go on.
     """
     with _unless_taken():
-        # Into the table, since the ORM would make a statement for each run of links that have
-        # the same fields. From this, PyMySQL makes statements of up to 1 MB.
-        session.execute(NEW, rows)
-    tagged = {row["lookup_key"]: Link(**row) for row in rows if row["tags"]}
-    ids = session.execute(select(Link.id, Link.lookup_key).where(Link.lookup_key.in_(tagged)))
-    _index_tags(session, {number: tagged[key] for number, key in ids})
+        connection.execute(NEW, rows)  # of which PyMySQL makes statements of up to 1 MB
+    tagged = {row["lookup_key"]: row for row in rows if row["tags"]}
+    query = select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(tagged))
+    _index_tags(
+        connection, [tagged[key] | {"id": number} for number, key in connection.execute(query)]
+    )
 
 
 @contextmanager
@@ -159,36 +153,35 @@ def _unless_taken() -> Iterator[None]:
         raise
 
 
-def find(session: Session, code: str, *, clicks: bool = True) -> Row[Any] | None:
+def find(connection: Connection, code: str, *, clicks: bool = True) -> Row[Any] | None:
     """Return the row of the link with this code, in whatever spelling.
 
     :param clicks: with its clicks, and until when they are rolled up.
     """
     query = BY_KEY_WITH_CLICKS if clicks else BY_KEY
-    return session.connection().execute(query, {"key": _key(code)}).first()
+    return connection.execute(query, {"key": _key(code)}).first()
 
 
 def change(
-    session: Session, code: str, fields: dict[str, Any], check: Callable[[Link], None]
-) -> Link | None:
+    connection: Connection, code: str, fields: dict[str, Any], check: Callable[[Row[Any]], None]
+) -> Row[Any] | None:
     """Change a link after `check` has let it pass; its revision grows if anything differs."""
-    link = _locked(session, code, check)
-    if link and any(getattr(link, name) != value for name, value in fields.items()):
-        for name, value in fields.items():
-            setattr(link, name, value)
-        link.revision += 1
-        link.updated_at = datetime.now(UTC)
-        if "tags" in fields:
-            session.execute(delete_from(LinkTag).where(LinkTag.link_id == link.id))
-            _index_tags(session, {link.id: link})
-    return link
+    link = _locked(connection, code, check)
+    if not link or all(getattr(link, name) == value for name, value in fields.items()):
+        return link
+    new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
+    connection.execute(update(LINKS).where(LINKS.c.id == link.id).values(new))
+    if "tags" in fields:
+        connection.execute(delete_from(TAGS).where(TAGS.c.link_id == link.id))
+        _index_tags(connection, [{**link._mapping, **new}])
+    return find(connection, code)
 
 
-def delete(session: Session, code: str, check: Callable[[Link], None]) -> Link | None:
+def delete(connection: Connection, code: str, check: Callable[[Row[Any]], None]) -> Row[Any] | None:
     """Delete a link and its clicks after `check` has let it pass; return what was deleted."""
-    link = _locked(session, code, check)
+    link = _locked(connection, code, check)
     if link:
-        session.delete(link)
+        connection.execute(delete_from(LINKS).where(LINKS.c.id == link.id))
     return link
 
 
@@ -197,45 +190,46 @@ def _key(code: str) -> str:
     return codes.lookup_key(code) if code.isascii() else ""
 
 
-def _locked(session: Session, code: str, check: Callable[[Link], None]) -> Link | None:
-    query = select(Link).where(Link.lookup_key == _key(code))
-    link = session.scalar(query.with_for_update(of=Link))
+def _locked(
+    connection: Connection, code: str, check: Callable[[Row[Any]], None]
+) -> Row[Any] | None:
+    query = BY_KEY_WITH_CLICKS.with_for_update(of=LINKS)
+    link = connection.execute(query, {"key": _key(code)}).first()
     if link:
         check(link)
     return link
 
 
-def _index_tags(session: Session, links: Mapping[int, Link]) -> None:
-    """Add the tags of links, given by their ids, to the index."""
+def _index_tags(connection: Connection, links: Iterable[Mapping[str, Any]]) -> None:
+    """Add the tags of links to the index."""
     rows = [
         {
-            "link_id": number,
+            "link_id": link["id"],
             "tag": tag,
-            "created_at": link.created_at,
-            "lookup_key": link.lookup_key,
+            "created_at": link["created_at"],
+            "lookup_key": link["lookup_key"],
         }
-        for number, link in links.items()
-        for tag in link.tags
+        for link in links
+        for tag in link["tags"]
     ]
     if rows:
-        session.execute(insert(LinkTag), rows)
+        connection.execute(insert(TAGS), rows)
 
 
-def page(session: Session, limit: int, **which: Any) -> tuple[Sequence[Any], bool]:
+def page(connection: Connection, limit: int, **which: Any) -> tuple[Sequence[Any], bool]:
     """Return up to `limit` links, and whether more follow; `which` ones: see `listed`."""
-    connection = session.connection()
     query = listed(connection.dialect.name, **which)
     links = connection.execute(query, {"count": limit + 1}).all()
-    return _with_recent_clicks(session, links[:limit]), len(links) > limit
+    return _with_recent_clicks(connection, links[:limit]), len(links) > limit
 
 
-def following(session: Session, after: int, limit: int) -> Sequence[Any]:
+def following(connection: Connection, after: int, limit: int) -> Sequence[Any]:
     """Return up to `limit` links whose ids follow one, in the order of ids, with their clicks."""
-    query = MANY.where(TABLE.c.id > after).order_by(TABLE.c.id).limit(limit)
-    return _with_recent_clicks(session, session.execute(query).all())
+    query = MANY.where(LINKS.c.id > after).order_by(LINKS.c.id).limit(limit)
+    return _with_recent_clicks(connection, connection.execute(query).all())
 
 
-def _with_recent_clicks(session: Session, links: Sequence[Row[Any]]) -> Sequence[Any]:
+def _with_recent_clicks(connection: Connection, links: Sequence[Row[Any]]) -> Sequence[Any]:
     """Add to the roll-ups of links the clicks since.
 
     In a statement that says since when: MySQL finds hours by an index only if it knows that
@@ -244,7 +238,7 @@ def _with_recent_clicks(session: Session, links: Sequence[Row[Any]]) -> Sequence
     since = {link.id: link.rolled_up_until for link in links if link.rolled_up_until}
     if not since:
         return links
-    clicks = dict(session.execute(recent_clicks(since)).all())
+    clicks = dict(connection.execute(recent_clicks(since)).all())
     return [
         SimpleNamespace(**{**link._mapping, "clicks": link.clicks + clicks.get(link.id, 0)})
         for link in links
@@ -279,7 +273,7 @@ def listed(
     :param q: only those with these words: see `has_words`.
     """
     query = MANY.limit(bindparam("count", type_=Integer))
-    links, tags = TABLE.columns, TAGS.columns
+    links, tags = LINKS.columns, TAGS.columns
     time, number, key = links.created_at, links.id, links.lookup_key
     if q:
         query = query.where(has_words(dialect, words(q), links.code, links.title, links.url))
@@ -298,27 +292,29 @@ def listed(
     return query.order_by(key) if sort == "code" else query.order_by(time.desc(), number.desc())
 
 
-def clicks(session: Session, link: Row[Any], start: datetime, end: datetime) -> dict[datetime, int]:
+def clicks(
+    connection: Connection, link: Row[Any], start: datetime, end: datetime
+) -> dict[datetime, int]:
     """Return a link's clicks by hour, from `start` up to `end`; hours without any are left out."""
-    query = select(LinkClicks.hour, LinkClicks.clicks).where(
-        LinkClicks.link_id == link.id, LinkClicks.hour >= start, LinkClicks.hour < end
+    query = select(HOURS.c.hour, HOURS.c.clicks).where(
+        HOURS.c.link_id == link.id, HOURS.c.hour >= start, HOURS.c.hour < end
     )
-    return dict(session.execute(query).all())
+    return dict(connection.execute(query).all())
 
 
 def most_clicked(start: datetime, limit: int) -> Select[Any]:
     """Return the query for the links with the most clicks from an hour on: their `recent` ones."""
-    clicks = func.sum(LinkClicks.clicks).label("recent")
+    clicks = func.sum(HOURS.c.clicks).label("recent")
     top = (
-        select(LinkClicks.link_id, clicks)
-        .where(LinkClicks.hour >= start)
-        .group_by(LinkClicks.link_id)
-        .order_by(clicks.desc(), LinkClicks.link_id)
+        select(HOURS.c.link_id, clicks)
+        .where(HOURS.c.hour >= start)
+        .group_by(HOURS.c.link_id)
+        .order_by(clicks.desc(), HOURS.c.link_id)
         .limit(limit)
         .subquery()
     )
     return (
-        select(TABLE, top.c.recent)
-        .join(top, top.c.link_id == TABLE.c.id)
-        .order_by(top.c.recent.desc(), TABLE.c.id)
+        select(LINKS, top.c.recent)
+        .join(top, top.c.link_id == LINKS.c.id)
+        .order_by(top.c.recent.desc(), LINKS.c.id)
     )

@@ -18,14 +18,14 @@ from sqlalchemy.exc import OperationalError
 import app.idempotency  # noqa: F401 its table is there also where no resource uses it
 from app import create_app
 from app.config import Settings
-from app.database import Base, UTCDateTime, encryption, is_conflict
+from app.database import UTCDateTime, encryption, is_conflict, metadata
 
 LOCK_TIMEOUT = 300  # seconds
 TABLE_TIMEOUT = 1  # second: less than the service's requests wait, app.database.TABLE_WAIT
 PAUSE = 3  # seconds
 
 settings = Settings.from_environ()
-create_app(settings)  # brings all models together, for `alembic revision --autogenerate`
+create_app(settings)  # brings all tables together, for `alembic revision --autogenerate`
 
 
 def exists_here(item: Any, _name: object, kind: str, _reflected: bool, _other: object) -> bool:
@@ -55,7 +55,7 @@ with engine.connect() as connection:
     while True:
         context.configure(
             connection,
-            target_metadata=Base.metadata,
+            target_metadata=metadata,
             include_object=exists_here,
             render_item=written,
             transaction_per_migration=True,

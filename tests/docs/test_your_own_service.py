@@ -31,7 +31,7 @@ def script() -> str:
 
 
 def test_resource_is_short() -> None:
-    """Model, schemas, routes and tests together."""
+    """Table, schemas, routes and tests together."""
     code = {name: content for name, _, kind, content in STEPS if kind == "python"}
     assert code.keys() == {"app/incidents.py", "tests/api/test_incidents.py"}
     assert sum(len(content.splitlines()) for content in code.values()) < CODE_LIMIT

@@ -40,8 +40,8 @@ with Flask("test").test_request_context():
     g.connected = 1.6
     began = time.monotonic()
     try:
-        with database.read() as session:
-            session.execute(text("SELECT 1"))
+        with database.read() as connection:
+            connection.execute(text("SELECT 1"))
     except AWAY:
         print(time.monotonic() - began)
 """

@@ -3,15 +3,15 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from sqlalchemy import make_url
 
 from app.config import Settings
-from app.database import Base, Database
+from app.database import Database, metadata
 from app.links import codes, exports, store
-from app.links.models import Link
 
 URL = "https://example.com"
 
@@ -20,22 +20,22 @@ URL = "https://example.com"
 def database(tmp_path: Path) -> Iterator[Database]:
     """An empty database."""
     database = Database(Settings(make_url(f"sqlite:///{tmp_path}/links.db")))
-    Base.metadata.create_all(database.writer)
+    metadata.create_all(database.writer)
     yield database
     for engine in (database.writer, database.long_reader):
         engine.dispose()
 
 
-def create(database: Database, *links: dict[str, Any]) -> list[Link]:
+def create(database: Database, *links: dict[str, Any]) -> list[SimpleNamespace]:
     """Create links, each with a URL."""
     return database.write(
-        lambda session: store.create_all(session, [{"url": URL} | link for link in links])
+        lambda connection: store.create_all(connection, [{"url": URL} | link for link in links])
     )
 
 
 def delete(database: Database, code: str) -> None:
     """Delete a link."""
-    database.write(lambda session: store.delete(session, code, lambda _: None))
+    database.write(lambda connection: store.delete(connection, code, lambda _: None))
 
 
 def test_export_has_what_stays_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,81 @@
+"""The tables of the example."""
+
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ColumnElement,
+    ForeignKey,
+    Index,
+    Integer,
+    ScalarSelect,
+    String,
+    Table,
+    func,
+    select,
+)
+
+from app.database import ID, UTCDateTime, ascii_string, exact_string, metadata
+
+LINKS = Table(
+    "links",
+    metadata,
+    Column("id", ID, primary_key=True),
+    Column("code", String(64), nullable=False),  # as its owner spelled it
+    Column("lookup_key", ascii_string(64), nullable=False, unique=True),  # see codes.py
+    Column("url", String(2048), nullable=False),
+    Column("title", String(200), nullable=False),
+    Column("tags", JSON, nullable=False),
+    Column("expires_at", UTCDateTime(6)),
+    Column("created_at", UTCDateTime(6), nullable=False, index=True),
+    Column("updated_at", UTCDateTime(6), nullable=False),
+    Column("revision", Integer, nullable=False),  # grows with every edit
+    Index("ix_links_search", "code", "title", "url", mysql_prefix="FULLTEXT"),
+    sqlite_autoincrement=True,  # no id twice, as in MySQL
+)
+
+# How often a link was followed in one hour. Apart from `links`, because a click that updates the
+# link's own row makes one popular link slow for all.
+HOURS = Table(
+    "link_clicks",
+    metadata,
+    Column("link_id", ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
+    Column("hour", UTCDateTime(0), primary_key=True, index=True),  # its first second
+    Column("clicks", BigInteger, nullable=False),
+)
+
+# The sum of a link's clicks before some hour, of links that have many: see rollups.py.
+ROLLUPS = Table(
+    "link_click_rollups",
+    metadata,
+    Column("link_id", ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
+    Column("until", UTCDateTime(0), nullable=False),
+    Column("clicks", BigInteger, nullable=False),
+)
+
+# A tag of a link, with all that lists are sorted by: an index to `links.tags`. Tags that differ in
+# anything are different ones, so that each link has what it was given.
+TAGS = Table(
+    "link_tags",
+    metadata,
+    Column("link_id", ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
+    Column("tag", exact_string(50), primary_key=True),
+    Column("created_at", UTCDateTime(6), nullable=False),
+    Column("lookup_key", ascii_string(64), nullable=False),
+    Index("ix_link_tags_tag_created_at", "tag", "created_at", "link_id"),
+    Index("ix_link_tags_tag_lookup_key", "tag", "lookup_key"),
+)
+
+
+def clicks_of(link_id: Any) -> ColumnElement[int]:
+    """Return the sum of a link's clicks, given the column with its id."""
+    since = sum_of_hours(HOURS.c.link_id == ROLLUPS.c.link_id, HOURS.c.hour >= ROLLUPS.c.until)
+    rolled_up = select(ROLLUPS.c.clicks + since).where(ROLLUPS.c.link_id == link_id)
+    return func.coalesce(rolled_up.scalar_subquery(), sum_of_hours(HOURS.c.link_id == link_id))
+
+
+def sum_of_hours(*which: ColumnElement[bool]) -> ScalarSelect[int]:
+    """Return the sum of the clicks of all hours for which these conditions hold."""
+    return select(func.coalesce(func.sum(HOURS.c.clicks), 0)).where(*which).scalar_subquery()
