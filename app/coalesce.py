@@ -5,11 +5,11 @@ all. So a lone request waits for nobody, and under load most share a statement, 
 """
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
+from gevent import Timeout, idle
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.database import connecting, time_left
@@ -17,8 +17,16 @@ from app.database import connecting, time_left
 T = TypeVar("T")
 R = TypeVar("R")
 
-# Seconds before work that follows on shared work: there is much to do, and more will gather.
-GATHER = 0.001
+GATHER = 0.01  # seconds at most: with more to do than it can, a process is never idle
+
+
+def gather() -> None:
+    """Wait until there is nothing else to do, so that more requests come to share the next work.
+
+    For after shared work: others have just been answered, or are about to be.
+    """
+    with Timeout(GATHER, False):
+        idle()
 
 
 class _Batch(Generic[T, R]):
@@ -70,7 +78,7 @@ class Coalescer(Generic[T, R]):
 
     def _lead(self, batch: _Batch[T, R]) -> None:
         if self._shared:
-            time.sleep(GATHER)
+            gather()
         with self._gathering:
             self._next = _Batch()
         self._shared = len(batch.items) > 1

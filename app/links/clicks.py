@@ -24,14 +24,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
 from app import metrics, tracing
+from app.coalesce import gather
 from app.database import add_up, is_conflict
 from app.links.tables import HOURS, LINKS
 
 ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, and a little more
 BATCH_LIMIT = 1000  # requests
-# Seconds after a batch of some: else clients that were just answered would wait behind a next batch
-# of half the size, for ever.
-GATHER = 0.001
 RETRY = 0.5  # seconds: after a deadlock, but not after a lock wait, since all others wait behind it
 
 BATCH_SIZE = Histogram(
@@ -152,7 +150,8 @@ class Batcher:
             for waiting in batch:
                 waiting.end(failed or targets.get(waiting.key))
             if len(batch) > 1:
-                time.sleep(GATHER)
+                # Else who was just answered would come too late for the next batch, for ever.
+                gather()
 
     def _watch(self) -> None:
         """Give up for those that have waited too long."""
