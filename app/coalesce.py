@@ -17,7 +17,7 @@ from app.database import connecting, time_left
 T = TypeVar("T")
 R = TypeVar("R")
 
-GATHER = 0.01  # seconds at most: with more to do than it can, a process is never idle
+GATHER = 0.05  # seconds at most: with more to do than it can, a process is never idle
 
 
 def gather() -> None:
