@@ -17,13 +17,14 @@ from app.database import connecting, time_left
 T = TypeVar("T")
 R = TypeVar("R")
 
-GATHER = 0.05  # seconds at most: with more to do than it can, a process is never idle
+GATHER = 0.05  # seconds, or a little more: with more to do than it can, a process is never idle
 
 
 def gather() -> None:
     """Wait until there is nothing else to do, so that more requests come to share the next work.
 
-    For after shared work: others have just been answered, or are about to be.
+    For after shared work, when others have just been answered. Without gevent's loop, as in a
+    thread, it does not wait.
     """
     with Timeout(GATHER, False):
         idle()
@@ -77,7 +78,7 @@ class Coalescer(Generic[T, R]):
         return batch.results[place]
 
     def _lead(self, batch: _Batch[T, R]) -> None:
-        if self._shared:
+        if self._shared and time_left() > 2 * GATHER:  # some is for the work
             gather()
         with self._gathering:
             self._next = _Batch()

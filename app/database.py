@@ -136,6 +136,7 @@ class Database:
 
         :param long: the work may take up to 30 s.
         :param stale: what is read may be a little behind, so a replica may tell it.
+        :raises sqlalchemy.exc.SQLAlchemyError: one of `AWAY`, there is none to be had.
         """
         if stale:
             return (self.long_replica if long else self.replica).connect()
@@ -145,7 +146,7 @@ class Database:
         """Run `work` in a transaction of its own, commit, and return what it returned.
 
         `work` runs again when the database chose its transaction as the victim of a deadlock or
-        of a lock wait, so it must have no effect outside of it.
+        of a lock wait, so all that it does must be in that transaction.
 
         :param long: the work may take up to 30 s.
         :raises sqlalchemy.exc.DBAPIError: after a rollback. One of `AWAY` from the commit itself

@@ -34,6 +34,7 @@ NEW = insert(LINKS)
 BY_KEY = select(LINKS).where(LINKS.c.lookup_key == bindparam("key"))
 _ROLLUP = select(ROLLUPS.c.until).where(ROLLUPS.c.link_id == LINKS.c.id)
 UNTIL = _ROLLUP.label("rolled_up_until")
+LOCKED = BY_KEY.with_for_update()
 BY_KEY_WITH_CLICKS = BY_KEY.add_columns(clicks_of(LINKS.c.id).label("clicks"), UNTIL)
 # For lists: only those of the roll-up, where there is one. See `_with_recent_clicks`.
 MANY = select(
@@ -165,16 +166,18 @@ def find(connection: Connection, code: str, *, clicks: bool = True) -> Row[Any] 
 def change(
     connection: Connection, code: str, fields: dict[str, Any], check: Callable[[Row[Any]], None]
 ) -> Row[Any] | None:
-    """Change a link after `check` has let it pass; its revision grows if anything differs."""
+    """Change a link after `check` has let it pass, and return it as it is now.
+
+    Its revision grows if anything differs.
+    """
     link = _locked(connection, code, check)
-    if not link or all(getattr(link, name) == value for name, value in fields.items()):
-        return link
-    new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
-    connection.execute(update(LINKS).where(LINKS.c.id == link.id).values(new))
-    if "tags" in fields:
-        connection.execute(delete_from(TAGS).where(TAGS.c.link_id == link.id))
-        _index_tags(connection, [{**link._mapping, **new}])
-    return find(connection, code)
+    if link and any(getattr(link, name) != value for name, value in fields.items()):
+        new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
+        connection.execute(update(LINKS).where(LINKS.c.id == link.id).values(new))
+        if "tags" in fields:
+            connection.execute(delete_from(TAGS).where(TAGS.c.link_id == link.id))
+            _index_tags(connection, [{**link._mapping, **new}])
+    return link and find(connection, code)
 
 
 def delete(connection: Connection, code: str, check: Callable[[Row[Any]], None]) -> Row[Any] | None:
@@ -193,8 +196,7 @@ def _key(code: str) -> str:
 def _locked(
     connection: Connection, code: str, check: Callable[[Row[Any]], None]
 ) -> Row[Any] | None:
-    query = BY_KEY_WITH_CLICKS.with_for_update(of=LINKS)
-    link = connection.execute(query, {"key": _key(code)}).first()
+    link = connection.execute(LOCKED, {"key": _key(code)}).first()
     if link:
         check(link)
     return link

@@ -10,9 +10,9 @@ from app.database import AWAY
 
 database = create_app().extensions["database"]
 for long in (False, True):
-    with database.read(long=long) as session:
+    with database.read(long=long) as connection:
         try:
-            print(session.scalar(text("SELECT SLEEP(2)")) == 0)
+            print(connection.scalar(text("SELECT SLEEP(2)")) == 0)
         except AWAY:
             print(False)
 """

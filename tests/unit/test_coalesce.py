@@ -1,13 +1,15 @@
 """Requests that come at once share their work."""
 
+import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+import gevent
 import pytest
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.coalesce import Coalescer
+from app.coalesce import Coalescer, gather
 from tests.waiting import wait_until
 
 
@@ -94,3 +96,32 @@ def test_who_has_no_time_left_gives_up(
     assert first.result(10) == 2
     monkeypatch.undo()
     assert call(3).result(10) == 6
+
+
+def test_gathering_lets_all_others_go_first() -> None:
+    """What can go on does, also what that makes ready."""
+    did = []
+
+    def other() -> None:
+        for number in range(3):
+            did.append(number)
+            gevent.sleep(0.001)
+
+    others = gevent.spawn(other)
+    gather()
+    assert did
+    others.join()
+
+
+def test_gathering_ends_though_there_is_always_more_to_do() -> None:
+    """Else who waits for shared work would wait for ever."""
+    reader, writer = os.pipe()
+    os.write(writer, b"to be read")
+    readable = gevent.get_hub().loop.io(reader, 1)
+    readable.start(lambda: None)
+    try:
+        gather()
+    finally:
+        readable.close()
+        os.close(reader)
+        os.close(writer)

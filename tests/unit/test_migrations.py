@@ -22,7 +22,7 @@ def alembic(database: Path, *arguments: str) -> str:
     )
 
 
-def test_migrations_make_the_tables_of_the_models_and_take_them_back(tmp_path: Path) -> None:
+def test_migrations_make_the_tables_of_the_code_and_take_them_back(tmp_path: Path) -> None:
     """Upgraded, nothing is left for `--autogenerate` to find; downgraded, there is no table."""
     database = tmp_path / "test.db"
     alembic(database, "upgrade", "heads")

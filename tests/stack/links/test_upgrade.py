@@ -39,7 +39,7 @@ depends_on = None
 """
 # In app/auth.py: what the new version has in front of a line.
 CHANGE = {
-    "    scope: Mapped[str]": 'team: Mapped[str] = mapped_column(String(100), default="")',
+    '    Column("scope"': 'Column("team", String(100), nullable=False, default=""),',
     "    scope = fields.String": "team = fields.String()",
 }
 
