@@ -76,4 +76,6 @@ with engine.connect() as connection:
             if not is_conflict(error) or time.monotonic() > deadline:
                 raise
             log.warning("migration waits for a transaction", error=str(error))
+            # Else Alembic would find a transaction, take it for its caller's, and commit nothing.
+            connection.rollback()
             time.sleep(PAUSE)
