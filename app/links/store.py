@@ -9,10 +9,12 @@ from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Integer,
     Row,
     RowMapping,
+    ScalarSelect,
     Select,
     and_,
     bindparam,
@@ -27,7 +29,18 @@ from sqlalchemy.exc import IntegrityError
 
 from app.database import has_words, is_duplicate, words
 from app.links import codes
-from app.links.tables import HOURS, LINKS, ROLLUPS, TAGS, clicks_of, sum_of_hours
+from app.links.tables import HOURS, LINKS, ROLLUPS, TAGS
+
+
+def _sum_of_hours(*which: ColumnElement[bool]) -> ScalarSelect[int]:
+    return select(func.coalesce(func.sum(HOURS.c.clicks), 0)).where(*which).scalar_subquery()
+
+
+def _clicks(rolled_up: ColumnElement[int]) -> ColumnElement[int]:
+    """Return what there is of a link's roll-up, or the sum of all its hours."""
+    found = _ROLLUP.with_only_columns(rolled_up).scalar_subquery()
+    return func.coalesce(found, _sum_of_hours(HOURS.c.link_id == LINKS.c.id)).label("clicks")
+
 
 # What is asked for most, made once.
 NEW = insert(LINKS)
@@ -35,16 +48,10 @@ BY_KEY = select(LINKS).where(LINKS.c.lookup_key == bindparam("key"))
 _ROLLUP = select(ROLLUPS.c.until).where(ROLLUPS.c.link_id == LINKS.c.id)
 UNTIL = _ROLLUP.label("rolled_up_until")
 LOCKED = BY_KEY.with_for_update()
-BY_KEY_WITH_CLICKS = BY_KEY.add_columns(clicks_of(LINKS.c.id).label("clicks"), UNTIL)
+_SINCE = _sum_of_hours(HOURS.c.link_id == ROLLUPS.c.link_id, HOURS.c.hour >= ROLLUPS.c.until)
+BY_KEY_WITH_CLICKS = BY_KEY.add_columns(_clicks(ROLLUPS.c.clicks + _SINCE), UNTIL)
 # For lists: only those of the roll-up, where there is one. See `_with_recent_clicks`.
-MANY = select(
-    LINKS,
-    func.coalesce(
-        _ROLLUP.with_only_columns(ROLLUPS.c.clicks).scalar_subquery(),
-        sum_of_hours(HOURS.c.link_id == LINKS.c.id),
-    ).label("clicks"),
-    UNTIL,
-)
+MANY = select(LINKS, _clicks(ROLLUPS.c.clicks), UNTIL)
 
 OPTIONAL: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client may leave out, with their first values."""

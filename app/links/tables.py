@@ -1,20 +1,14 @@
 """The tables of the example."""
 
-from typing import Any
-
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
-    ColumnElement,
     ForeignKey,
     Index,
     Integer,
-    ScalarSelect,
     String,
     Table,
-    func,
-    select,
 )
 
 from app.database import ID, UTCDateTime, ascii_string, exact_string, metadata
@@ -67,15 +61,3 @@ TAGS = Table(
     Index("ix_link_tags_tag_created_at", "tag", "created_at", "link_id"),
     Index("ix_link_tags_tag_lookup_key", "tag", "lookup_key"),
 )
-
-
-def clicks_of(link_id: Any) -> ColumnElement[int]:
-    """Return the sum of a link's clicks, given the column with its id."""
-    since = sum_of_hours(HOURS.c.link_id == ROLLUPS.c.link_id, HOURS.c.hour >= ROLLUPS.c.until)
-    rolled_up = select(ROLLUPS.c.clicks + since).where(ROLLUPS.c.link_id == link_id)
-    return func.coalesce(rolled_up.scalar_subquery(), sum_of_hours(HOURS.c.link_id == link_id))
-
-
-def sum_of_hours(*which: ColumnElement[bool]) -> ScalarSelect[int]:
-    """Return the sum of the clicks of all hours for which these conditions hold."""
-    return select(func.coalesce(func.sum(HOURS.c.clicks), 0)).where(*which).scalar_subquery()
