@@ -3,6 +3,7 @@
 from urllib.parse import urlsplit
 
 import pytest
+from werkzeug.urls import iri_to_uri
 
 from app.links import targets
 
@@ -55,6 +56,34 @@ def test_other_addresses_are_fine(url: str) -> None:
 def test_odd_hosts_are_refused(url: str) -> None:
     """A host that browsers read as another, or not at all, is no target."""
     assert targets.problem(url, OWN) == "Must be an absolute http or https URL with a valid host."
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"https://example.com/{targets.ALLOWED}",
+        f"https://example.com/?{targets.ALLOWED}",
+        *(f"https://example.com/{chr(c)}" for c in range(0x21, 0x100)),
+        *(f"https://example.com/?{chr(c)}" for c in range(0x21, 0x100)),
+        "https://example.com",
+        "https://example.com?",
+        "https://EXAMPLE.com/",
+        "HTTPS://example.com/",
+        "https://example.com./",
+        "https://example.com:443/",
+        "https://example.com:0443/",
+        "https://example.com:0/",
+        "https://example.com:/",
+        "https://user:@example.com/",
+        "https://@example.com/",
+        "https://[2001:DB8::1]/",
+        "https://xn--bcher-kva.example/",
+        "https://bücher.example/",
+    ],
+)
+def test_location_is_a_uri(url: str) -> None:
+    """What looks like one is not made into one, and would not have been changed."""
+    assert targets.location(url) == iri_to_uri(url)
 
 
 def test_location_keeps_the_host() -> None:
