@@ -5,7 +5,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import abort, current_app, has_request_context, request
+from flask import abort, current_app, g, has_request_context, request
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
 from sqlalchemy import Row
 
@@ -56,6 +56,13 @@ def own_url() -> str:
 
     The command line does not know it where PUBLIC_URL is not set: "".
     """
+    if "own_url" not in g:  # a page of links asks for each
+        g.own_url = _own_url()
+    url: str = g.own_url
+    return url
+
+
+def _own_url() -> str:
     url: str | None = current_app.config["PUBLIC_URL"]
     if url or not has_request_context():
         return url or ""
@@ -218,7 +225,7 @@ class LinkSchema(PreviewSchema):
 class CreatedSchema(Output):
     """The links of a batch, in the order in which they came."""
 
-    links = fields.List(fields.Nested(LinkSchema))
+    links = fields.Nested(LinkSchema, many=True)
 
 
 class ExportArgumentsSchema(Schema):
@@ -247,7 +254,7 @@ class PageArgumentsSchema(Schema):
 class PageSchema(Output):
     """A page of the list, and where the next one begins: null on the last."""
 
-    links = fields.List(fields.Nested(LinkSchema))
+    links = fields.Nested(LinkSchema, many=True)
     next = fields.String(allow_none=True, metadata=CURSOR)
 
 
@@ -286,4 +293,4 @@ class SeriesSchema(Output):
     """All buckets of a span, empty ones too, and their sum."""
 
     total = fields.Integer(metadata={"minimum": 0, "examples": [42]})
-    series = fields.List(fields.Nested(BucketSchema))
+    series = fields.Nested(BucketSchema, many=True)
