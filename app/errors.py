@@ -46,7 +46,7 @@ class ProblemSchema(Schema):
     status = fields.Integer(required=True, metadata={"examples": [404]})
     detail = fields.String(required=True, metadata={"examples": ["There is nothing here."]})
     instance = fields.String(required=True, metadata={"examples": ["/api/me"]})
-    errors = fields.List(fields.Nested(FieldErrorSchema))
+    errors = fields.Nested(FieldErrorSchema, many=True)
 
 
 def init_app(app: Flask) -> None:
