@@ -5,11 +5,12 @@ two seconds, or than thirty where it has much work.
 """
 
 import json
+import math
 import ssl
 import time
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import cache, lru_cache
@@ -53,7 +54,6 @@ from sqlalchemy.exc import (
     OperationalError,
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
-from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.types import TypeDecorator
 
 from app import metrics
@@ -203,8 +203,8 @@ def _begin_connecting() -> None:
 
 
 def _end_connecting() -> None:
-    if has_request_context() and "connecting" in g:
-        g.connected = g.get("connected", 0) + time.monotonic() - g.pop("connecting")
+    if has_request_context() and (began := g.pop("connecting", None)):
+        g.connected = g.get("connected", 0) + time.monotonic() - began
 
 
 def _pool(limits: Limits) -> type[QueuePool]:
@@ -216,6 +216,11 @@ def _pool(limits: Limits) -> type[QueuePool]:
 
         _queue_class = FairQueue
 
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self._in_use = metrics.POOL_IN_USE.labels(self.logging_name)
+            self._waited = metrics.POOL_WAIT_SECONDS.labels(self.logging_name)
+
         def connect(self) -> PoolProxiedConnection:
             """Return a connection for use, and measure the waiting."""
             began = time.perf_counter()
@@ -224,15 +229,18 @@ def _pool(limits: Limits) -> type[QueuePool]:
             except PoolTimeoutError:
                 metrics.POOL_TIMEOUTS.labels(self.logging_name).inc()
                 raise
-            metrics.POOL_WAIT_SECONDS.labels(self.logging_name).observe(time.perf_counter() - began)
+            self._waited.observe(time.perf_counter() - began)
             return connection
 
         def _do_get(self) -> Any:
             _begin_connecting()
-            return super()._do_get()
+            record = super()._do_get()
+            self._in_use.inc()
+            return record
 
         def _do_return_conn(self, record: Any) -> None:
             _end_connecting()
+            self._in_use.dec()
             super()._do_return_conn(record)
 
         @property
@@ -285,31 +293,12 @@ def _engine(
     )
     if is_mysql:
         event.listen(engine, "do_connect", lambda *connect: _connect(limits, *connect))
-        event.listen(engine, "checkout", _replace_if_closed)
-        event.listen(engine, "before_cursor_execute", lambda c, *_: _limit(c, limits))
-        event.listen(engine, "commit", lambda c: _limit(c, limits))
+        event.listen(engine, "checkout", _check_out)
     else:
         event.listen(engine, "connect", _prepare_sqlite)
-    _measure(engine, name, size * settings.web_concurrency)
-    return engine
-
-
-def _measure(engine: Engine, name: str, size: int) -> None:
-    metrics.POOL_SIZE.labels(name).set(size)
+    metrics.POOL_SIZE.labels(name).set(size * settings.web_concurrency)
     metrics.POOL_TIMEOUTS.labels(name)  # so that there is a 0 before the first one
-    in_use = metrics.POOL_IN_USE.labels(name)
-
-    def take(_connection: object, record: ConnectionPoolEntry, _proxy: object) -> None:
-        record.info[in_use] = True
-        in_use.inc()
-
-    def give_back(_connection: object, record: ConnectionPoolEntry) -> None:
-        # Also called for one that failed before it was taken.
-        if record.info.pop(in_use, False):
-            in_use.dec()
-
-    event.listen(engine, "checkout", take)
-    event.listen(engine, "checkin", give_back)
+    return engine
 
 
 def _time_limits(limits: Limits) -> dict[str, Any]:
@@ -324,20 +313,49 @@ def _time_limits(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _connect(limits: Limits, dialect: Dialect, _record: Any, args: Any, options: Any) -> Any:
+def _connect(limits: Limits, _dialect: Dialect, _record: Any, args: Any, options: Any) -> Any:
     """Make a connection in the time that the request has left, its name server's included."""
     within = max(min(limits.answer, time_left(limits)), 0)
     with Timeout(within, PoolTimeoutError("The database takes too long for a connection.")):
-        return dialect.connect(*args, **options)
+        return _Connection(limits, *args, **options)
 
 
-def _limit(connection: Connection, limits: Limits) -> None:
-    """Let the next answer of the server take no more time than the request has left."""
-    left = time_left(limits)
-    if left <= 0:
-        connection.invalidate()  # a rollback would take time too; MySQL does it as well
-        raise PoolTimeoutError("The request has used the database for as long as it may.")
-    connection.connection.driver_connection._read_timeout = min(limits.answer, left)  # type: ignore[union-attr]
+class _Connection(connections.Connection):
+    """PyMySQL's, whose server gets no more time for an answer than who uses it has left.
+
+    With SQLAlchemy's events for statements and commits, each of those would cost more.
+    """
+
+    deadline = math.inf  # of time.monotonic; `_check_out` sets it for each use
+
+    def __init__(self, limits: Limits, *args: Any, **options: Any) -> None:
+        self.limits = limits
+        super().__init__(*args, **options)
+
+    def _execute_command(self, command: int, sql: str | bytes) -> None:
+        left = self.deadline - time.monotonic()
+        if left <= 0:
+            self._force_close()  # a rollback would take time too; MySQL does it as well
+            raise PoolTimeoutError("The request has used the database for as long as it may.")
+        self._read_timeout = min(self.limits.answer, left)
+        super()._execute_command(command, sql)
+
+    def rollback(self) -> None:
+        """Roll back, or leave that to MySQL: it does so with what is closed."""
+        if self.open:
+            with suppress(PoolTimeoutError):
+                super().rollback()
+
+
+def _check_out(connection: _Connection, _record: object, _proxy: object) -> None:
+    # An idle MySQL says nothing, so a socket with something to read was closed by the server.
+    # This costs no round trip, and against a server that hangs no time-out, as a ping would.
+    socket = poll()
+    if connection.open:
+        socket.register(connection._sock, POLLIN)
+    if not connection.open or socket.poll(0):
+        raise DisconnectionError
+    connection.deadline = time.monotonic() + time_left(connection.limits)
 
 
 def encryption(settings: Settings) -> dict[str, Any]:
@@ -544,15 +562,6 @@ def exact_string(length: int) -> String:
     """Return a type for any text that is compared character by character, as in Python."""
     exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_0900_bin")
     return String(length).with_variant(exact, "mysql")
-
-
-def _replace_if_closed(connection: Any, _record: object, _proxy: object) -> None:
-    # An idle MySQL says nothing, so a socket with something to read was closed by the server.
-    # This costs no round trip, and against a server that hangs no time-out, as a ping would.
-    socket = poll()
-    socket.register(connection._sock, POLLIN)
-    if socket.poll(0):
-        raise DisconnectionError
 
 
 def _prepare_sqlite(connection: "sqlite3.Connection", _record: object) -> None:

@@ -3,12 +3,14 @@
 from tests.compose import Stack
 
 # SLEEP gives 0 where nothing has cut it short.
-SLEEP = """
+IMPORTS = """
 from sqlalchemy import text
 from app import create_app
 from app.database import AWAY
 
 database = create_app().extensions["database"]
+"""
+SLEEP = """
 for long in (False, True):
     with database.read(long=long) as connection:
         try:
@@ -16,8 +18,21 @@ for long in (False, True):
         except AWAY:
             print(False)
 """
+PAUSES = """
+import time
+for pause in (2, 0):
+    try:
+        print(database.write(lambda c: time.sleep(pause) or c.scalar(text("SELECT 1"))))
+    except AWAY:
+        print("too late")
+"""
 
 
 def test_long_work_may_wait_longer(stack: Stack) -> None:
     """An answer that takes two seconds is too late, unless the work is said to be long."""
-    assert stack.python("app", SLEEP).split() == ["False", "True"]
+    assert stack.python("app", IMPORTS + SLEEP).split() == ["False", "True"]
+
+
+def test_all_the_use_of_a_connection_is_limited(stack: Stack) -> None:
+    """And whoever has it next is not harmed by that."""
+    assert stack.python("app", IMPORTS + PAUSES).splitlines() == ["too late", "1"]
