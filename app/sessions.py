@@ -15,6 +15,7 @@ from typing import Any
 from flask import (
     Blueprint,
     Flask,
+    Request,
     Response,
     abort,
     current_app,
@@ -25,11 +26,12 @@ from flask import (
     session,
     url_for,
 )
-from flask.sessions import SecureCookieSessionInterface
+from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
 from werkzeug.exceptions import HTTPException
 
 from app import auth
 from app.config import Settings
+from app.headers import is_api
 
 LIFETIME = timedelta(hours=12)
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -44,6 +46,10 @@ class Cookie(SecureCookieSessionInterface):
 
     # Flask's makes one for each request, even where there is no cookie.
     get_signing_serializer = lru_cache(SecureCookieSessionInterface.get_signing_serializer)
+
+    def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
+        """Return what the browser keeps; for the API nothing, which is for tokens alone."""
+        return None if is_api() else super().open_session(app, request)
 
     def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002
         """Return a name that browsers take only from this very host, where it is secure."""

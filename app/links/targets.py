@@ -45,7 +45,7 @@ def problem(url: str, own_url: str) -> str | None:
 
 def _origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port; None for a default port, which often redirects to the other."""
-    parts = urlsplit(iri_to_uri(url))
+    parts = urlsplit(_uri(url))
     host = (parts.hostname or "").rstrip(".")
     return parts.scheme, host, None if parts.port in PORTS.values() else parts.port
 
