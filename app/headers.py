@@ -31,5 +31,6 @@ def prefers_page() -> bool:
 def _add(response: Response) -> Response:
     wanted = ALWAYS | (PAGES if response.mimetype == "text/html" else {})
     for name, value in wanted.items():
-        response.headers.setdefault(name, value)
+        if name not in response.headers:
+            response.headers.add(name, value)
     return response

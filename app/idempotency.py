@@ -118,7 +118,7 @@ def _keyed(
     answer = {
         "created_at": datetime.now(UTC),
         "status": response.status_code,
-        "headers": dict(response.headers),
+        "headers": dict(response.headers.items()),
         "body": response.get_data(),
     }
     try:

@@ -180,7 +180,7 @@ def ids(environ: "WSGIEnvironment") -> dict[str, str]:
 
 
 def _end(response: Response) -> Response:
-    response.headers["X-Request-Id"] = g.ids["request_id"]
+    response.headers.add("X-Request-Id", g.ids["request_id"])
     line = {
         "method": request.method,
         "path": request.path,

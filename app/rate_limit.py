@@ -67,10 +67,10 @@ def count(name: str, client: str, amount: int = 1) -> None:
     hits = current_app.extensions["hits"].setdefault(client, add)((period, amount))
     if random() < SWEPT:  # noqa: S311 no secret hangs on it
         _sweep()
-    g.rate_limit = (
-        f'"{name}";q={limit.count};w={limit.seconds}',
-        f'"{name}";r={max(limit.count - hits, 0)};t={reset}',
-    )
+    g.rate_limit = {
+        "RateLimit-Policy": f'"{name}";q={limit.count};w={limit.seconds}',
+        "RateLimit": f'"{name}";r={max(limit.count - hits, 0)};t={reset}',
+    }
     if hits > limit.count:
         raise TooManyRequests("Too many requests of this kind. Wait.", retry_after=reset)
 
@@ -97,5 +97,5 @@ def _sweep() -> None:
 def _tell(response: Response) -> Response:
     """Add the fields of draft-ietf-httpapi-ratelimit-headers-10, where something was counted."""
     if "rate_limit" in g:
-        response.headers["RateLimit-Policy"], response.headers["RateLimit"] = g.rate_limit
+        response.headers.extend(g.rate_limit)
     return response

@@ -1,6 +1,7 @@
 """Where a link leads: which URLs are accepted, and how a request's path is passed on."""
 
 import re
+from functools import lru_cache
 from urllib.parse import quote, unquote, urlsplit
 
 from werkzeug.urls import iri_to_uri
@@ -43,6 +44,7 @@ def problem(url: str, own_url: str) -> str | None:
     return None
 
 
+@lru_cache  # for the service's own address, with each new link
 def _origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port; None for a default port, which often redirects to the other."""
     parts = urlsplit(_uri(url))
