@@ -20,7 +20,9 @@ for long in (False, True):
 """
 PAUSES = """
 import time
+from app.database import Clock, clock
 for pause in (2, 0):
+    clock.set(Clock())
     try:
         print(database.write(lambda c: time.sleep(pause) or c.scalar(text("SELECT 1"))))
     except AWAY:
@@ -33,6 +35,6 @@ def test_long_work_may_wait_longer(stack: Stack) -> None:
     assert stack.python("app", IMPORTS + SLEEP).split() == ["False", "True"]
 
 
-def test_all_the_use_of_a_connection_is_limited(stack: Stack) -> None:
+def test_all_that_a_request_does_is_limited(stack: Stack) -> None:
     """And whoever has it next is not harmed by that."""
     assert stack.python("app", IMPORTS + PAUSES).splitlines() == ["too late", "1"]
