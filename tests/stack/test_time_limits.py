@@ -2,7 +2,6 @@
 
 from tests.compose import Stack
 
-# SLEEP gives 0 where nothing has cut it short.
 IMPORTS = """
 from sqlalchemy import text
 from app import create_app
@@ -10,6 +9,7 @@ from app.database import AWAY
 
 database = create_app().extensions["database"]
 """
+# SLEEP gives 0 where nothing has cut it short.
 SLEEP = """
 for long in (False, True):
     with database.read(long=long) as connection:
