@@ -47,7 +47,7 @@ def problem(url: str, own_url: str) -> str | None:
 @lru_cache  # for the service's own address, with each new link
 def _origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port; None for a default port, which often redirects to the other."""
-    parts = urlsplit(_uri(url))
+    parts = urlsplit(iri_to_uri(url))
     host = (parts.hostname or "").rstrip(".")
     return parts.scheme, host, None if parts.port in PORTS.values() else parts.port
 

@@ -59,6 +59,14 @@ def test_odd_hosts_are_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "host", ["a..example.com", ".example.com", "a" * 64, "example.com:65536", "[2001:db8::1"]
+)
+def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:
+    """The rules of DNS, of ports and of IPv6 hold."""
+    assert targets.problem(f"https://{host}/x", OWN) == "Must be a valid URL."
+
+
+@pytest.mark.parametrize(
     "url",
     [
         f"https://example.com/{targets.ALLOWED}",
