@@ -10,6 +10,7 @@ import pytest
 from tests.checkout import copy_project
 
 
+@pytest.mark.timeout(900)  # it runs tests itself
 @pytest.mark.usefixtures("stack")  # its image is in the build cache then
 def test_the_rest_works_without_the_example(tmp_path: Path) -> None:
     """With app/links, its migrations, tests and lines removed, the other tests pass."""
