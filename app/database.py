@@ -236,6 +236,7 @@ def _pool(limits: Limits) -> type[QueuePool]:
             super().__init__(*args, **options)
             self._in_use = metrics.POOL_IN_USE.labels(self.logging_name)
             self._waited = metrics.POOL_WAIT_SECONDS.labels(self.logging_name)
+            self._timeouts = metrics.POOL_TIMEOUTS.labels(self.logging_name)
 
         def connect(self) -> PoolProxiedConnection:
             """Return a connection for use, and measure the waiting."""
@@ -243,7 +244,7 @@ def _pool(limits: Limits) -> type[QueuePool]:
             try:
                 connection = super().connect()
             except PoolTimeoutError:
-                metrics.POOL_TIMEOUTS.labels(self.logging_name).inc()
+                self._timeouts.inc()
                 raise
             self._waited.observe(time.perf_counter() - began)
             return connection
@@ -313,7 +314,6 @@ def _engine(
     else:
         event.listen(engine, "connect", _prepare_sqlite)
     metrics.POOL_SIZE.labels(name).set(size * settings.web_concurrency)
-    metrics.POOL_TIMEOUTS.labels(name)  # so that there is a 0 before the first one
     return engine
 
 

@@ -36,5 +36,5 @@ def test_long_work_may_wait_longer(stack: Stack) -> None:
 
 
 def test_all_that_a_request_does_is_limited(stack: Stack) -> None:
-    """And whoever has it next is not harmed by that."""
+    """And whoever has its connection next is not harmed by that."""
     assert stack.python("app", IMPORTS + PAUSES).splitlines() == ["too late", "1"]
