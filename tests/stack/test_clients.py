@@ -14,6 +14,8 @@ from tests.compose import Stack, docker
 from tests.service import RawAnswer
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 PLACES = 2 * 900  # connections that two workers keep open
 BUSY = 2 * 400  # requests that two workers have under way
 HEAD = b"GET %s HTTP/1.1\r\nHost: localhost\r\n"
@@ -39,7 +41,7 @@ def connect(stack: Stack) -> Iterator[Connect]:
 
 def lives(stack: Stack) -> bool:
     """Say whether a new client gets an answer."""
-    return requests.get(f"{stack.url}/livez", timeout=5).ok
+    return requests.get(f"{stack.url}/livez", timeout=30).ok
 
 
 def test_slow_and_idle_clients_give_way(stack: Stack, connect: Connect) -> None:

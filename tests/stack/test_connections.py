@@ -3,6 +3,7 @@
 import re
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 import requests
 
 from tests.checkout import ROOT
@@ -42,6 +43,7 @@ def test_connections_are_as_documented(stack: Stack) -> None:
     assert found * 2 * 2 < int(limit)
 
 
+@pytest.mark.alone
 def test_more_requests_than_connections_wait_for_their_turn(stack: Stack) -> None:
     """None of 64 clients is passed by until it gets a 503."""
     token = stack.exec("app", "slipway", "tokens", "create", "turns").strip()

@@ -10,6 +10,8 @@ from tests.compose import Stack
 from tests.faults import nemesis
 from tests.faults.links import rounds
 
+pytestmark = pytest.mark.alone
+
 # It answers first and counts a little later, as many services do.
 RIGHT, WRONG = "_count(connection, ", "_count_later(self._engine, "
 LATER = """

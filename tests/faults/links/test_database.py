@@ -9,6 +9,8 @@ from tests.faults import nemesis
 from tests.faults.links import rounds
 from tests.faults.nemesis import Fault
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("fault", nemesis.DATABASE, ids=lambda fault: fault.name)
 def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:

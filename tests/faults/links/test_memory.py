@@ -1,7 +1,11 @@
 """Requests leave nothing behind in memory."""
 
+import pytest
+
 from tests.compose import Stack
 from tests.faults.links import memory
+
+pytestmark = pytest.mark.alone
 
 
 def test_memory_is_flat(stack: Stack, token: str) -> None:

@@ -9,6 +9,8 @@ from tests.compose import Stack, run
 from tests.faults.links import rolling
 from tests.pages import blocks
 
+pytestmark = pytest.mark.alone
+
 # Run in the database's container: whether a password is good.
 TRY = "MYSQL_PWD=$0 mysql --host=127.0.0.1 --user=app --execute='DO 0'"
 

@@ -14,6 +14,8 @@ from tests.faults.nemesis import Fault
 from tests.links import TARGET
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("fault", nemesis.SERVICE, ids=lambda fault: fault.name)
 def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:

@@ -14,6 +14,8 @@ from tests.mysql import RootSession, waits
 from tests.service import Service
 from tests.waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 LIMIT = 2  # seconds for an answer
 TRIES = 10  # where the machine may be too slow to see the second try of the service
 

@@ -14,6 +14,8 @@ from tests.links import TARGET
 from tests.service import Service
 from tests.waiting import free_port_pair, wait_until
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 64
 
 

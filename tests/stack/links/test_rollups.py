@@ -4,6 +4,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import pytest
+
 from tests.compose import Stack
 from tests.links import Links
 
@@ -43,6 +45,7 @@ def test_database_that_only_reads_still_tells_clicks(stack: Stack, links: Links)
     assert stack.mysql_root(ROLLUPS.format(code=code)) == [[str(HOURS)]]
 
 
+@pytest.mark.alone
 def test_many_at_once_lose_no_click(stack: Stack, links: Links) -> None:
     """Reads that roll up, clicks, edits and deletions are all answered, and clicks add up."""
     codes = [busy(stack, links) for _ in range(2)]
