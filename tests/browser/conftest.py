@@ -25,7 +25,6 @@ from tests.conftest import NO_BROWSER, NO_NODE
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARTEFACTS = ROOT / "tests/browser/artefacts"
 WIDE = ViewportSize(width=1280, height=800)
-PATIENCE = 30_000  # milliseconds; more than a page needs, also on a machine with much to do
 # axe leaves the size of targets out by itself, which WCAG 2.2 AA has a rule for.
 AXE = """axe.run(document, {
     rules: {"target-size": {enabled: true}}, resultTypes: ["violations"]
@@ -33,8 +32,6 @@ AXE = """axe.run(document, {
 
 Axe = Callable[[Page], None]
 Open = Callable[..., Page]
-
-expect.set_options(timeout=PATIENCE)
 
 
 @pytest.fixture(scope="session")
@@ -88,7 +85,7 @@ def open_page(browser: Browser, faults: list[str], loaded: list[Request]) -> Ite
         context = browser.new_context(**{"base_url": url, "viewport": WIDE} | options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(PATIENCE)
+        page.set_default_timeout(10_000)
         _watch(page, faults, loaded)
         page.goto(path)
         return page
