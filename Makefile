@@ -37,10 +37,10 @@ test: lint ## run lint and all tests, on stacks of their own
 	pytest -m alone
 
 fuzz: .venv/dev ## try the API with thousands of made-up requests
-	python -m tests.fuzz
+	python -m tests.support.fuzz
 
 faults: .venv/dev ## break the stack in all ways at random for half an hour; SEED=… repeats a run
-	python -m tests.faults.links
+	python -m tests.support.links.faults
 
 bench: .venv/bench ## measure what the service carries, and what its peers do, and plot it in docs/
 	bench/overload

@@ -1,4 +1,4 @@
-"""The command line: `slipway tokens …`, and what the resources add to it."""
+"""The command line: `slipway tokens …`. Features add their own commands to it."""
 
 import re
 import sys
@@ -10,9 +10,10 @@ from flask.cli import AppGroup
 from sqlalchemy import select
 from sqlalchemy.exc import IntegrityError
 
-from app.auth import NAME_LENGTH, SCOPES, TOKENS, create_token, revoke_token
 from app.config import SettingsError
-from app.database import AWAY, database
+from app.database import database
+from app.database.errors import UNAVAILABLE
+from app.identity.tokens import NAME_LENGTH, SCOPES, TOKENS, create_token, revoke_token
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
@@ -25,7 +26,7 @@ def init_app(app: Flask) -> None:
 
 
 def main() -> None:
-    """Run the command line; what goes wrong with the database is told in one line."""
+    """Run the command line. If the database is unavailable, it says so in one line."""
     from app import create_app  # noqa: PLC0415 which imports this module
 
     try:
@@ -33,7 +34,7 @@ def main() -> None:
             context.app.cli.main(prog_name="slipway")
     except SettingsError as error:
         sys.exit(f"slipway: {error}")
-    except AWAY as error:
+    except UNAVAILABLE as error:
         sys.exit(f"slipway: the database does not answer: {getattr(error, 'orig', error)}")
 
 
@@ -64,16 +65,16 @@ def create(name: str, scope: str, expires: timedelta | None) -> None:
 
 
 @tokens.command("list")
-def listing() -> None:
+def list_tokens() -> None:
     """Show all tokens, without what they are."""
     with database().read() as connection:
         rows = connection.execute(select(TOKENS).order_by(TOKENS.c.name)).all()
-    form = "{:<20} {:<6} {:<20} {:<20} {:<20}"
-    click.echo(form.format("NAME", "SCOPE", "CREATED", "EXPIRES", "LAST USED").rstrip())
+    row = "{:<20} {:<6} {:<20} {:<20} {:<20}"
+    click.echo(row.format("NAME", "SCOPE", "CREATED", "EXPIRES", "LAST USED").rstrip())
     for token in rows:
         times = (token.created_at, token.expires_at, token.last_used_at)
         shown = (f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else "-" for time in times)
-        click.echo(form.format(token.name, token.scope, *shown).rstrip())
+        click.echo(row.format(token.name, token.scope, *shown).rstrip())
 
 
 @tokens.command()

@@ -1,10 +1,16 @@
-"""Settings, read once from the environment and checked at start. `.env.example` explains them."""
+"""Settings, read once from the environment and checked at start.
+
+Each setting is declared once, as a field of `Settings`: its name in lower case, type, default and
+check. A new one also needs its lines in `.env.example` and `docker-compose.yaml`; a test names
+those that are missing.
+"""
 
 import os
 import re
 import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from dataclasses import fields as settings_of
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,11 +18,7 @@ from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-SECRETS = {"DATABASE_URL", "DATABASE_REPLICA_URL", "SECRET_KEY"}
-"""Settings that can also come from a file, which NAME_FILE names."""
-
-PORTS = 65_535
-SECRET_KEY_LENGTH = 32
+MAX_PORT = 65_535
 WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
@@ -32,55 +34,9 @@ class RateLimit:
     seconds: int
 
     def __str__(self) -> str:
-        """Return what the setting looks like."""
+        """Return the limit as it is written in the setting."""
         units = {seconds: unit for unit, seconds in WINDOWS.items()}
         return f"{self.count}/{units[self.seconds]}"
-
-
-@dataclass(frozen=True)
-class Settings:
-    """Everything that can be set, with its default."""
-
-    database_url: URL  # its repr hides the password
-    database_replica_url: URL | None = None
-    database_ca_file: str | None = None
-    public_url: str | None = None
-    secret_key: str | None = field(default=None, repr=False)
-    trusted_proxies: int = 0
-    web_concurrency: int = 2
-    shutdown_delay: int = 5  # seconds
-    rate_limit_create: RateLimit = RateLimit(3000, 60)
-    rate_limit_auth: RateLimit = RateLimit(30, 60)
-    log_level: str = "info"
-    log_format: str = "json"
-
-    @classmethod
-    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read settings; an empty variable counts as absent, others than ours are ignored.
-
-        :raises SettingsError: a setting is missing or malformed.
-        """
-        given = {name: value for name, value in environ.items() if value}
-        try:
-            return cls(**_Schema().load(given | _secrets(given)))
-        except ValidationError as error:
-            wrong = (f"{name}: {' '.join(said)}" for name, said in error.messages_dict.items())
-            raise SettingsError("; ".join(wrong)) from None
-
-
-def _secrets(given: Mapping[str, str]) -> dict[str, str]:
-    """Read those secrets that are given as files."""
-    found = {}
-    for name in SECRETS:
-        file = given.get(f"{name}_FILE")
-        if file and name in given:
-            raise ValidationError({f"{name}_FILE": [f"Is set, and so is {name}. Set one."]})
-        if file:
-            try:
-                found[name] = Path(file).read_text().strip()
-            except (OSError, ValueError) as error:
-                raise ValidationError({f"{name}_FILE": [f"Can't be read: {error}"]}) from None
-    return found
 
 
 class _DatabaseURL(fields.Field[URL]):
@@ -117,34 +73,84 @@ def _has_certificates(value: str) -> None:
 
 def _is_base_url(value: str) -> None:
     found = re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:([0-9]{1,5}))?", value)
-    if not found or not 0 < int(found[3] or 1) <= PORTS:
+    if not found or not 0 < int(found[3] or 1) <= MAX_PORT:
         raise ValidationError("Must be http(s)://host[:port], in lower case, and nothing behind.")
 
 
-class _Schema(Schema):
-    class Meta:
-        unknown = EXCLUDE
+def _setting(kind: fields.Field[Any], *, secret: bool = False, **options: Any) -> Any:
+    """Declare a setting: its type and check, as a field of marshmallow, and its default.
 
-    database_url = _DatabaseURL(
-        data_key="DATABASE_URL",
-        required=True,
-        error_messages={"required": "Is not set. It says where the database is."},
-    )
-    database_replica_url = _DatabaseURL(data_key="DATABASE_REPLICA_URL")
-    database_ca_file = fields.String(data_key="DATABASE_CA_FILE", validate=_has_certificates)
-    public_url = fields.String(data_key="PUBLIC_URL", validate=_is_base_url)
-    secret_key = fields.String(
-        data_key="SECRET_KEY",
-        validate=validate.Length(
-            min=SECRET_KEY_LENGTH, error="Must have at least {min} characters."
+    :param secret: it can also come from a file, which NAME_FILE names, and is not in the repr.
+    """
+    return field(metadata={"kind": kind, "secret": secret}, repr=not secret, **options)
+
+
+def _integer(least: int, most: int) -> fields.Field[Any]:
+    return fields.Integer(validate=validate.Range(least, most))
+
+
+def _one_of(*choices: str) -> fields.Field[Any]:
+    return fields.String(validate=validate.OneOf(choices))
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that can be set. `.env.example` explains each setting to users."""
+
+    database_url: URL = _setting(
+        _DatabaseURL(
+            required=True,
+            error_messages={"required": "Is not set. It says where the database is."},
         ),
+        secret=True,
     )
-    trusted_proxies = fields.Integer(data_key="TRUSTED_PROXIES", validate=validate.Range(0, 100))
-    web_concurrency = fields.Integer(data_key="WEB_CONCURRENCY", validate=validate.Range(1, 1000))
-    shutdown_delay = fields.Integer(data_key="SHUTDOWN_DELAY", validate=validate.Range(0, 3600))
-    rate_limit_create = _RateLimit(data_key="RATE_LIMIT_CREATE")
-    rate_limit_auth = _RateLimit(data_key="RATE_LIMIT_AUTH")
-    log_level = fields.String(
-        data_key="LOG_LEVEL", validate=validate.OneOf(["debug", "info", "warning", "error"])
+    database_replica_url: URL | None = _setting(_DatabaseURL(), secret=True, default=None)
+    database_ca_file: str | None = _setting(fields.String(validate=_has_certificates), default=None)
+    public_url: str | None = _setting(fields.String(validate=_is_base_url), default=None)
+    secret_key: str | None = _setting(
+        fields.String(
+            validate=validate.Length(min=32, error="Must have at least {min} characters.")
+        ),
+        secret=True,
+        default=None,
     )
-    log_format = fields.String(data_key="LOG_FORMAT", validate=validate.OneOf(["json", "console"]))
+    trusted_proxies: int = _setting(_integer(0, 100), default=0)
+    web_concurrency: int = _setting(_integer(1, 1000), default=2)
+    shutdown_delay: int = _setting(_integer(0, 3600), default=5)  # seconds
+    rate_limit_create: RateLimit = _setting(_RateLimit(), default=RateLimit(3000, 60))
+    rate_limit_auth: RateLimit = _setting(_RateLimit(), default=RateLimit(30, 60))
+    log_level: str = _setting(_one_of("debug", "info", "warning", "error"), default="info")
+    log_format: str = _setting(_one_of("json", "console"), default="json")
+
+    @classmethod
+    def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
+        """Read settings. An empty variable counts as absent, unknown ones are ignored.
+
+        :raises SettingsError: settings are missing or malformed.
+        """
+        given = {name: value for name, value in environ.items() if value}
+        schema = Schema.from_dict({s.name.upper(): s.metadata["kind"] for s in settings_of(cls)})
+        try:
+            found = schema(unknown=EXCLUDE).load(given | _read_secret_files(given))
+        except ValidationError as error:
+            wrong = (f"{name}: {' '.join(said)}" for name, said in error.messages_dict.items())
+            raise SettingsError("; ".join(wrong)) from None
+        return cls(**{name.lower(): value for name, value in found.items()})
+
+
+SECRETS = {setting.name.upper() for setting in settings_of(Settings) if setting.metadata["secret"]}
+"""Settings that can also come from a file, which NAME_FILE names."""
+
+
+def _read_secret_files(given: Mapping[str, str]) -> dict[str, str]:
+    found = {}
+    for name in SECRETS:
+        file = given.get(f"{name}_FILE")
+        if file and name in given:
+            raise ValidationError({f"{name}_FILE": [f"Is set, and so is {name}. Set one."]})
+        if file:
+            try:
+                found[name] = Path(file).read_text().strip()
+            except (OSError, ValueError) as error:
+                raise ValidationError({f"{name}_FILE": [f"Can't be read: {error}"]}) from None
+    return found

@@ -4,10 +4,10 @@ from typing import Any
 
 from flask import Response, current_app, make_response
 
-from app import sessions
-from app.api import Blueprint
-from app.database import database, product
-from app.headers import prefers_page
+from app.api.headers import prefers_html
+from app.api.resources import Blueprint
+from app.database import database
+from app.identity import sessions
 
 blueprint = Blueprint("hello", __name__, description="Is the service there?")
 
@@ -36,10 +36,10 @@ def hello() -> Any:
 
     And say where to go next. A browser goes to the web page.
     """
-    if current_app.secret_key and prefers_page():
+    if current_app.secret_key and prefers_html():
         response = make_response(sessions.home())
     else:
-        greeting = GREETING.format(*product(database().reader))
+        greeting = GREETING.format(*database().server_version())
         response = Response(greeting, mimetype="text/plain")
     response.vary.add("Accept")
     return response

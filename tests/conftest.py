@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose import Stack, engine_answers
+from tests.support.compose import Stack, engine_answers
 
 NO_ENGINE = "no Docker engine answers"
 NO_PROMTOOL = "no promtool is there"

@@ -1,20 +1,19 @@
 """`/api/links`: create, read, list, change and delete links, and read their clicks."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-from flask import Response, abort, g, jsonify, url_for
+from flask import Response, g, jsonify, url_for
 from flask_smorest import abort as abort_with
 from sqlalchemy import Connection, Row
-from sqlalchemy.exc import InternalError
 from werkzeug.exceptions import Conflict
 
-from app import rate_limit
-from app.api import Blueprint, body_limit
-from app.database import database, is_too_broad
-from app.idempotency import once
-from app.links import codes, series, store
-from app.links.rollups import roll_up
+from app.api import rate_limit
+from app.api.etags import check_if_match, etag, etag_headers, not_modified_or
+from app.api.idempotency import once
+from app.api.openapi import RATE_LIMIT_HEADERS, not_modified, problems
+from app.api.resources import Blueprint, body_limit
+from app.database import database
+from app.links import codes, queries, service
 from app.links.schemas import (
     BatchSchema,
     CreatedSchema,
@@ -27,13 +26,9 @@ from app.links.schemas import (
     SeriesArgumentsSchema,
     SeriesSchema,
 )
-from app.openapi import COUNTED, problems, unchanged
-from app.revisions import etag, headers, if_match, unless_known
 
-T = TypeVar("T")
-
+CODE_TAKEN = "Another link has this code."
 TOO_BROAD = "Too many links have these words. Use rarer ones."
-RANDOM_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
 BATCH_BODY_LIMIT = 4 * 1024 * 1024  # bytes
 
 CODE_FROM = {"code": "$response.body#/code"}
@@ -42,14 +37,16 @@ FOLLOW_UPS = {
     for name in ("read", "change", "delete", "clicks")
 }
 
-shown = LinkSchema()  # made once, and so are those of arguments: that costs more than their use
+link_schema = LinkSchema()  # made once, as those of arguments: to make one costs more than its use
 
 blueprint = Blueprint("links", __name__, url_prefix="/api/links", description="Manage links.")
 
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(LinkCreateSchema())
-@blueprint.response(201, LinkSchema, headers={h: h for h in ("ETag", "Location", *COUNTED)})
+@blueprint.response(
+    201, LinkSchema, headers={h: h for h in ("ETag", "Location", *RATE_LIMIT_HEADERS)}
+)
 @blueprint.doc(
     parameters=["Idempotency-Key"], responses={201: {"links": FOLLOW_UPS}} | problems(409)
 )
@@ -61,20 +58,24 @@ def create(fields: dict[str, Any]) -> Response:
     """
 
     def work(connection: Connection) -> Response:
-        link = store.create(connection, fields)
-        response: Response = jsonify(shown.dump(link))
+        link = queries.create(connection, fields)
+        response: Response = jsonify(link_schema.dump(link))
         response.status_code = 201
         response.location = url_for("links.read", code=link.code)
         response.set_etag(etag(link))
         return response
 
-    return creating(fields, lambda: once(work))
+    rate_limit.count("create", str(g.token.id))
+    try:
+        return service.with_code_retry(lambda: once(work), has_own_code="code" in fields)
+    except queries.CodeTakenError:
+        raise Conflict(CODE_TAKEN) from None
 
 
 @blueprint.route(f"/{codes.BATCH}", methods=["POST"])
 @body_limit(BATCH_BODY_LIMIT)
 @blueprint.arguments(BatchSchema())
-@blueprint.response(201, CreatedSchema, headers={h: h for h in COUNTED})
+@blueprint.response(201, CreatedSchema, headers={h: h for h in RATE_LIMIT_HEADERS})
 @blueprint.doc(parameters=["Idempotency-Key"], responses=problems(409))
 def create_all(batch: dict[str, Any]) -> Response:
     """Create up to 1,000 links: all of them, or none
@@ -85,19 +86,17 @@ def create_all(batch: dict[str, Any]) -> Response:
     rate_limit.count("create", str(g.token.id), len(links))
 
     def work(connection: Connection) -> Response:
-        created = store.create_all(connection, links)
+        created = queries.create_all(connection, links)
         response: Response = jsonify(CreatedSchema().dump({"links": created}))
         response.status_code = 201
         return response
 
-    for _ in range(RANDOM_ATTEMPTS):
-        try:
-            return once(work, long=True)
-        except store.CodesTakenError as error:
-            raise conflict(error.refused) from None
-        except store.CodeTakenError:
-            pass
-    raise Conflict("Other clients want the same codes. Try again.")
+    try:
+        return service.with_code_retry(lambda: once(work, long=True), has_own_code=False)
+    except queries.CodesTakenError as error:
+        raise codes_taken(error.refused) from None
+    except queries.CodeTakenError:
+        raise Conflict("Other clients want the same codes. Try again.") from None
 
 
 @blueprint.route("", methods=["GET"])
@@ -131,33 +130,26 @@ def listing(arguments: dict[str, Any]) -> Any:
     `sort=code` goes by what codes are the same by: without case and `-`.
     """
     try:
-        with database().read(long="q" in arguments, stale=True) as connection:
-            links, more = store.page(connection, **arguments)
-    except InternalError as error:
-        if not is_too_broad(error):
-            raise
+        page = service.list_links(database(), **arguments)
+    except service.TooBroadError:
         abort_with(422, messages={"query": {"q": [TOO_BROAD]}})
-    roll_up(links)
-    if not more:
-        return {"links": links, "next": None}
-    cursor = Cursor.encode(links[-1], arguments["sort"])
-    following = url_for("links.listing", **arguments | {"after": cursor})
-    return {"links": links, "next": cursor}, 200, {"Link": f'<{following}>; rel="next"'}
+    if page.next is None:
+        return {"links": page.links, "next": None}
+    cursor = Cursor.encode(page.next)
+    url = url_for("links.listing", **arguments | {"after": cursor})
+    return {"links": page.links, "next": cursor}, 200, {"Link": f'<{url}>; rel="next"'}
 
 
 @blueprint.route("/<code:code>", methods=["GET"])
 @blueprint.response(200, LinkSchema, headers={"ETag": "ETag"})
-@blueprint.doc(parameters=["If-None-Match"], responses=unchanged())
+@blueprint.doc(parameters=["If-None-Match"], responses=not_modified())
 def read(code: str) -> Any:
     """Read a link and its clicks
 
     `ETag` is the link's revision. It changes with every edit and never with a click, so a 304
     says nothing about clicks.
     """
-    with database().read() as connection:
-        link = found(store.find(connection, code))
-    roll_up([link])
-    return unless_known(link)
+    return not_modified_or(service.find(database(), code))
 
 
 @blueprint.route("/<code:code>", methods=["PATCH"])
@@ -174,8 +166,8 @@ def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, 
     A JSON merge patch (RFC 7396): what it does not name stays, null gives a field its first
     value back.
     """
-    link = found(database().write(lambda c: store.change(c, code, fields, if_match)))
-    return link, 200, headers(link)
+    link = service.change(database(), code, fields, check_if_match)
+    return link, 200, etag_headers(link)
 
 
 @blueprint.route("/<code:code>", methods=["DELETE"])
@@ -186,7 +178,7 @@ def delete(code: str) -> None:
 
     Its code may be used again.
     """
-    found(database().write(lambda c: store.delete(c, code, if_match)))
+    service.delete(database(), code, check_if_match)
 
 
 @blueprint.route("/<code:code>/clicks", methods=["GET"])
@@ -197,41 +189,15 @@ def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
 
     In UTC, empty buckets included, at most 1,000 of them.
     """
-    with database().read() as connection:
-        link = found(store.find(connection, code, clicks=False))
-    with database().read(long=True, stale=True) as connection:
-        hours = store.clicks(connection, link, span["first"], span["last"])
-    buckets = series.cut(hours, **span)
+    link = service.find_without_clicks(database(), code)
+    buckets = service.click_histogram(database(), link, **span)
     return {
         "total": sum(clicks for _, clicks in buckets),
         "series": [{"at": at, "clicks": clicks} for at, clicks in buckets],
     }
 
 
-def creating(fields: dict[str, Any], run: Callable[[], T]) -> T:
-    """Run what creates a link: within the token's limit, and again for another random code.
-
-    :raises Conflict: the code is taken.
-    :raises TooManyRequests: the token has created too many.
-    """
-    rate_limit.count("create", str(g.token.id))
-    for _ in range(RANDOM_ATTEMPTS):
-        try:
-            return run()
-        except store.CodeTakenError:
-            if "code" in fields:
-                break
-    raise Conflict("Another link has this code.")
-
-
-def found(link: T | None) -> T:
-    """Answer 404 where there is no link."""
-    if link is None:
-        abort(404, "There is no link with this code.")
-    return link
-
-
-def conflict(refused: dict[int, str]) -> Conflict:
+def codes_taken(refused: dict[int, str]) -> Conflict:
     """Return a 409 that names the links of a batch whose codes are taken."""
     error = Conflict("Codes of this batch are taken. No link was created.")
     places = {index: {"code": [reason]} for index, reason in sorted(refused.items())}

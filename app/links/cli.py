@@ -1,8 +1,7 @@
-"""`slipway links …`: all links out of the database, and back into it."""
+"""`slipway links …`: export and import all links."""
 
 import os
 import sys
-from collections import Counter
 from typing import IO
 
 import click
@@ -11,17 +10,17 @@ from flask.cli import AppGroup
 from app.database import database
 from app.links import exports, imports
 
-TOLD_EVERY = 10  # batches, where no terminal shows a progress bar
-CLEAR = "\r\x1b[K"  # the line that the progress bar is on
+REPORT_INTERVAL = 10  # batches, where no terminal shows a progress bar
+CLEAR_LINE = "\r\x1b[K"  # removes the progress bar
 
 links = AppGroup("links", help="Export and import links.")
 
 
 @links.command("export")
-@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), default="jsonl")
-def export_links(form: str) -> None:
+@click.option("--format", "file_format", type=click.Choice(["jsonl", "csv"]), default="jsonl")
+def export_links(file_format: str) -> None:
     """Write all links to standard output, as JSON Lines or CSV."""
-    for part in exports.lines(database(), form):
+    for part in exports.export_parts(database(), file_format):
         click.echo(part, nl=False)
 
 
@@ -29,11 +28,11 @@ def export_links(form: str) -> None:
 @click.argument("file", type=click.File("rb"))
 @click.option(
     "--format",
-    "form",
+    "file_format",
     type=click.Choice(["jsonl", "csv"]),
     help="Where it is not told: csv for a name that ends in .csv, else jsonl.",
 )
-def import_links(file: IO[bytes], form: str | None) -> None:
+def import_links(file: IO[bytes], file_format: str | None) -> None:
     """Create the links of an export; FILE can be - for standard input.
 
     Every line needs a code and a url. A link keeps its times where the file has them. Clicks are
@@ -44,28 +43,29 @@ def import_links(file: IO[bytes], form: str | None) -> None:
 
     1,000 lines are one transaction. After an interruption, run the same command again.
     """
-    form = form or ("csv" if file.name.endswith(".csv") else "jsonl")
-    shown = sys.stderr.isatty() and file.seekable()
-    length = os.fstat(file.fileno()).st_size if shown else 0
-    sums: Counter[str] = Counter(created=0, unchanged=0, refused=0)
+    file_format = file_format or ("csv" if file.name.endswith(".csv") else "jsonl")
+    on_terminal = sys.stderr.isatty() and file.seekable()
+    length = os.fstat(file.fileno()).st_size if on_terminal else 0
+    report = imports.ImportReport()
     try:
         with click.progressbar(
-            length=length, file=sys.stderr, hidden=not shown, item_show_func=_told
+            length=length, file=sys.stderr, hidden=not on_terminal, item_show_func=_sums
         ) as bar:
-            for number, outcome in enumerate(imports.run(database(), file, form), 1):
-                for line, reason in outcome.refused.items():
-                    click.echo(f"{CLEAR if shown else ''}Line {line}: {reason}", err=True)
-                sums.update(outcome._asdict() | {"refused": len(outcome.refused)})
-                if shown:
-                    bar.update(file.tell() - bar.pos, sums)
-                elif number % TOLD_EVERY == 0:
-                    click.echo(_told(sums), err=True)
+            for number, batch in enumerate(imports.run(database(), file, file_format), 1):
+                for line, reason in batch.refused.items():
+                    clear = CLEAR_LINE if on_terminal else ""
+                    click.echo(f"{clear}Line {line}: {reason}", err=True)
+                report.add(batch)
+                if on_terminal:
+                    bar.update(file.tell() - bar.pos, report)
+                elif number % REPORT_INTERVAL == 0:
+                    click.echo(report, err=True)
     except imports.FormatError as error:
-        click.echo(_told(sums))
+        click.echo(report)
         raise click.ClickException(str(error)) from None
-    click.echo(_told(sums))
-    sys.exit(bool(sums["refused"]))
+    click.echo(report)
+    sys.exit(bool(report["refused"]))
 
 
-def _told(sums: Counter[str] | None) -> str:
-    return ", ".join(f"{count:,} {name}" for name, count in (sums or {}).items())
+def _sums(report: imports.ImportReport | None) -> str:
+    return str(report or "")

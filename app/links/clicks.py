@@ -1,188 +1,169 @@
 """Redirects resolved and clicks counted, many requests at once.
 
-Each worker process has one thread that does both. It takes all requests that wait, looks their
-links up in one statement, adds their clicks in one more, and wakes them when that is committed:
-what was answered is counted. While it commits, the next batch gathers. So many requests share
-one commit, and a lone one waits for nobody.
+Each worker process has one batcher for both. It takes all requests that wait, looks their links up
+in one statement, adds their clicks in a second one, and answers them once that is committed: every
+answered click is counted. While it commits, the next batch forms. So many requests share one
+commit, and a lone one waits for nobody.
 """
 
 import _thread
 import contextvars
+import json
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from queue import Empty, SimpleQueue
+from functools import cache
+from queue import SimpleQueue
 from typing import NamedTuple
 
 import structlog
 from flask import Flask, current_app
 from prometheus_client import Histogram
-from sqlalchemy import Connection, Engine, bindparam, select
+from sqlalchemy import Connection, Engine, TextClause, bindparam, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
-from app import metrics, tracing
-from app.coalesce import gather
-from app.database import add_up, is_conflict
-from app.links.tables import HOURS, LINKS
+from app.database.batching import BATCH_LIMIT, Batcher
+from app.database.errors import is_conflict
+from app.links.tables import LINK_CLICKS, LINKS
+from app.telemetry import metrics, tracing
 
 ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, and a little more
-BATCH_LIMIT = 1000  # requests
-RETRY = 0.5  # seconds: after a deadlock, but not after a lock wait, since all others wait behind it
+RETRY_WITHIN = 0.5  # seconds: long enough after a deadlock. After a lock wait, all others wait too
 
 BATCH_SIZE = Histogram(
     "slipway_click_batch_size",
     "Requests that were resolved and counted together.",
-    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000),
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, BATCH_LIMIT),
 )
 COMMIT_SECONDS = Histogram(
     "slipway_click_commit_seconds",
     "Time to look up, count and commit one batch.",
     buckets=metrics.SECONDS,
 )
-LOOK_UP = select(LINKS.c.lookup_key, LINKS.c.id, LINKS.c.url, LINKS.c.expires_at).where(
+FIND_TARGETS = select(LINKS.c.lookup_key, LINKS.c.id, LINKS.c.url, LINKS.c.expires_at).where(
     LINKS.c.lookup_key.in_(bindparam("keys", expanding=True))
 )
-
 
 log = structlog.get_logger()
 
 
 class Target(NamedTuple):
-    """What a redirect needs of a link."""
+    """The part of a link that a redirect needs."""
 
     id: int
     url: str
     expired: bool
 
 
-Outcome = Target | None | Exception
-"""What a key was resolved to, None if it is unknown; or why that could not be done."""
+Outcome = Target | None | BaseException
+"""The target of a key, None if no link has it, or the reason why that could not be found out."""
 
 
-class Waiting:
-    """One request that waits for its batch."""
+class PendingRequest:
+    """A request that waits for its batch."""
 
-    __slots__ = ("counts", "done", "key", "since", "trace")
+    __slots__ = ("counts", "key", "on_outcome", "since", "trace")
 
-    def __init__(self, key: str, done: Callable[[Outcome], object], *, counts: bool) -> None:
+    def __init__(self, key: str, on_outcome: Callable[[Outcome], object], *, counts: bool) -> None:
         self.key = key
         self.counts = counts
         self.since = time.monotonic()
-        self.trace = tracing.here()
-        self.done = [done]  # empty when it was called
+        self.trace = tracing.current_span_context()
+        self.on_outcome = [on_outcome]  # empty once it was called
 
-    def end(self, outcome: Outcome) -> None:
-        """Tell the outcome, unless there was one before."""
+    def resolve(self, outcome: Outcome) -> None:
+        """Report the outcome, unless there was one before."""
         try:
-            done = self.done.pop()  # in one step, since two threads can come here
+            on_outcome = self.on_outcome.pop()  # atomic: two threads can get here
         except IndexError:
             return
         try:
-            done(outcome)
+            on_outcome(outcome)
         except Exception:
             log.exception("A request was resolved and not answered.")
 
 
-class Batcher:
-    """What resolves and counts in this process, and its queue."""
+class Resolver:
+    """Resolves codes and counts their clicks. Any thread, greenlet or loop callback may use it."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._queue: SimpleQueue[Waiting] = SimpleQueue()
-        self._submitted: deque[Waiting] = deque()  # the oldest first; some have their outcome
+        self._batcher = Batcher(self._resolve_all)
+        self._submitted: deque[PendingRequest] = deque()  # oldest first; some are resolved already
         self._starting = threading.Lock()
         self._started = False
 
     def resolve(self, key: str, *, counts: bool) -> Target | None:
-        """Return where a lookup key leads, after its click was committed if it `counts`.
+        """Return the target of a lookup key, after its click was committed if it `counts`.
 
-        Unknown keys give None. A click on an expired link is not counted.
+        An unknown key gives None. A click on an expired link is not counted.
 
-        :raises sqlalchemy.exc.SQLAlchemyError: the database is away. The click may have been
-            counted all the same.
+        :raises sqlalchemy.exc.SQLAlchemyError: the database is unavailable. The click may have
+            been counted all the same.
         """
         outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self.submit(key, outcomes.put, counts=counts)
         outcome = outcomes.get()
-        if isinstance(outcome, Exception):
+        if isinstance(outcome, BaseException):
             raise outcome
         return outcome
 
-    def submit(self, key: str, done: Callable[[Outcome], object], *, counts: bool) -> None:
-        """Begin to resolve a key.
+    def submit(self, key: str, on_outcome: Callable[[Outcome], object], *, counts: bool) -> None:
+        """Begin to resolve a key, without waiting.
 
-        :param done: is called once, with what `resolve` would return or raise, by a thread that
-            has more to do: it must neither wait nor fail.
+        :param on_outcome: is called once, with what `resolve` would return or raise, by a thread
+            that has more to do: it must neither wait nor fail.
         """
-        self._start()
-        waiting = Waiting(key, done, counts=counts)
-        self._submitted.append(waiting)
-        self._queue.put(waiting)
+        self._start_watch()
+        pending = PendingRequest(key, on_outcome, counts=counts)
+        self._submitted.append(pending)
+        self._batcher.submit(pending, pending.resolve)
 
-    def _start(self) -> None:
-        # At the first request and not before: threads would not survive gunicorn's fork.
+    def _start_watch(self) -> None:
+        # Not before the first request: threads would not survive gunicorn's fork.
         if self._started:
             return
         with self._starting:
             if not self._started:
-                for work in (self._run, self._watch):
-                    # Not `Thread.start`, which waits. And in no context: with gevent they would
-                    # have the first request's for ever.
-                    contextvars.Context().run(_thread.start_new_thread, work, ())
+                # Not `Thread.start`, which waits, and not in the context of the first request,
+                # which the thread would keep forever.
+                contextvars.Context().run(_thread.start_new_thread, self._watch, ())
                 self._started = True
 
-    def _run(self) -> None:
-        while True:
-            batch = [waiting for waiting in self._gather() if waiting.done]
-            if not batch:
-                continue
-            BATCH_SIZE.observe(len(batch))
-            targets: dict[str, Target] = {}
-            failed: Exception | None = None
-            try:
-                with tracing.batch("clicks", (w.trace for w in batch)), COMMIT_SECONDS.time():
-                    targets = self._commit(batch)
-            except Exception as error:  # noqa: BLE001 whatever it is, the waiting must hear of it
-                failed = error
-            for waiting in batch:
-                waiting.end(failed or targets.get(waiting.key))
-            if len(batch) > 1:
-                # Else who was just answered would come too late for the next batch, for ever.
-                gather()
-
     def _watch(self) -> None:
-        """Give up for those that have waited too long."""
+        """Give up for requests that have waited too long."""
         while True:
             time.sleep(ANSWER_WITHIN / 20)
             overdue = time.monotonic() - ANSWER_WITHIN
             while self._submitted:
                 first = self._submitted[0]
-                if first.done and first.since > overdue:
+                if first.on_outcome and first.since > overdue:
                     break
                 self._submitted.popleft()
-                first.end(DatabaseTimeoutError("The batch did not come back in time."))
+                first.resolve(DatabaseTimeoutError("The batch did not come back in time."))
 
-    def _gather(self) -> list[Waiting]:
-        """Wait for one request, and take all others that wait."""
-        batch = [self._queue.get()]
-        try:
-            while len(batch) < BATCH_LIMIT:
-                batch.append(self._queue.get_nowait())
-        except Empty:
-            pass
-        return batch
+    def _resolve_all(self, batch: Sequence[PendingRequest]) -> list[Outcome]:
+        pending = [request for request in batch if request.on_outcome]
+        targets: dict[str, Target] = {}
+        if pending:
+            BATCH_SIZE.observe(len(pending))
+            traces = (request.trace for request in pending)
+            with tracing.batch_span("clicks", traces), COMMIT_SECONDS.time():
+                targets = self._find_and_count(pending)
+        return [targets.get(request.key) for request in batch]
 
-    def _commit(self, batch: list[Waiting]) -> dict[str, Target]:
+    def _find_and_count(self, pending: list[PendingRequest]) -> dict[str, Target]:
         """Resolve and count a batch, again if another transaction was in its way."""
-        deadline = time.monotonic() + RETRY
+        deadline = time.monotonic() + RETRY_WITHIN
         while True:
             try:
                 with self._engine.connect() as connection:
-                    targets = _look_up(connection, {w.key for w in batch})
-                    _count(connection, Counter(w.key for w in batch if w.counts), targets)
+                    targets = _find_targets(connection, {request.key for request in pending})
+                    clicks = Counter(request.key for request in pending if request.counts)
+                    _count_clicks(connection, clicks, targets)
                     return targets
             except (IntegrityError, OperationalError) as error:
                 # IntegrityError: a link was deleted between the two statements.
@@ -191,32 +172,62 @@ class Batcher:
                     raise
 
 
-def _look_up(connection: Connection, keys: set[str]) -> dict[str, Target]:
+def _find_targets(connection: Connection, keys: set[str]) -> dict[str, Target]:
     now = datetime.now(UTC)
     return {
         row.lookup_key: Target(row.id, row.url, bool(row.expires_at and row.expires_at <= now))
-        for row in connection.execute(LOOK_UP, {"keys": list(keys)})
+        for row in connection.execute(FIND_TARGETS, {"keys": list(keys)})
     }
 
 
-def _count(connection: Connection, clicks: Counter[str], targets: dict[str, Target]) -> None:
+def _count_clicks(connection: Connection, clicks: Counter[str], targets: dict[str, Target]) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    # In the order of the key, so that two workers' batches can't wait for each other.
-    counted = {
+    # In the order of the key, so that two workers' batches can't deadlock.
+    counts = {
         target.id: clicks[key]
         for key, target in sorted(targets.items(), key=lambda item: item[1].id)
         if clicks[key] and not target.expired
     }
-    if counted:
-        add_up(connection, HOURS, counted, hour)
+    if counts:
+        upsert_counts(connection, hour, counts)
+
+
+def upsert_counts(connection: Connection, hour: datetime, counts: Mapping[int, int]) -> None:
+    """Add clicks to links' rows of an hour, or insert the rows.
+
+    The statement has the same text for any number of rows, so it is compiled only once.
+
+    :param counts: clicks by the link's id.
+    """
+    values = {"rows": json.dumps(list(counts.items())), "hour": hour}
+    connection.execute(_upsert(connection.dialect.name), values)
+
+
+@cache
+def _upsert(dialect: str) -> TextClause:
+    if dialect == "mysql":
+        statement = """
+            INSERT INTO link_clicks (link_id, hour, clicks)
+            SELECT * FROM (
+                SELECT link_id, :hour, clicks FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+                    link_id BIGINT PATH '$[0]', clicks BIGINT PATH '$[1]')) AS given
+            ) AS new (link_id, hour, clicks)
+            ON DUPLICATE KEY UPDATE clicks = link_clicks.clicks + new.clicks"""
+    else:
+        statement = """
+            INSERT INTO link_clicks (link_id, hour, clicks)
+            SELECT json_extract(value, '$[0]'), :hour, json_extract(value, '$[1]')
+            FROM json_each(:rows) WHERE true
+            ON CONFLICT DO UPDATE SET clicks = link_clicks.clicks + excluded.clicks"""
+    return text(statement).bindparams(bindparam("hour", type_=LINK_CLICKS.c.hour.type))
 
 
 def init_app(app: Flask) -> None:
-    """Give the app its batcher; its thread starts with the first request."""
-    app.extensions["clicks"] = Batcher(app.extensions["database"].reader)
+    """Give the app its resolver."""
+    app.extensions["clicks"] = Resolver(app.extensions["database"].autocommit)
 
 
-def batcher() -> Batcher:
-    """Return the current app's batcher."""
-    found: Batcher = current_app.extensions["clicks"]
+def resolver() -> Resolver:
+    """Return the current app's resolver."""
+    found: Resolver = current_app.extensions["clicks"]
     return found

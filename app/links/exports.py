@@ -1,7 +1,7 @@
-"""Every link as JSON Lines or CSV, with bounded memory.
+"""All links as JSON Lines or CSV, with bounded memory.
 
-Each chunk is a query of its own, which goes on after the last primary key. So a link that is
-there all the time is there once, whatever others write, and a slow client holds no connection.
+Each chunk is a query of its own, which starts after the last primary key. So a link that exists all
+the time is exported once, whatever others write, and a slow client holds no connection.
 """
 
 import csv
@@ -14,16 +14,16 @@ from typing import Any
 
 from flask import Response, request
 
-from app.api import Blueprint
+from app.api.resources import Blueprint
 from app.database import Database, database
-from app.links import store
+from app.links import queries
 from app.links.schemas import ExportArgumentsSchema, LinkSchema
 
 CHUNK = 1000  # links
 MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 
 # A spreadsheet would run a title such as "=cmd|…" as a formula, so in CSV it gets a ' in front,
-# and one more where it has some already: so an import can take back exactly what was added.
+# even if it has some already: so an import can remove exactly what was added.
 FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
 blueprint = Blueprint("export", __name__, url_prefix="/api", description="Take all links along.")
@@ -49,34 +49,34 @@ def export(arguments: dict[str, str]) -> Response:
     ends without its last chunk is incomplete.
     """
     accepted = request.accept_mimetypes.best_match(MEDIA_TYPES.values())
-    form = arguments.get("format") or ("csv" if accepted == "text/csv" else "jsonl")
-    response = attachment(form)
+    file_format = arguments.get("format") or ("csv" if accepted == "text/csv" else "jsonl")
+    response = attachment(file_format)
     response.vary.add("Accept")
     return response
 
 
-def attachment(form: str) -> Response:
-    """Return the answer that has all links in a form, "jsonl" or "csv"."""
-    parts = lines(database(), form)
-    # Before the headers go out: a database that is away is a 503. One that goes away later cuts
-    # the connection, and the client misses the last chunk of the transfer coding.
+def attachment(file_format: str) -> Response:
+    """Return the response with all links in a format, "jsonl" or "csv"."""
+    parts = export_parts(database(), file_format)
+    # Before the headers are sent: if the database is unavailable, the answer is 503. If that
+    # happens later, the connection is cut, without the last chunk of the transfer coding.
     first = next(parts, b"")
-    response = Response(chain([first], parts), mimetype=MEDIA_TYPES[form])
-    response.headers["Content-Disposition"] = f'attachment; filename="links.{form}"'
+    response = Response(chain([first], parts), mimetype=MEDIA_TYPES[file_format])
+    response.headers["Content-Disposition"] = f'attachment; filename="links.{file_format}"'
     return response
 
 
-def lines(database: Database, form: str) -> Iterator[bytes]:
-    """Yield all links in a form, "jsonl" or "csv", some at a time.
+def export_parts(database: Database, file_format: str) -> Iterator[bytes]:
+    """Yield all links in a format, "jsonl" or "csv", some at a time.
 
-    :raises sqlalchemy.exc.SQLAlchemyError: the database is away; what was yielded is incomplete.
+    :raises sqlalchemy.exc.SQLAlchemyError: the database is unavailable; the export is incomplete.
     """
-    write = _csv if form == "csv" else _jsonl
-    header = ",".join(schema.fields) + "\r\n" if form == "csv" else ""
+    write = _csv if file_format == "csv" else _jsonl
+    header = ",".join(schema.fields) + "\r\n" if file_format == "csv" else ""
     after = 0
     while True:
         with database.read(long=True) as connection:
-            links = store.following(connection, after, CHUNK)
+            links = queries.after_id(connection, after, CHUNK)
         yield (header + write(schema.dump(links, many=True))).encode()
         if len(links) < CHUNK:
             return
@@ -90,7 +90,7 @@ def _jsonl(links: Sequence[dict[str, Any]]) -> str:
 
 def _csv(links: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
-    # In quotes, or a spreadsheet that splits at ; finds formulas behind one.
+    # In quotes: a spreadsheet that splits at ; could find formulas after one.
     writer = csv.DictWriter(text, list(schema.fields), quoting=csv.QUOTE_NONNUMERIC)
     for link in links:
         title = link["title"]

@@ -1,10 +1,11 @@
 """Links from an export back into the database, a batch of lines in each transaction.
 
-What is there already and equal is left alone, so an import that was cut off can run again.
+Links that already exist and are equal stay as they are, so an interrupted import can run again.
 """
 
 import csv
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -13,41 +14,56 @@ from typing import IO, Any, NamedTuple
 from marshmallow import ValidationError
 from sqlalchemy import Connection
 
-from app.api import strict_json
+from app.api.problems import invalid_fields
+from app.api.resources import strict_json
 from app.database import Database
-from app.errors import invalid_fields
-from app.links import codes, exports, store
+from app.links import codes, exports, queries
 from app.links.schemas import LinkImportSchema
 
 BATCH = 1000  # lines
-LINE_LIMIT = 64 * 1024  # bytes: what the API takes for a link
-TURN = 64 * 1024  # bytes, after which the other requests of this process have their turn
-TOLD = 500  # characters of what is wrong with a line
+LINE_LIMIT = 64 * 1024  # bytes, as in the API
+YIELD_AFTER = 64 * 1024  # bytes, after which the other requests of this process get their turn
+REASON_LIMIT = 500  # characters about what is wrong with a line
 
 Record = tuple[int, Callable[[], Any]]
-"""The number of a line, and what reads it or raises ValueError."""
+"""The number of a line, and a function that reads it or raises ValueError."""
 
 schema = LinkImportSchema()
 
 
 class FormatError(Exception):
-    """The file is not of its form, from some line on."""
+    """From some line on, the file does not have its format."""
 
 
-class Outcome(NamedTuple):
-    """What became of a batch of lines."""
+class BatchReport(NamedTuple):
+    """The result of a batch of lines."""
 
     created: int
     unchanged: int
-    refused: dict[int, str]  # the reason, by the number of the line
+    refused: dict[int, str]  # the reasons, by the number of the line
 
 
-def run(database: Database, file: IO[bytes], form: str) -> Iterator[Outcome]:
-    """Create the links of a file, "jsonl" or "csv", and yield what became of each batch.
+class ImportReport(Counter[str]):
+    """How many lines of an import were created, unchanged and refused."""
 
-    :raises FormatError: it can't be read on; what was yielded is in the database.
+    def __init__(self) -> None:
+        super().__init__(created=0, unchanged=0, refused=0)
+
+    def add(self, batch: BatchReport) -> None:
+        """Add the report of one batch."""
+        self.update(batch._asdict() | {"refused": len(batch.refused)})
+
+    def __str__(self) -> str:
+        """Return all sums in one line."""
+        return ", ".join(f"{count:,} {name}" for name, count in self.items())
+
+
+def run(database: Database, file: IO[bytes], file_format: str) -> Iterator[BatchReport]:
+    """Create the links of a file, "jsonl" or "csv", and yield the report of each batch.
+
+    :raises FormatError: the rest can't be read; the batches that were yielded are committed.
     """
-    records = _csv(_lines(file)) if form == "csv" else _jsonl(_lines(file))
+    records = _csv(_lines(file)) if file_format == "csv" else _jsonl(_lines(file))
     while any(checked := _check(islice(records, BATCH))):
         yield _save(database, *checked)
 
@@ -57,12 +73,12 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
     while line := file.readline(LINE_LIMIT + 1):
         number += 1
         unbroken += len(line)
-        if unbroken > TURN:
+        if unbroken > YIELD_AFTER:
             unbroken = 0
-            time.sleep(0.001)  # of none at all, gevent lets itself go on up to 50 times
+            time.sleep(0.001)  # gevent ignores a sleep of 0 up to 50 times
         if len(line) > LINE_LIMIT:
             raise FormatError(f"Line {number} has more than {LINE_LIMIT} bytes. Is it one link?")
-        # Spreadsheets put this mark in front of UTF-8.
+        # Spreadsheets put a byte order mark in front of UTF-8.
         yield line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
 
 
@@ -73,7 +89,7 @@ def _jsonl(lines: Iterable[bytes]) -> Iterator[Record]:
 
 
 def _csv(lines: Iterable[bytes]) -> Iterator[Record]:
-    # What is not UTF-8 becomes surrogates, which no field of a link may hold.
+    # Bytes that are not UTF-8 become surrogates, which no field of a link accepts.
     reader = csv.reader(line.decode(errors="surrogateescape") for line in lines)
     try:
         header = next(reader, [])
@@ -88,7 +104,7 @@ def _csv(lines: Iterable[bytes]) -> Iterator[Record]:
 
 
 def _from_cells(header: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
-    """Return a link's fields; an empty cell is none."""
+    """Return a link's fields, without those of empty cells."""
     if len(cells) != len(header):
         raise ValueError(f"it has {len(cells)} of {len(header)} cells")
     fields: dict[str, Any] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
@@ -100,7 +116,7 @@ def _from_cells(header: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
 
 
 def _check(batch: Iterable[Record]) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
-    """Return the links that keep the API's rules, and why the others don't, by their lines."""
+    """Return the valid links, and the reasons why others are refused, by their lines."""
     links, refused = {}, {}
     for number, read in batch:
         try:
@@ -108,31 +124,35 @@ def _check(batch: Iterable[Record]) -> tuple[dict[int, dict[str, Any]], dict[int
         except ValidationError as error:
             wrong = invalid_fields({"json": error.messages_dict})
             reason = " ".join(f"{field['pointer']}: {field['detail']}" for field in wrong)
-            refused[number] = reason[:TOLD]
+            refused[number] = reason[:REASON_LIMIT]
         except ValueError as error:
             refused[number] = f"It can't be read: {error}"
     return links, refused
 
 
-def _save(database: Database, links: dict[int, dict[str, Any]], refused: dict[int, str]) -> Outcome:
+def _save(
+    database: Database, links: dict[int, dict[str, Any]], refused: dict[int, str]
+) -> BatchReport:
     keys = [codes.lookup_key(fields["code"]) for fields in links.values()]
 
-    def work(connection: Connection) -> Outcome:
-        there: dict[str, Any] = dict(store.known(connection, keys))
+    def work(connection: Connection) -> BatchReport:
+        existing: dict[str, Any] = dict(queries.find_by_keys(connection, keys))
         created, taken = [], {}
         for number, fields in links.items():
-            row = store.new_row(fields)
-            other = there.setdefault(row["lookup_key"], row)
+            row = queries.new_row(fields)
+            other = existing.setdefault(row["lookup_key"], row)
             if other is row:
                 created.append(row)
-            elif any(other[name] != value for name, value in (store.OPTIONAL | fields).items()):
+            elif any(
+                other[name] != value for name, value in (queries.OPTIONAL_FIELDS | fields).items()
+            ):
                 taken[number] = "Another link has this code."
         if created:
-            store.add_all(connection, created)
-        return Outcome(len(created), len(links) - len(created) - len(taken), refused | taken)
+            queries.insert_all(connection, created)
+        return BatchReport(len(created), len(links) - len(created) - len(taken), refused | taken)
 
     while True:
         try:
             return database.write(work, long=True)
-        except store.CodeTakenError:
-            continue  # by another client, since the look-up: the next one finds it
+        except queries.CodeTakenError:
+            continue  # by another client, after the lookup: the next one finds it

@@ -1,4 +1,4 @@
-"""`GET /<code>+` and `GET /<code>.qr`: a link shown, without going there and without a click."""
+"""`GET /<code>+` and `GET /<code>.qr`: show a link without following or counting it."""
 
 from datetime import UTC, datetime
 from io import BytesIO
@@ -8,19 +8,17 @@ import segno
 from flask import Response, abort, jsonify, render_template, request
 from sqlalchemy import Row
 
-from app.api import Blueprint
+from app.api.headers import prefers_html
+from app.api.openapi import not_modified, problems
+from app.api.own_url import own_url
+from app.api.resources import Blueprint
 from app.database import database
-from app.headers import prefers_page
-from app.links import store
-from app.links.api import found
-from app.links.schemas import PreviewSchema, own_url
-from app.openapi import problems, unchanged
+from app.links import service
+from app.links.schemas import PreviewSchema
 
 SCALE = 8  # pixels a module
 
-blueprint = Blueprint(
-    "preview", __name__, template_folder="templates", description="Look at links, uncounted."
-)
+blueprint = Blueprint("preview", __name__, description="Look at links, uncounted.")
 
 
 @blueprint.route("/<free:code>+")
@@ -35,7 +33,7 @@ def preview(code: str) -> Response:
     A page for browsers, JSON for all others.
     """
     shown = PreviewSchema().dump(_unexpired(code))
-    if prefers_page():
+    if prefers_html():
         response = Response(render_template("preview.html", link=shown))
     else:
         response = jsonify(shown)
@@ -52,8 +50,8 @@ def preview(code: str) -> Response:
     headers={"ETag": "ETag", "Vary": "Vary"},
 )
 @blueprint.alt_response(200, schema={"contentMediaType": "image/png"}, content_type="image/png")
-@blueprint.doc(parameters=["If-None-Match"], responses=unchanged("Vary") | problems(410))
-def picture(code: str) -> Response:
+@blueprint.doc(parameters=["If-None-Match"], responses=not_modified("Vary") | problems(410))
+def qr_code(code: str) -> Response:
     """Draw a link's short URL as a QR code
 
     SVG, or PNG for who accepts only that.
@@ -62,7 +60,7 @@ def picture(code: str) -> Response:
     kinds = ["image/svg+xml", "image/png"]
     kind = request.accept_mimetypes.best_match(kinds, kinds[0])
     drawn = BytesIO()
-    # White around it, or no camera would find it on a dark page.
+    # With a white margin: on a dark page, no camera would find it otherwise.
     segno.make_qr(url).save(drawn, kind[6:9], scale=SCALE, light="white")
     response = Response(drawn.getvalue(), mimetype=kind)
     response.vary.add("Accept")
@@ -72,9 +70,8 @@ def picture(code: str) -> Response:
 
 
 def _unexpired(code: str) -> Row[Any]:
-    """Answer 404 or 410 where the code leads nowhere."""
-    with database().read() as connection:
-        link = found(store.find(connection, code, clicks=False))
+    """Return a link, or answer 404 or 410."""
+    link = service.find_without_clicks(database(), code)
     if link.expires_at and link.expires_at <= datetime.now(UTC):
         abort(410, "This link has expired.")
     return link

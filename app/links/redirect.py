@@ -1,22 +1,24 @@
-"""`GET /<code>`: off to the link's target, by the rules that users of go-links know."""
+"""`GET /<code>`: redirect to the link's target, by the rules that users of go-links know."""
 
 import re
 from urllib.parse import unquote
 
-from flask import Response, request
+from flask import Flask, Response, request
 from werkzeug.exceptions import Gone, NotFound
 from werkzeug.routing import BaseConverter
 
-from app.api import Blueprint
+from app.api.openapi import problems
+from app.api.problems import http_error
+from app.api.resources import Blueprint
 from app.links import codes, targets
-from app.links.clicks import Target, batcher
-from app.openapi import problems
+from app.links.clicks import Target, resolver
+from app.links.service import UnknownCodeError
 
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
 END_OF_PATH = re.compile("[?#]")
 CACHE_CONTROL = "private, max-age=0"
-FAILED = "slipway.links.failed"  # in the environ: what `fast` has met with already
-ROUTE, ROUTE_FURTHER = "/<free:code>", "/<free:code>/<rest:rest>"
+FAILURE = "slipway.links.failure"  # in the environ: the outcome of the fast path
+ROUTE, ROUTE_WITH_REST = "/<free:code>", "/<free:code>/<rest:rest>"
 REST = {
     "type": "string",
     "description": "Goes on to the target as it is, slashes too; no segment may be `.` or `..`.",
@@ -26,8 +28,8 @@ REST = {
 blueprint = Blueprint("redirect", __name__, description="Follow links.")
 
 
-class UnknownCodeError(NotFound):
-    """404; as a page it offers to create the link."""
+class UnknownCode(NotFound):
+    """404. Its page offers to create the link."""
 
     page = "unknown_code.html"
     description = "There is no link with this code."
@@ -38,13 +40,18 @@ class UnknownCodeError(NotFound):
 
 
 class RestOfPath(BaseConverter):
-    """Anything, also nothing and slashes in a row."""
+    """Anything, including nothing and several slashes in a row."""
 
     regex = r"[\s\S]*?"
     part_isolating = False
 
 
-@blueprint.route(ROUTE_FURTHER, endpoint="follow_further")
+def init_app(app: Flask) -> None:
+    """Answer 404 where a view finds no link."""
+    app.register_error_handler(UnknownCodeError, lambda error: http_error(UnknownCode(error.code)))
+
+
+@blueprint.route(ROUTE_WITH_REST, endpoint="follow_further")
 @blueprint.route(ROUTE)
 @blueprint.doc(
     responses={302: {"description": "The target.", "headers": {"Location": "Location"}}}
@@ -59,10 +66,10 @@ def follow(**_decoded: str) -> Response:
     :raises NotFound: no such link, or a "." or ".." segment follows its code.
     :raises Gone: the link has expired.
     """
-    if failed := request.environ.get(FAILED):
-        raise failed
+    if failure := request.environ.get(FAILURE):
+        raise failure
     code, rest = as_received(request.environ["RAW_URI"])
-    target = batcher().resolve(key(code, rest), counts=request.method == "GET")
+    target = resolver().resolve(key(code, rest), counts=request.method == "GET")
     response = Response(status=302)
     response.headers["Location"] = location(target, code, rest, request.environ["QUERY_STRING"])
     response.headers["Cache-Control"] = CACHE_CONTROL
@@ -71,9 +78,9 @@ def follow(**_decoded: str) -> Response:
 
 
 def key(code: str, rest: str) -> str:
-    """Return the lookup key of what a request is for.
+    """Return the lookup key of the link that a request is for.
 
-    :param rest: what follows the code in the path, as received.
+    :param rest: the path after the code, as received.
     :raises NotFound: no link could have this path.
     """
     if not codes.CODE.fullmatch(code) or targets.has_dot_segment(rest):
@@ -82,24 +89,23 @@ def key(code: str, rest: str) -> str:
 
 
 def location(target: Target | None, code: str, rest: str, query: str) -> str:
-    """Return where a request goes.
+    """Return the `Location` of a redirect.
 
-    :param target: what its key was resolved to.
-    :param rest: what follows the code in the path, as received; so is the query.
-    :raises NotFound: no such link.
+    :param rest: the path after the code, as received; so is the query.
+    :raises UnknownCodeError: no such link.
     :raises Gone: the link has expired.
     """
     if target is None:
         raise UnknownCodeError(code)
     if target.expired:
         raise Gone("This link has expired.")
-    return targets.location(target.url, rest, query)
+    return targets.location_of(target.url, rest, query)
 
 
 def as_received(uri: str) -> tuple[str, str]:
-    """Split a request's target into the code and what follows it, which is not decoded.
+    """Split a request's target into the code and the rest of the path, which is not decoded.
 
-    The decoded path would not do: in it, `/a%2Fb` looks like `/a/b`.
+    The decoded path is not enough: in it, `/a%2Fb` looks like `/a/b`.
     """
     path = END_OF_PATH.split(ORIGIN.sub("", uri, count=1), maxsplit=1)[0]
     code, slash, rest = path.removeprefix("/").partition("/")

@@ -1,7 +1,8 @@
-"""Roll-ups: the clicks of hours long past, summed once.
+"""Roll-ups: the clicks of past hours, summed once.
 
-Else each read of a link would sum a row for each hour in which it was ever followed. The hours stay
-for series: who corrects one by hand deletes the link's roll-up, and the next read makes another.
+Otherwise each read of a link would sum a row for each hour in which it was ever followed. The hours
+stay, for histograms. To correct one by hand, also delete the link's roll-up: the next read makes a
+new one.
 """
 
 from collections.abc import Iterable
@@ -12,14 +13,16 @@ from typing import Any
 from sqlalchemy import bindparam, text
 from sqlalchemy.exc import IntegrityError
 
-from app.database import AWAY, UTCDateTime, database
-from app.links import series
+from app.database import Database
+from app.database.errors import UNAVAILABLE
+from app.database.types import UTCDateTime
+from app.links import histogram
 
-DUE = timedelta(days=60)  # after which there are 1,440 hours to sum
-FEW = 1000  # clicks, which are in no more hours: not worth a row
-AT_ONCE = 10  # links, so that a page of many such ones has an answer in time; the next read goes on
+INTERVAL = timedelta(days=60)  # between two roll-ups of a link: 1,440 hours to sum
+MIN_CLICKS = 1000  # a link with fewer has few hours, which are not worth a roll-up
+MAX_LINKS = 10  # in one read, so that a page of such links is answered in time
 
-# In the order of the key, so that two can't wait for each other.
+# In the order of the key, so that two of them can't deadlock.
 ROLL_UP = text("""
     REPLACE INTO link_click_rollups (link_id, until, clicks)
     SELECT id, :until, (SELECT COALESCE(SUM(clicks), 0) FROM link_clicks
@@ -31,22 +34,22 @@ ROLL_UP = text("""
 )
 
 
-def roll_up(links: Iterable[Any]) -> None:
-    """Roll up the clicks of those links, as they were read, for which it is due."""
+def roll_up(database: Database, links: Iterable[Any]) -> None:
+    """Make the roll-ups that are due, for links as they were read."""
     now = datetime.now(UTC)
     due = [
         link.id
         for link in links
-        if link.clicks > FEW and now - (link.rolled_up_until or link.created_at) > DUE
+        if link.clicks > MIN_CLICKS and now - (link.rolled_up_until or link.created_at) > INTERVAL
     ]
     if due:
-        # A day ago no replica counts clicks any more, whatever its clock says.
-        until = series.floor(now - timedelta(days=1), "day")
-        # In READ COMMITTED, where it locks no hours. A database that can only read now can still
+        # No replica still counts clicks of a day ago, even if its clock is wrong.
+        until = histogram.bucket_start(now - timedelta(days=1), "day")
+        # In READ COMMITTED, which locks no hours. A database that is read-only for now can still
         # serve reads, and a link may be deleted meanwhile.
-        with suppress(*AWAY, IntegrityError):
-            database().write(
+        with suppress(*UNAVAILABLE, IntegrityError):
+            database.write(
                 lambda connection: connection.execute(
-                    ROLL_UP, {"ids": due[:AT_ONCE], "until": until}
+                    ROLL_UP, {"ids": due[:MAX_LINKS], "until": until}
                 )
             )

@@ -1,22 +1,28 @@
-"""What comes in and what goes out: each field's rules and its form in JSON."""
+"""Schemas of requests and responses: the rules of each field, and its format in JSON."""
 
 import base64
 import re
 from datetime import UTC, datetime
 from typing import Any
 
-from flask import abort, current_app, g, has_request_context, request
+from flask import current_app
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
-from sqlalchemy import Row
 
-from app.api import RFC3339, TEXT, Output, Timestamp, WholeNumber, is_printable
-from app.database import WORD_LENGTH, words
-from app.links import codes, series, store, targets
+from app.api.own_url import own_url
+from app.api.resources import (
+    RFC3339,
+    TEXT_SCHEMA,
+    ResponseSchema,
+    Timestamp,
+    WholeNumber,
+    validate_printable,
+)
+from app.links import codes, histogram, queries, targets
+from app.links.search import WORD_LENGTH, search_terms
 
 BATCH_LIMIT = 1000  # links
-HOST_LENGTH = 255  # characters, as DNS has it
 
-# What the checks below say in Python, as far as JSON Schema can say it too.
+# The checks below, as far as JSON Schema can express them.
 CODE = {
     "type": "string",
     "pattern": f"^{codes.CODE.pattern}$",
@@ -30,8 +36,8 @@ URL = {
     "examples": ["https://docs.docker.com/compose/"],
 }
 NEW_URL = {**URL, "format": "iri"}  # browsers take more than IRIs, and so do we
-TITLE = {**TEXT, "examples": ["Docker Compose"]}
-TAG = {**TEXT, "examples": ["docs"]}
+TITLE = {**TEXT_SCHEMA, "examples": ["Docker Compose"]}
+TAG = {**TEXT_SCHEMA, "examples": ["docs"]}
 Q = {
     "description": "Words, each of which must begin a word of the code, the title or the URL.",
     "examples": ["docker compose"],
@@ -48,58 +54,38 @@ TIME = {
 }
 CREATED_AT = {"examples": ["2026-11-23T12:00:00.000000Z"]}
 LOOKUP_KEY = re.compile("[a-z0-9_]{1,64}")
-WORDS = 20  # of a search: each costs
+MAX_TERMS = 20  # of a search: each one costs
 
 
-def own_url() -> str:
-    """Return this service's own address, without a slash at its end.
-
-    The command line does not know it where PUBLIC_URL is not set: "".
-    """
-    if "own_url" not in g:  # a page of links asks for each
-        g.own_url = _own_url()
-    url: str = g.own_url
-    return url
-
-
-def _own_url() -> str:
-    url: str | None = current_app.config["PUBLIC_URL"]
-    if url or not has_request_context():
-        return url or ""
-    host = request.host  # "" where it has odd characters
-    if not 1 <= len(host) <= HOST_LENGTH:
-        abort(400, "The Host header is not valid.")
-    return f"{request.scheme}://{host}"
-
-
-def is_searchable(text: str) -> None:
-    """Refuse a search for nothing, for too much, and for what no index has."""
-    found = words(text)
+def validate_search(text: str) -> None:
+    """Reject a search without words, with too many, or with one that no index has."""
+    found = search_terms(text)
     if not found:
         raise ValidationError("Must contain a word: letters, digits or _.")
-    if len(found) > WORDS:
-        raise ValidationError(f"Must not contain more than {WORDS} words.")
+    if len(found) > MAX_TERMS:
+        raise ValidationError(f"Must not contain more than {MAX_TERMS} words.")
     if max(map(len, found)) > WORD_LENGTH:
         raise ValidationError(f"Must not contain a word of more than {WORD_LENGTH} characters.")
 
 
-class Cursor(fields.Field[store.Position | str]):
-    """The place in a list where a page ended; only this service knows what it means."""
+class Cursor(fields.Field[queries.Position | str]):
+    """An opaque cursor: the place in a list where a page ended."""
 
     @staticmethod
-    def encode(link: Row[Any], sort: str) -> str:
-        """Return the place of a link."""
-        place = link.lookup_key if sort == "code" else f"{link.created_at.isoformat()} {link.id}"
-        return base64.urlsafe_b64encode(place.encode()).decode()
+    def encode(position: queries.Position | str) -> str:
+        """Return the cursor for a place."""
+        if isinstance(position, queries.Position):
+            position = f"{position.created_at.isoformat()} {position.id}"
+        return base64.urlsafe_b64encode(position.encode()).decode()
 
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> store.Position | str:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> queries.Position | str:
         try:
             place = base64.urlsafe_b64decode(value).decode()
             if LOOKUP_KEY.fullmatch(place):
                 return place
             time, number = place.split(" ")
             created_at = datetime.fromisoformat(time).astimezone(UTC)
-            position = store.Position(created_at, int(number))
+            position = queries.Position(created_at, int(number))
         except (ValueError, OverflowError):
             raise ValidationError("Is no page of this list.") from None
         if not 0 <= position.id < 2**63:
@@ -107,7 +93,7 @@ class Cursor(fields.Field[store.Position | str]):
         return position
 
 
-TAG_RULES = (validate.Length(min=1, max=50), is_printable)
+TAG_RULES = (validate.Length(min=1, max=50), validate_printable)
 
 
 class LinkPatchSchema(Schema):
@@ -115,7 +101,7 @@ class LinkPatchSchema(Schema):
 
     url = fields.String(metadata=NEW_URL)
     title = fields.String(
-        allow_none=True, validate=[validate.Length(max=200), is_printable], metadata=TITLE
+        allow_none=True, validate=[validate.Length(max=200), validate_printable], metadata=TITLE
     )
     tags = fields.List(
         fields.String(validate=TAG_RULES, metadata=TAG),
@@ -126,21 +112,21 @@ class LinkPatchSchema(Schema):
     expires_at = Timestamp(allow_none=True, metadata=TIME)
 
     @pre_load
-    def null_is_default(self, data: Any, **_kwargs: Any) -> Any:
-        """Read null as the merge patch that removes a field."""
+    def read_null_as_default(self, data: Any, **_kwargs: Any) -> Any:
+        """Read null as the removal of a field, as a merge patch does."""
         if not isinstance(data, dict):
             return data
-        return {k: store.OPTIONAL.get(k) if v is None else v for k, v in data.items()}
+        return {k: queries.OPTIONAL_FIELDS.get(k) if v is None else v for k, v in data.items()}
 
     @validates("url")
-    def leads_somewhere_else(self, url: str, **_kwargs: Any) -> None:
-        """Refuse a target that is no place for a browser, or is this service."""
-        if problem := targets.problem(url, own_url()):
-            raise ValidationError(problem)
+    def validate_target(self, url: str, **_kwargs: Any) -> None:
+        """Reject a target that browsers can't open, or that is this service."""
+        if reason := targets.rejection_reason(url, own_url()):
+            raise ValidationError(reason)
 
     @validates("tags")
-    def differ(self, tags: list[str], **_kwargs: Any) -> None:
-        """Refuse a tag that stands twice."""
+    def validate_unique(self, tags: list[str], **_kwargs: Any) -> None:
+        """Reject a tag that occurs twice."""
         if len(set(tags)) != len(tags):
             raise ValidationError("Must not contain a tag twice.")
 
@@ -152,18 +138,18 @@ class LinkCreateSchema(LinkPatchSchema):
     code = fields.String(metadata=CODE)
 
     @validates("code")
-    def is_free_for_use(self, code: str, **_kwargs: Any) -> None:
-        """Refuse a code that no link can have."""
+    def validate_code(self, code: str, **_kwargs: Any) -> None:
+        """Reject a code that no link can have."""
         if not codes.CODE.fullmatch(code):
             raise ValidationError(
                 "Must be 1 to 64 letters, digits, - and _, and begin with a letter or digit."
             )
-        if codes.lookup_key(code) in codes.reserved(current_app):
+        if codes.lookup_key(code) in codes.reserved_keys(current_app):
             raise ValidationError("Is a word of this service.")
 
 
 class LinkImportSchema(LinkCreateSchema):
-    """A link from an export. Without a code, it would be another one each time."""
+    """A link from an export. Without a code, each import would create another link."""
 
     code = fields.String(required=True)
     created_at = Timestamp()
@@ -172,13 +158,15 @@ class LinkImportSchema(LinkCreateSchema):
 
     @post_load
     def without_clicks(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Drop the clicks: an export has their sum, and not the hours that it is made of."""
+        """Drop the clicks: an export has only their sum, not the hours."""
         data.pop("clicks", None)
         return data
 
 
-class ShortList(fields.List[Any]):
-    """A list whose length is checked before what is in it."""
+class LimitedList(fields.List[Any]):
+    """A list whose length is checked before its items."""
+
+    # marshmallow has no public hook that runs before the items are read.
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if isinstance(value, list):
@@ -189,18 +177,18 @@ class ShortList(fields.List[Any]):
 class BatchSchema(Schema):
     """Links that are created together."""
 
-    links = ShortList(
+    links = LimitedList(
         fields.Nested(LinkCreateSchema),
         required=True,
         validate=validate.Length(min=1, max=BATCH_LIMIT),
     )
 
 
-class PreviewSchema(Output):
+class PreviewSchema(ResponseSchema):
     """A link as everyone may see it."""
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Look for an attribute only. marshmallow looks for a key first, which no row has."""
+        """Look for an attribute only. marshmallow looks for a key first, which rows don't have."""
         return getattr(obj, attr, default)
 
     code = fields.String(metadata=CODE)
@@ -222,7 +210,7 @@ class LinkSchema(PreviewSchema):
     clicks = fields.Integer(metadata={"minimum": 0, "examples": [42]})
 
 
-class CreatedSchema(Output):
+class CreatedSchema(ResponseSchema):
     """The links of a batch, in the order in which they came."""
 
     links = fields.Nested(LinkSchema, many=True)
@@ -239,19 +227,21 @@ class PageArgumentsSchema(Schema):
 
     limit = WholeNumber(load_default=20, validate=validate.Range(min=1, max=100))
     after = Cursor(metadata=CURSOR)
-    q = fields.String(validate=[validate.Length(max=200), is_printable, is_searchable], metadata=Q)
+    q = fields.String(
+        validate=[validate.Length(max=200), validate_printable, validate_search], metadata=Q
+    )
     tag = fields.String(validate=TAG_RULES, metadata=TAG)
-    sort = fields.String(load_default=store.SORTS[0], validate=validate.OneOf(store.SORTS))
+    sort = fields.String(load_default=queries.SORTS[0], validate=validate.OneOf(queries.SORTS))
 
     @post_load
     def fit_together(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Refuse the place of one order in another."""
+        """Reject the cursor of one order in another."""
         if "after" in data and isinstance(data["after"], str) != (data["sort"] == "code"):
             raise ValidationError("Is no page of this list.", "after")
         return data
 
 
-class PageSchema(Output):
+class PageSchema(ResponseSchema):
     """A page of the list, and where the next one begins: null on the last."""
 
     links = fields.Nested(LinkSchema, many=True)
@@ -262,34 +252,34 @@ class SeriesArgumentsSchema(Schema):
     """Which hours or days of a link's clicks."""
 
     class Meta:
-        """`from` is a word of Python's."""
+        """`from` is a keyword of Python, so it can't be an attribute."""
 
         include = {  # noqa: RUF012 marshmallow's form
             "from": Timestamp(metadata=TIME | {"description": "If absent, a day or 30 days ago."})
         }
 
     to = Timestamp(metadata=TIME | {"description": "If absent, now."})
-    by = fields.String(load_default="day", validate=validate.OneOf(list(series.SIZES)))
+    by = fields.String(load_default="day", validate=validate.OneOf(list(histogram.BUCKET_SIZES)))
 
     @post_load
     def to_buckets(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Turn times into the span of whole buckets that they touch."""
+        """Turn times into the range of whole buckets that they touch."""
         by = data["by"]
         try:
-            first, last = series.span(data.get("from"), data.get("to"), by)
+            first, last = histogram.bucket_range(data.get("from"), data.get("to"), by)
         except ValueError as error:
             raise ValidationError(str(error), "from") from None
         return {"first": first, "last": last, "by": by}
 
 
-class BucketSchema(Output):
+class BucketSchema(ResponseSchema):
     """The clicks of one hour or day."""
 
     at = Timestamp(metadata={"examples": ["2026-11-23T00:00:00Z"]})
     clicks = fields.Integer(metadata={"minimum": 0, "examples": [42]})
 
 
-class SeriesSchema(Output):
+class SeriesSchema(ResponseSchema):
     """All buckets of a span, empty ones too, and their sum."""
 
     total = fields.Integer(metadata={"minimum": 0, "examples": [42]})

@@ -11,12 +11,12 @@ from sqlalchemy import (
     Table,
 )
 
-from app.database import ID, UTCDateTime, ascii_string, exact_string, metadata
+from app.database.types import BigIntId, UTCDateTime, ascii_string, exact_string, metadata
 
 LINKS = Table(
     "links",
     metadata,
-    Column("id", ID, primary_key=True),
+    Column("id", BigIntId, primary_key=True),
     Column("code", String(64), nullable=False),  # as its owner spelled it
     Column("lookup_key", ascii_string(64), nullable=False, unique=True),  # see codes.py
     Column("url", String(2048), nullable=False),
@@ -30,31 +30,31 @@ LINKS = Table(
     sqlite_autoincrement=True,  # no id twice, as in MySQL
 )
 
-# How often a link was followed in one hour. Apart from `links`, because a click that updates the
-# link's own row makes one popular link slow for all.
-HOURS = Table(
+# How often a link was followed in one hour. Not in `links`: if each click updated the link's own
+# row, one popular link would slow all requests down.
+LINK_CLICKS = Table(
     "link_clicks",
     metadata,
-    Column("link_id", ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
+    Column("link_id", BigIntId, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
     Column("hour", UTCDateTime(0), primary_key=True, index=True),  # its first second
     Column("clicks", BigInteger, nullable=False),
 )
 
 # The sum of a link's clicks before some hour, of links that have many: see rollups.py.
-ROLLUPS = Table(
+LINK_CLICK_ROLLUPS = Table(
     "link_click_rollups",
     metadata,
-    Column("link_id", ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
+    Column("link_id", BigIntId, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
     Column("until", UTCDateTime(0), nullable=False),
     Column("clicks", BigInteger, nullable=False),
 )
 
-# A tag of a link, with all that lists are sorted by: an index to `links.tags`. Tags that differ in
-# anything are different ones, so that each link has what it was given.
-TAGS = Table(
+# A tag of a link, with the columns that lists are sorted by: an index to `links.tags`. Tags are
+# compared exactly, so that each link keeps the tags it was given.
+LINK_TAGS = Table(
     "link_tags",
     metadata,
-    Column("link_id", ID, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
+    Column("link_id", BigIntId, ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
     Column("tag", exact_string(50), primary_key=True),
     Column("created_at", UTCDateTime(6), nullable=False),
     Column("lookup_key", ascii_string(64), nullable=False),

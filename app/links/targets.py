@@ -1,4 +1,4 @@
-"""Where a link leads: which URLs are accepted, and how a request's path is passed on."""
+"""The rules of targets: which URLs are accepted, and how a request's path is added to them."""
 
 import re
 from functools import lru_cache
@@ -10,22 +10,22 @@ URL_LENGTH = 2048
 UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # with JavaScript's \s
 SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)  # as browsers read a path
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")  # a name or an IPv6 address
-# Letters that older rules for names turn into others, and so into other domains.
-DEVIANT = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
-PORTS = {"http": 80, "https": 443}
+# Letters that older rules for names map to other letters, and so to other domains.
+AMBIGUOUS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
+DEFAULT_PORTS = {"http": 80, "https": 443}
 # What may be in a URI's path and query (RFC 3986, appendix A), and `%`.
 ALLOWED = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"<>[\\]^`{|}')
-# What most targets are: URIs already, as `iri_to_uri` would find out at ten times the cost.
-PLAIN = re.compile(
+# Most targets are URIs already. `iri_to_uri` would find that out at ten times the cost.
+PLAIN_URI = re.compile(
     r"https?://[a-z0-9.-]+(:[1-9][0-9]*)?(/[\w!$%&'()*+,/:;=@.~-]*(\?[\w!$%&'()*+,/:;=?@.~-]+)?)?",
     re.ASCII,
 )
 
 
-def problem(url: str, own_url: str) -> str | None:
-    """Say in one sentence what is wrong with a target, or return None.
+def rejection_reason(url: str, own_url: str) -> str | None:
+    """Return in one sentence why a URL can't be a target, or None if it can.
 
-    :param own_url: this service's own address; a target there could lead round in a circle.
+    :param own_url: this service's own address: a target there could be a loop.
     """
     if len(url) > URL_LENGTH:
         return f"Must have at most {URL_LENGTH} characters."
@@ -34,10 +34,10 @@ def problem(url: str, own_url: str) -> str | None:
     try:
         scheme, host, port = _origin(url)
         own_host_and_port = _origin(own_url)[1:]
-        deviant = DEVIANT.search(urlsplit(url).netloc)
+        ambiguous = AMBIGUOUS.search(urlsplit(url).netloc)
     except ValueError:
         return "Must be a valid URL."
-    if scheme not in PORTS or deviant or not HOST.fullmatch(host):
+    if scheme not in DEFAULT_PORTS or ambiguous or not HOST.fullmatch(host):
         return "Must be an absolute http or https URL with a valid host."
     if (host, port) == own_host_and_port:
         return "Must not lead back to this service."
@@ -49,15 +49,15 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port; None for a default port, which often redirects to the other."""
     parts = urlsplit(iri_to_uri(url))
     host = (parts.hostname or "").rstrip(".")
-    return parts.scheme, host, None if parts.port in PORTS.values() else parts.port
+    return parts.scheme, host, None if parts.port in DEFAULT_PORTS.values() else parts.port
 
 
 def has_dot_segment(rest: str) -> bool:
-    """Say whether a path could leave the path that it is added to, encoded or not."""
+    """Return whether a path could leave the path that it is added to, encoded or not."""
     return any(unquote(segment) in {".", ".."} for segment in SEPARATOR.split(rest))
 
 
-def location(url: str, rest: str = "", query: str = "") -> str:
+def location_of(url: str, rest: str = "", query: str = "") -> str:
     """Return a link's target with the rest of the request's path and query added, as ASCII.
 
     :param rest: what followed the code in the request's path, as received: "" or "/…".
@@ -75,11 +75,11 @@ def location(url: str, rest: str = "", query: str = "") -> str:
 
 
 def _uri(url: str) -> str:
-    return url if PLAIN.fullmatch(url) else iri_to_uri(url)
+    return url if PLAIN_URI.fullmatch(url) else iri_to_uri(url)
 
 
 def _ascii(received: str) -> str:
-    """Escape what a client should have escaped; leave all else as it is.
+    """Escape what a client should have escaped, and leave the rest as it is.
 
     A backslash too, which browsers read as a slash.
     """

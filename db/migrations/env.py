@@ -15,13 +15,16 @@ from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-import app.idempotency  # noqa: F401 its table is there also where no resource uses it
+import app.api.idempotency  # noqa: F401 its table is there also where no resource uses it
 from app import create_app
 from app.config import Settings
-from app.database import UTCDateTime, encryption, is_conflict, metadata
+from app.database.driver import tls_arguments
+from app.database.engines import is_mysql
+from app.database.errors import is_conflict
+from app.database.types import UTCDateTime, metadata
 
 LOCK_TIMEOUT = 300  # seconds
-TABLE_TIMEOUT = 1  # second: less than the service's requests wait, app.database.TABLE_WAIT
+TABLE_TIMEOUT = 1  # second: less than METADATA_LOCK_TIMEOUT, for which the service's requests wait
 PAUSE = 3  # seconds
 
 settings = Settings.from_environ()
@@ -37,11 +40,12 @@ def written(kind: str, item: Any, migration: Any) -> str | Literal[False]:
     """Write our own type into a new migration so that it can be read there."""
     if kind != "type" or not isinstance(item, UTCDateTime):
         return False
-    migration.imports.add("from app.database import UTCDateTime")
+    migration.imports.add("from app.database.types import UTCDateTime")
     return f"UTCDateTime({item.digits})"
 
 
-engine = create_engine(settings.database_url, poolclass=NullPool, connect_args=encryption(settings))
+arguments = tls_arguments(settings) if is_mysql(settings) else {}
+engine = create_engine(settings.database_url, poolclass=NullPool, connect_args=arguments)
 with engine.connect() as connection:
     if engine.dialect.name == "mysql":
         lock = text("SELECT GET_LOCK(CONCAT(DATABASE(), '.migrate'), :timeout)")

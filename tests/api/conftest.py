@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 
-from tests.checkout import ROOT
-from tests.compose import Stack, run
-from tests.scrape import Metrics
-from tests.service import Service
-from tests.waiting import free_port, wait_until
+from tests.support.checkout import ROOT
+from tests.support.compose import Stack, run
+from tests.support.scrape import Metrics
+from tests.support.service import Service
+from tests.support.waiting import free_port, wait_until
 
 PYTHON = Path(sys.executable)
 

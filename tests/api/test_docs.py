@@ -6,8 +6,8 @@ import re
 import pytest
 import requests
 
-from tests import contract
-from tests.service import Service
+from tests.support import contract
+from tests.support.service import Service
 
 
 def test_document_is_the_one_of_this_code(service: Service) -> None:

@@ -3,7 +3,7 @@
 import secrets
 
 from tests.api.conftest import Deployment
-from tests.service import Service
+from tests.support.service import Service
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 

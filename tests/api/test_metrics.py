@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from tests.api.conftest import Deployment
-from tests.scrape import Metrics
-from tests.service import Service
+from tests.support.scrape import Metrics
+from tests.support.service import Service
 
 DOCS = 'method="GET",route="/docs"'
 REQUESTS = 100
@@ -84,10 +84,10 @@ def test_pools_are_told(metrics: Metrics, service: Service) -> None:
     before = metrics.read()
     assert service.get("/api/me").status_code == 200
     after = metrics.read()
-    waits = 'slipway_database_pool_wait_seconds_count{pool="reader"}'
+    waits = 'slipway_database_pool_wait_seconds_count{pool="autocommit"}'
     # One to look the token up; one to note its use, perhaps; and one for each scrape.
     assert 2 <= after[waits] - before.get(waits, 0) <= 4
-    for pool in ("reader", "writer", "long_reader", "long_writer"):
+    for pool in ("autocommit", "transactional", "long_autocommit", "long_transactional"):
         assert after[f'slipway_database_pool_in_use{{pool="{pool}"}}'] == 0
         assert after[f'slipway_database_pool_size{{pool="{pool}"}}'] > 0
         assert after[f'slipway_database_pool_timeouts_total{{pool="{pool}"}}'] >= 0

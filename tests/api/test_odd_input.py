@@ -5,10 +5,10 @@ import socket
 
 import pytest
 
-from tests import contract
 from tests.api.conftest import Deployment
-from tests.service import RawAnswer, Service
-from tests.waiting import wait_until
+from tests.support import contract
+from tests.support.service import RawAnswer, Service
+from tests.support.waiting import wait_until
 
 HOST = b"Host: localhost\r\n"
 GET = b"GET /livez HTTP/1.1\r\n" + HOST

@@ -6,8 +6,8 @@ import secrets
 from pathlib import Path
 
 from tests.api.conftest import Deployment
-from tests.fuzz import fuzz
-from tests.service import Service
+from tests.support.fuzz import fuzz
+from tests.support.service import Service
 
 EXAMPLES = 20  # of each operation, about 1,000 in all
 

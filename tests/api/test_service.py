@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.service import Service
+from tests.support.service import Service
 
 
 def test_greeting_tells_the_databases_name_and_version(service: Service) -> None:

@@ -11,9 +11,9 @@ import pytest
 import requests
 
 from tests.api.conftest import Deployment
-from tests.checkout import ROOT
-from tests.service import Service
-from tests.visitor import Visitor, form
+from tests.support.checkout import ROOT
+from tests.support.service import Service
+from tests.support.visitor import Visitor, form
 
 FORMS = """
 import json

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tests.api.conftest import Deployment
-from tests.service import Service
+from tests.support.service import Service
 
 METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"]
 ROUTES = ["/api", "/api/me", "/api/links", "/api/links/abc", "/api/no/such/thing"]

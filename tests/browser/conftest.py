@@ -18,9 +18,9 @@ from playwright.sync_api import (
     expect,
 )
 
-from tests.checkout import ROOT
-from tests.compose import Stack, run
 from tests.conftest import NO_BROWSER, NO_NODE
+from tests.support.checkout import ROOT
+from tests.support.compose import Stack, run
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARTEFACTS = ROOT / "tests/browser/artefacts"

@@ -3,7 +3,7 @@
 from playwright.sync_api import expect
 
 from tests.browser.conftest import Open, sign_in
-from tests.compose import Stack
+from tests.support.compose import Stack
 
 
 def test_sign_in_and_out(

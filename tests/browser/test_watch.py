@@ -3,8 +3,8 @@
 import pytest
 
 from tests.browser.conftest import Axe, Open
-from tests.compose import Stack
-from tests.waiting import wait_until
+from tests.support.compose import Stack
+from tests.support.waiting import wait_until
 
 BLOCKED = "document.body.setAttribute('style', 'color: red')"
 MISSING = "document.body.append(Object.assign(new Image(), {src: '/static/missing.png'}))"

@@ -7,8 +7,8 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
-from tests.checkout import ROOT, copy_project
-from tests.pages import blocks
+from tests.support.checkout import ROOT, copy_project
+from tests.support.pages import blocks
 
 PAGE = (ROOT / "docs" / "migrations.md").read_text()
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.checkout import ROOT, copy_project
-from tests.compose import Stack, docker
-from tests.pages import blocks
-from tests.service import Service
+from tests.support.checkout import ROOT, copy_project
+from tests.support.compose import Stack, docker
+from tests.support.pages import blocks
+from tests.support.service import Service
 
 README = (ROOT / "README.md").read_text()
 

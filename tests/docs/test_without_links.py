@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import copy_project
+from tests.support.checkout import copy_project
 
 
 @pytest.mark.timeout(900)  # it runs tests itself
@@ -20,7 +20,6 @@ def test_the_rest_works_without_the_example(tmp_path: Path) -> None:
         path.unlink()
     for path in project.glob("tests/**/links"):
         shutil.rmtree(path)
-    (project / "tests" / "links.py").unlink()
     factory = project / "app" / "__init__.py"
     lines = factory.read_text().splitlines(keepends=True)
     kept = [line for line in lines if "links" not in line]

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import ROOT, copy_project
-from tests.compose import Stack, run
 from tests.docs.test_readme import commands, comparable
+from tests.support.checkout import ROOT, copy_project
+from tests.support.compose import Stack, run
 
 PAGE = (ROOT / "docs" / "your-own-service.md").read_text()
 FENCE = r"(?:`(\S+)`:\n\n)?^(```(console|diff|python)\n(.*?)^```$)"

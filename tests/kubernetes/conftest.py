@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.checkout import copy_project
-from tests.compose import Stack, docker, run
-from tests.kubernetes.pods import Cluster, Pod
+from tests.support.checkout import copy_project
+from tests.support.compose import Stack, docker, run
+from tests.support.kubernetes.pods import Cluster, Pod
 
 # A second kustomization on top, as somebody has it who deploys another image.
 OVERLAY = """

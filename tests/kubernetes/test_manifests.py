@@ -9,11 +9,11 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.database import LONG, READERS, WRITERS
-from tests.checkout import ROOT
-from tests.compose import docker, run
+from app.database import AUTOCOMMIT_SIZE, TRANSACTIONAL_SIZE
 from tests.kubernetes.conftest import build
-from tests.kubernetes.objects import Object, containers, find, templates
+from tests.support.checkout import ROOT
+from tests.support.compose import docker, run
+from tests.support.kubernetes.objects import Object, containers, find, templates
 
 # The three that Kubernetes supports.
 VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
@@ -138,7 +138,9 @@ def test_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
     pods = find(overlay, "HorizontalPodAutoscaler", "slipway")["spec"]["maxReplicas"]
     rollout = find(overlay, "Deployment", "slipway")["spec"]["strategy"]["rollingUpdate"]
     assert rollout == {"maxSurge": 1, "maxUnavailable": 0}
-    assert (pods + 1) * workers * (READERS + WRITERS + 2 * LONG) <= MAX_CONNECTIONS
+    assert (pods + 1) * workers * (
+        AUTOCOMMIT_SIZE + TRANSACTIONAL_SIZE + 2 * LONG_SIZE
+    ) <= MAX_CONNECTIONS
 
 
 def test_selectors_find_their_pods(overlay: list[Object]) -> None:

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.kubernetes.objects import Object, find
-from tests.kubernetes.policies import Peer, allowed, pod
+from tests.support.kubernetes.objects import Object, find
+from tests.support.kubernetes.policies import Peer, allowed, pod
 
 SYSTEM = {"kubernetes.io/metadata.name": "kube-system"}
 PEERS = {

@@ -7,11 +7,11 @@ import time
 import pytest
 import requests
 
-from tests.checkout import ROOT
-from tests.compose import docker
-from tests.kubernetes.pods import Cluster, Pod
 from tests.stack.test_network import CONNECT
-from tests.waiting import wait_until
+from tests.support.checkout import ROOT
+from tests.support.compose import docker
+from tests.support.kubernetes.pods import Cluster, Pod
+from tests.support.waiting import wait_until
 
 PAGE = ROOT / "docs/kubernetes.md"
 USERS = {"app": "10001", "mysql": "999"}

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose import MYSQL_ROOT, Stack, docker
-from tests.kubernetes.pods import HELPER, Cluster, Pod
+from tests.support.compose import MYSQL_ROOT, Stack, docker
+from tests.support.kubernetes.pods import HELPER, Cluster, Pod
 
 Smoke = Callable[..., subprocess.CompletedProcess[str]]
 FORGET = "DELETE FROM tokens; DELETE FROM link_clicks; DELETE FROM links"

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import pytest
 
-from tests import registries
-from tests.checkout import copy_project
-from tests.compose import docker
 from tests.conftest import NO_ROOT
+from tests.support import registries
+from tests.support.checkout import copy_project
+from tests.support.compose import docker
 
 COMMITTED = "2026-01-02T03:04:05+02:00"
 

@@ -10,8 +10,8 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from packageurl import PackageURL
 
-from tests.checkout import copy_project
-from tests.compose import Stack, docker, run
+from tests.support.checkout import copy_project
+from tests.support.compose import Stack, docker, run
 
 COMMITTED = 1_767_315_845
 # Says what is in the image, as the image itself sees it.

@@ -8,11 +8,11 @@ from typing import NamedTuple
 
 import pytest
 
-from tests import registries
-from tests.checkout import ROOT
-from tests.compose import Stack, docker, run
 from tests.docs.test_readme import commands
 from tests.ship.conftest import Checkout, clone
+from tests.support import registries
+from tests.support.checkout import ROOT
+from tests.support.compose import Stack, docker, run
 
 PAGE = (ROOT / "docs/push.md").read_text()
 ECR_PUSH = f"make push IMAGE={registries.ECR_HOST}/slipway TAG=1.2.3"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import ROOT
-from tests.compose import run
 from tests.conftest import NO_NODE
+from tests.support.checkout import ROOT
+from tests.support.compose import run
 
 WORKFLOWS = sorted(ROOT.glob(".github/workflows/*"))
 

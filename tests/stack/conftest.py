@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.compose import Stack
+from tests.support.compose import Stack
 
 
 @pytest.fixture(scope="session")

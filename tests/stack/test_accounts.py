@@ -4,7 +4,7 @@ import subprocess
 
 import pytest
 
-from tests.compose import Stack
+from tests.support.compose import Stack
 
 GRANTS = {
     "app": "SELECT, INSERT, UPDATE, DELETE",

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose import Stack, docker
-from tests.mysql import RootSession, waits
-from tests.waiting import wait_until
+from tests.support.compose import Stack, docker
+from tests.support.mysql import RootSession, waits
+from tests.support.waiting import wait_until
 
 DUMP = "info LIKE 'SELECT%SQL_NO_CACHE%' AND user = 'root'"
 

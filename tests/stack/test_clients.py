@@ -10,9 +10,9 @@ from contextlib import ExitStack, suppress
 import pytest
 import requests
 
-from tests.compose import Stack, docker
-from tests.service import RawAnswer
-from tests.waiting import wait_until
+from tests.support.compose import Stack, docker
+from tests.support.service import RawAnswer
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
-from tests.checkout import ROOT
-from tests.compose import Stack
+from tests.support.checkout import ROOT
+from tests.support.compose import Stack
 
 CLIENTS, CALLS = 64, 30
 
@@ -21,7 +21,8 @@ from app import create_app
 database = create_app().extensions["database"]
 with ExitStack() as stack:
     ids = set()
-    for engine in (database.reader, database.writer, database.long_reader, database.long_writer):
+    for name in ("autocommit", "transactional", "long_autocommit", "long_transactional"):
+        engine = getattr(database, name)
         try:
             while True:
                 connection = stack.enter_context(engine.connect())

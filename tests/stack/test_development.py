@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.checkout import copy_project
-from tests.compose import Stack
-from tests.waiting import wait_until
+from tests.support.checkout import copy_project
+from tests.support.compose import Stack
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.usefixtures("stack")  # its image is in the build cache then

@@ -8,8 +8,8 @@ from datetime import datetime
 
 import pytest
 
-from tests.compose import MYSQL_ROOT, Stack, docker
-from tests.waiting import wait_until
+from tests.support.compose import MYSQL_ROOT, Stack, docker
+from tests.support.waiting import wait_until
 
 
 @pytest.fixture(scope="module", name="first")

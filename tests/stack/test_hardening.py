@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.compose import Stack
+from tests.support.compose import Stack
 
 USERS = {"secrets": "", "db": "999:999", "migrate": "10001:10001", "app": "10001:10001"}
 

@@ -9,9 +9,9 @@ from pathlib import Path, PurePosixPath
 
 import pytest
 
-from tests.checkout import ROOT, copy_project
-from tests.compose import Stack, docker
-from tests.waiting import wait_until
+from tests.support.checkout import ROOT, copy_project
+from tests.support.compose import Stack, docker
+from tests.support.waiting import wait_until
 
 MYSQL = "mysql+pymysql://nobody@nowhere/nothing"
 SQLITE = "sqlite:////tmp/test.db"
@@ -117,7 +117,7 @@ def test_says_how_it_is_run(image: str) -> None:
     assert config["User"] == "10001:10001"
     assert config["Cmd"] == ["gunicorn"]
     assert not config.get("Entrypoint")
-    healthcheck = ["CMD", "python3", "-IS", "/srv/app/healthcheck.py", "/livez"]
+    healthcheck = ["CMD", "python3", "-IS", "/srv/app/health/check.py", "/livez"]
     assert config["Healthcheck"]["Test"] == healthcheck
 
 
@@ -171,7 +171,7 @@ def test_can_be_debugged(stack: Stack) -> None:
     try:
         app = f"container:{stack.id('app')}"
         joined = ["--rm", "--user=10001:10001", f"--pid={app}", f"--network={app}", tag]
-        look = "ls /proc/1/root/srv; python3 -IS app/healthcheck.py /livez && echo answers"
+        look = "ls /proc/1/root/srv; python3 -IS app/health/check.py /livez && echo answers"
         assert docker("run", *joined, "bash", "-c", look).split() == [
             "__pycache__",
             "app",

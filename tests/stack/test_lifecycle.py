@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.compose import Stack, docker
-from tests.visitor import Visitor
-from tests.waiting import wait_until
+from tests.support.compose import Stack, docker
+from tests.support.visitor import Visitor
+from tests.support.waiting import wait_until
 
 SERVICES = ["secrets", "db", "migrate", "app"]
 # gunicorn's settings, and a worker that asks itself and tells what it had to import for that.

@@ -5,8 +5,8 @@ from typing import Any
 
 import requests
 
-from tests.compose import Stack
-from tests.waiting import wait_until
+from tests.support.compose import Stack
+from tests.support.waiting import wait_until
 
 
 def log(stack: Stack, *services: str) -> list[dict[str, Any]]:

@@ -8,9 +8,9 @@ from functools import partial
 import pytest
 import requests
 
-from tests.compose import Stack
-from tests.scrape import Metrics
-from tests.waiting import wait_until
+from tests.support.compose import Stack
+from tests.support.scrape import Metrics
+from tests.support.waiting import wait_until
 
 GREETED = 'slipway_requests_total{method="GET",route="/",status="200"}'
 FILES = "import glob; print(*sorted(glob.glob('/dev/shm/slipway-metrics-*/*')))"
@@ -77,7 +77,7 @@ def test_dead_workers_leave_no_trace_and_lose_no_count(stack: Stack, metrics: Me
         wait_until(lambda: metrics.read()[GREETED] > before[GREETED])
     after = metrics.read()
     assert after["slipway_requests_in_flight"] == 0
-    assert after['slipway_database_pool_in_use{pool="reader"}'] == 0
+    assert after['slipway_database_pool_in_use{pool="autocommit"}'] == 0
     assert after[GREETED] > before[GREETED]
     places = {file.rpartition("_")[2] for file in stack.python("app", FILES).split()}
     assert places == {"0.db", "1.db", "2.db"}  # the server's, and those of the workers

@@ -1,6 +1,6 @@
 """The schema in MySQL."""
 
-from tests.compose import Stack
+from tests.support.compose import Stack
 
 
 def test_migrations_make_the_tables_of_the_code(stack: Stack) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.compose import Stack, docker
+from tests.support.compose import Stack, docker
 
 # Logs in with the service's account and Python's own defaults for TLS.
 CONNECT = """

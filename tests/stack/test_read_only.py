@@ -1,7 +1,7 @@
 """A database that can only read, as during a failover."""
 
-from tests.compose import Stack
-from tests.service import Service
+from tests.support.compose import Stack
+from tests.support.service import Service
 
 
 def test_reads_go_on(stack: Stack) -> None:

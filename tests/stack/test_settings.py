@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from app.config import RateLimit, Settings
-from tests.compose import ROOT, Stack
+from tests.support.compose import ROOT, Stack
 
 pytestmark = pytest.mark.usefixtures("engine")
 

@@ -1,11 +1,11 @@
 """How long the service waits for MySQL."""
 
-from tests.compose import Stack
+from tests.support.compose import Stack
 
 IMPORTS = """
 from sqlalchemy import text
 from app import create_app
-from app.database import AWAY
+from app.database.errors import UNAVAILABLE
 
 database = create_app().extensions["database"]
 """
@@ -15,17 +15,17 @@ for long in (False, True):
     with database.read(long=long) as connection:
         try:
             print(connection.scalar(text("SELECT SLEEP(2)")) == 0)
-        except AWAY:
+        except UNAVAILABLE:
             print(False)
 """
 PAUSES = """
 import time
-from app.database import Clock, clock
+from app.database.deadline import Budget, budget
 for pause in (2, 0):
-    clock.set(Clock())
+    budget.set(Budget())
     try:
         print(database.write(lambda c: time.sleep(pause) or c.scalar(text("SELECT 1"))))
-    except AWAY:
+    except UNAVAILABLE:
         print("too late")
 """
 

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import requests
 
-from tests.compose import Stack, docker
-from tests.scrape import Metrics
-from tests.traces import Traces, received
-from tests.waiting import wait_until
+from tests.support.compose import Stack, docker
+from tests.support.scrape import Metrics
+from tests.support.traces import Traces, received
+from tests.support.waiting import wait_until
 
 PARENT = "00f067aa0ba902b7"
 

@@ -5,8 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.checkout import ROOT
 from tests.conftest import NO_PROMTOOL
+from tests.support.checkout import ROOT
 
 
 def test_each_alert_fires_when_it_should() -> None:

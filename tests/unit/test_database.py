@@ -9,7 +9,7 @@ from sqlalchemy import QueuePool, make_url
 
 from app.config import Settings
 from app.database import Database
-from tests.checkout import ROOT
+from tests.support.checkout import ROOT
 
 MAX_CONNECTIONS = 151  # MySQL's default
 
@@ -18,7 +18,12 @@ def test_two_replicas_fit_into_mysql() -> None:
     """The pools of two replicas leave MySQL connections for others, such as an import."""
     settings = Settings(make_url("mysql+pymysql://app@db/slipway"))
     database = Database(settings)
-    engines = (database.reader, database.writer, database.long_reader, database.long_writer)
+    engines = (
+        database.autocommit,
+        database.transactional,
+        database.long_autocommit,
+        database.long_transactional,
+    )
     pools: list[Any] = [engine.pool for engine in engines]
     assert all(isinstance(pool, QueuePool) for pool in pools)
     connections = sum(pool.size() + pool._max_overflow for pool in pools)
@@ -32,15 +37,17 @@ monkey.patch_all()
 import sys, time
 from sqlalchemy import make_url, text
 from app.config import Settings
-from app.database import AWAY, Clock, Database, clock
+from app.database import Database
+from app.database.deadline import Budget, budget
+from app.database.errors import UNAVAILABLE
 
 database = Database(Settings(make_url(sys.argv[1])))
-clock.set(Clock(used=1.6))
+budget.set(Budget(spent=1.6))
 began = time.monotonic()
 try:
     with database.read() as connection:
         connection.execute(text("SELECT 1"))
-except AWAY:
+except UNAVAILABLE:
     print(time.monotonic() - began)
 """
 

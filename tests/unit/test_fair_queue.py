@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy.util.queue import Empty, Full
 
-from app.fair_queue import FairQueue
-from tests.waiting import wait_until
+from app.database.fair_queue import FairQueue
+from tests.support.waiting import wait_until
 
 
 def test_what_comes_back_is_for_who_has_waited_longest() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.checkout import ROOT
+from tests.support.checkout import ROOT
 
 # An app with some ways to fail, and a client for it.
 APP = """
@@ -145,7 +145,7 @@ def test_database_errors_tell_no_parameters(tmp_path: Path) -> None:
     code = """
 from sqlalchemy import text
 def fails():
-    with app.extensions["database"].reader.connect() as connection:
+    with app.extensions["database"].autocommit.connect() as connection:
         connection.execute(text("CREATE TEMP TABLE links (target TEXT UNIQUE)"))
         for _ in range(2):
             insert = text("INSERT INTO links VALUES (:target)")

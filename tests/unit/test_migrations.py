@@ -8,8 +8,8 @@ from pathlib import Path
 
 from alembic.script import ScriptDirectory
 
-from app.health import revisions
-from tests.checkout import ROOT
+from app.health.probes import known_migrations
+from tests.support.checkout import ROOT
 
 
 def alembic(database: Path, *arguments: str) -> str:
@@ -51,7 +51,10 @@ def test_readiness_knows_the_migrations_as_alembic_does(tmp_path: Path) -> None:
     """What the service reads from the files is what Alembic finds, merged branches too."""
     folder = shutil.copytree(ROOT / "db" / "migrations", tmp_path / "migrations")
     heads = ScriptDirectory(folder).get_heads()
-    assert revisions(folder / "versions").newest == set(heads)
+    assert known_migrations(folder / "versions").heads == set(heads)
     ScriptDirectory(folder).generate_revision("f00d", "merge", head=tuple(heads))
     scripts = list(ScriptDirectory(folder).walk_revisions())
-    assert revisions(folder / "versions") == ({script.revision for script in scripts}, {"f00d"})
+    assert known_migrations(folder / "versions") == (
+        {script.revision for script in scripts},
+        {"f00d"},
+    )

@@ -11,13 +11,13 @@ import openapi_spec_validator
 import pytest
 import requests
 
-from tests import contract
-from tests.checkout import ROOT
+from tests.support import contract
+from tests.support.checkout import ROOT
 
 ROUTES = """
 import json
 from app import create_app
-from app.api import Blueprint
+from app.api.resources import Blueprint
 app = create_app()
 pages = {name for name, part in app.blueprints.items() if not isinstance(part, Blueprint)}
 print(json.dumps([

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from app.tracing import trace_id
-from tests.checkout import ROOT
+from app.telemetry.tracing import trace_id
+from tests.support.checkout import ROOT
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RECEIVER = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from app.database import ID, UTCDateTime, exact_string
+from app.database.types import BigIntId, UTCDateTime, exact_string
 
 revision = "0001"
 down_revision = None
@@ -16,7 +16,7 @@ def upgrade() -> None:
     """Migrate to this revision: one DDL statement, compatible with the version before."""
     op.create_table(
         "tokens",
-        sa.Column("id", ID, primary_key=True),
+        sa.Column("id", BigIntId, primary_key=True),
         sa.Column("name", exact_string(100), nullable=False, unique=True),
         sa.Column(
             "digest",

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.database import UTCDateTime, ascii_string
+from app.database.types import UTCDateTime, ascii_string
 
 revision = "0002"
 down_revision = "0001"

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import mysql
 
-from app.database import ID, UTCDateTime, ascii_string
+from app.database.types import BigIntId, UTCDateTime, ascii_string
 
 revision = "0003"
 down_revision = "0002"
@@ -16,7 +16,7 @@ def upgrade() -> None:
     """Migrate to this revision: one DDL statement, compatible with the version before."""
     op.create_table(
         "idempotency_keys",
-        sa.Column("token_id", ID, primary_key=True, autoincrement=False),
+        sa.Column("token_id", BigIntId, primary_key=True, autoincrement=False),
         sa.Column("key", ascii_string(255), primary_key=True),
         sa.Column(
             "fingerprint",

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.database import ID, UTCDateTime, ascii_string, exact_string
+from app.database.types import BigIntId, UTCDateTime, ascii_string, exact_string
 
 revision = "links_0004"
 down_revision = "links_0003"
@@ -15,7 +15,9 @@ def upgrade() -> None:
     """Migrate to this revision: one DDL statement, compatible with the version before."""
     op.create_table(
         "link_tags",
-        sa.Column("link_id", ID, sa.ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
+        sa.Column(
+            "link_id", BigIntId, sa.ForeignKey("links.id", ondelete="CASCADE"), primary_key=True
+        ),
         sa.Column("tag", exact_string(50), primary_key=True),
         sa.Column("created_at", UTCDateTime(6), nullable=False),
         sa.Column("lookup_key", ascii_string(64), nullable=False),

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.database import UTCDateTime
+from app.database.types import UTCDateTime
 
 revision = "links_0009"
 down_revision = "links_0008"

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.links import Links
-from tests.service import Service
+from tests.support.links.client import Links
+from tests.support.service import Service
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Deployment
-from tests.links import TARGET, Links
-from tests.service import Service
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
 
 PATH = "/api/links/batch"
 JSON = {"Content-Type": "application/json"}

@@ -7,8 +7,8 @@ import pytest
 import requests
 
 from tests.api.conftest import Deployment
-from tests.links import TARGET, Links
-from tests.service import Service
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
 
 KEPT = ("Content-Type", "ETag", "Location")
 """What the first answer's headers say is said again; others are of the moment."""

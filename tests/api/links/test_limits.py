@@ -5,8 +5,8 @@ import secrets
 from concurrent.futures import ThreadPoolExecutor
 
 from tests.api.conftest import Deployment
-from tests.links import TARGET, Links
-from tests.service import Service
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
 
 
 def test_answers_tell_what_is_left(service: Service, links: Links) -> None:

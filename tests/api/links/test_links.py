@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.links import TARGET, Links
-from tests.service import Service
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
 
 JSON = {"Content-Type": "application/json"}
 

@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.links import Links
-from tests.service import Service
+from tests.support.links.client import Links
+from tests.support.service import Service
 
 
 @pytest.fixture

@@ -3,9 +3,9 @@
 import re
 
 from tests.api.conftest import Deployment
-from tests.checkout import ROOT
-from tests.links import Links
-from tests.service import Service
+from tests.support.checkout import ROOT
+from tests.support.links.client import Links
+from tests.support.service import Service
 
 PAGE = (ROOT / "docs" / "observe.md").read_text()
 ALERTS = (ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text()

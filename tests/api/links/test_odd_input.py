@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tests.api.test_odd_input import assert_problem
-from tests.links import TARGET, Links
-from tests.service import RawAnswer, Service
+from tests.support.links.client import TARGET, Links
+from tests.support.service import RawAnswer, Service
 
 BODY = json.dumps({"url": TARGET}).encode()
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"

@@ -14,10 +14,10 @@ import pytest
 import requests
 
 from tests.api.conftest import Deployment, embed
-from tests.links import TARGET, Links
-from tests.service import Service
-from tests.visitor import ACCEPT, Visitor, form
-from tests.waiting import wait_until
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
+from tests.support.visitor import ACCEPT, Visitor, form
+from tests.support.waiting import wait_until
 
 FIELDS = b",".join(b'"%d": 1' % number for number in range(5000))
 XSS = "<script>alert(1)</script>\"'&{{7*7}}"

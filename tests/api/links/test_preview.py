@@ -6,8 +6,8 @@ from io import BytesIO
 import pytest
 import segno
 
-from tests.links import TARGET, Links
-from tests.service import Service
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
 
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 BOTH = pytest.mark.parametrize("ending", ["+", ".qr"])

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Deployment
-from tests.links import TARGET, Links
-from tests.service import Service
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
 
 # Method, path, body, and the status for a visitor, a read token and a write token.
 RIGHTS: list[tuple[str, str, Any, int, int, int]] = [

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Deployment
-from tests.links import Links
+from tests.support.links.client import Links
 
 Rollups = Callable[[], list[list[Any]]]
 

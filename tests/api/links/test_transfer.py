@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from tests.api.conftest import Deployment
-from tests.links import TARGET, Links
-from tests.service import Service
-from tests.waiting import wait_until
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
+from tests.support.waiting import wait_until
 
 TITLES = [
     "",

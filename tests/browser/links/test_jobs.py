@@ -11,9 +11,9 @@ import requests
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import Open, sign_in
-from tests.compose import Stack
-from tests.links import TARGET, Links
-from tests.service import Service
+from tests.support.compose import Stack
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose import Stack
-from tests.faults.links import rounds
+from tests.support.compose import Stack
+from tests.support.links.faults import rounds
 
 
 @pytest.fixture(scope="session")

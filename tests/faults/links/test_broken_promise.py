@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import copy_project
-from tests.compose import Stack
-from tests.faults import nemesis
-from tests.faults.links import rounds
+from tests.support.checkout import copy_project
+from tests.support.compose import Stack
+from tests.support.faults import nemesis
+from tests.support.links.faults import rounds
 
 pytestmark = pytest.mark.alone
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from tests.faults.links.checker import check, check_answers
-from tests.faults.links.history import Answer, Operation, Outage, Row, State
+from tests.support.links.faults.checker import check, check_answers
+from tests.support.links.faults.history import Answer, Operation, Outage, Row, State
 
 OUTAGE = Outage(began=100, back=110, over=112)
 FIRST = Answer(201, '"1-1"', "/api/links/a", b"{}")

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose import Stack
-from tests.faults import nemesis
-from tests.faults.links import rounds
-from tests.faults.nemesis import Fault
+from tests.support.compose import Stack
+from tests.support.faults import nemesis
+from tests.support.faults.nemesis import Fault
+from tests.support.links.faults import rounds
 
 pytestmark = pytest.mark.alone
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.compose import Stack
-from tests.faults.links import memory
+from tests.support.compose import Stack
+from tests.support.links.faults import memory
 
 pytestmark = pytest.mark.alone
 

@@ -4,10 +4,10 @@ import subprocess
 
 import pytest
 
-from tests.checkout import ROOT
-from tests.compose import Stack, run
-from tests.faults.links import rolling
-from tests.pages import blocks
+from tests.support.checkout import ROOT
+from tests.support.compose import Stack, run
+from tests.support.links.faults import rolling
+from tests.support.pages import blocks
 
 pytestmark = pytest.mark.alone
 

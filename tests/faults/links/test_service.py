@@ -7,12 +7,12 @@ import time
 import pytest
 import requests
 
-from tests.compose import Stack, docker
-from tests.faults import nemesis
-from tests.faults.links import rounds
-from tests.faults.nemesis import Fault
-from tests.links import TARGET
-from tests.waiting import wait_until
+from tests.support.compose import Stack, docker
+from tests.support.faults import nemesis
+from tests.support.faults.nemesis import Fault
+from tests.support.links.client import TARGET
+from tests.support.links.faults import rounds
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.compose import Stack
-from tests.links import Links
-from tests.service import Service
+from tests.support.compose import Stack
+from tests.support.links.client import Links
+from tests.support.service import Service
 
 
 @pytest.fixture

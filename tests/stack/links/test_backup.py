@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose import Stack
-from tests.links import TARGET
-from tests.service import Service
-from tests.waiting import wait_until
+from tests.support.compose import Stack
+from tests.support.links.client import TARGET
+from tests.support.service import Service
+from tests.support.waiting import wait_until
 
-WRITERS = 3
+TRANSACTIONAL_SIZE = 3
 # Enough that others write in the time between the first table of a dump and the last.
 FILL = """
     SET SESSION cte_max_recursion_depth = 100000;
@@ -43,7 +43,7 @@ class Writers:
     def __init__(self, stack: Stack, token: str) -> None:
         self.stack = stack
         self.token = token
-        self.written = [0] * WRITERS
+        self.written = [0] * TRANSACTIONAL_SIZE
         self.stop = threading.Event()
 
     def run(self, number: int) -> None:
@@ -86,7 +86,7 @@ def test_backup_under_writes_is_of_one_moment(source: Stack, target: Stack, tmp_
     """Nothing of it came later than anything that it lacks, and no writer has noticed it."""
     writers = Writers(source, source.exec("app", "slipway", "tokens", "create", "w").strip())
     with ThreadPoolExecutor() as pool:
-        running = [pool.submit(writers.run, number) for number in range(WRITERS)]
+        running = [pool.submit(writers.run, number) for number in range(TRANSACTIONAL_SIZE)]
         try:
             wait_until(lambda: all(written > 5 for written in writers.written))
             before = sum(writers.written)
@@ -99,7 +99,7 @@ def test_backup_under_writes_is_of_one_moment(source: Stack, target: Stack, tmp_
 
     target.make("restore", FILE=tmp_path / "first.sql.gz")
     found = target.mysql_root(WRITTEN)
-    assert len(found) == WRITERS
+    assert len(found) == TRANSACTIONAL_SIZE
     for _, *numbers in found:
         links, last, tags, keys, clicks = map(int, numbers)
         assert links == last + 1 == tags == keys

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.compose import Stack
-from tests.links import TARGET, Links
+from tests.support.compose import Stack
+from tests.support.links.client import TARGET, Links
 
 
 @pytest.fixture

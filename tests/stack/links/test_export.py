@@ -5,8 +5,8 @@ import json
 import pytest
 import requests
 
-from tests.compose import Stack, docker
-from tests.links import TARGET, Links
+from tests.support.compose import Stack, docker
+from tests.support.links.client import TARGET, Links
 
 COUNT = 20_000  # links: with their long URLs, much more than what sockets hold on the way
 

@@ -8,11 +8,11 @@ from typing import Any, NamedTuple
 import pytest
 import requests
 
-from tests.compose import Stack
-from tests.links import TARGET, Links
-from tests.mysql import RootSession, waits
-from tests.service import Service
-from tests.waiting import wait_until
+from tests.support.compose import Stack
+from tests.support.links.client import TARGET, Links
+from tests.support.mysql import RootSession, waits
+from tests.support.service import Service
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 

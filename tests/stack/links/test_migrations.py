@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.checkout import copy_project
-from tests.compose import Stack
-from tests.service import Service
+from tests.support.checkout import copy_project
+from tests.support.compose import Stack
+from tests.support.service import Service
 
 MIGRATE = ("run", "--rm", "--no-TTY", "--no-deps", "migrate", "alembic")
 OLD_LINK = """

@@ -9,9 +9,9 @@ import pytest
 from sqlalchemy import Select
 from sqlalchemy.dialects import mysql
 
-from app.links import store
-from tests.compose import Stack
-from tests.service import Service
+from app.links import click_queries, queries
+from tests.support.compose import Stack
+from tests.support.service import Service
 
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)  # other tests' links are all newer
 PAGE = 21  # rows: the service asks for one more than it shows
@@ -61,8 +61,8 @@ CLEAR = """
     OPTIMIZE TABLE links, link_tags;  -- the full-text index keeps what is deleted until then
 """
 
-PLACES: dict[str, list[store.Position | str | None]] = {
-    "-created_at": [None, *(store.Position(BEGIN + timedelta(hours=n), 5) for n in (8, 4, 1))],
+PLACES: dict[str, list[queries.Position | str | None]] = {
+    "-created_at": [None, *(queries.Position(BEGIN + timedelta(hours=n), 5) for n in (8, 4, 1))],
     "code": [None, "plan1", "plan5", "plan99"],
 }
 TAGS = [None, "plan all", "plan few"]
@@ -85,7 +85,7 @@ def _filled(stack: Stack) -> Iterator[Stack]:
 
 def statement(**which: Any) -> str:
     """Return the service's own SQL for a page, with its values in it."""
-    return written(store.listed("mysql", **which).limit(PAGE))
+    return written(queries.list_query("mysql", **which).limit(PAGE))
 
 
 def written(query: Select[*tuple[Any, ...]]) -> str:
@@ -131,7 +131,7 @@ def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -
 
 def test_most_clicked_are_found_by_the_hour(filled: Stack) -> None:
     """Hours before the week are not looked at, however many there are."""
-    sql = written(store.most_clicked(datetime(2029, 12, 31, tzinfo=UTC), 20))
+    sql = written(click_queries.most_clicked(datetime(2029, 12, 31, tzinfo=UTC), 20))
     filled.mysql_root(CLICK)
     planned = plan(filled, sql)
     found = filled.mysql_root(sql)
@@ -145,11 +145,11 @@ def test_most_clicked_are_found_by_the_hour(filled: Stack) -> None:
 def test_clicks_that_are_rolled_up_are_not_summed(filled: Stack) -> None:
     """Neither the read of a link nor a page reads the hours before, however many there are."""
     filled.mysql_root(ROLL_UP)
-    read = written(store.BY_KEY_WITH_CLICKS.params(key="plan1"))
+    read = written(queries.BY_KEY_WITH_CLICKS.params(key="plan1"))
     [link] = filled.mysql_root(read)
     found = filled.mysql_root("SELECT link_id, until FROM link_click_rollups")
     since = {int(number): datetime.fromisoformat(f"{until}Z") for number, until in found}
-    recent = written(store.recent_clicks(since))
+    recent = written(click_queries.recent_clicks(since))
     told = filled.mysql_root(recent)
     counts = {sql: rows_read(filled, sql) for sql in (read, recent)}
     plans = [plan(filled, sql) for sql in counts]

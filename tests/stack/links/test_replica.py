@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from tests.compose import MYSQL_ROOT, ROOT, Stack, docker
-from tests.links import TARGET
-from tests.service import Service
-from tests.waiting import wait_until
+from tests.support.compose import MYSQL_ROOT, ROOT, Stack, docker
+from tests.support.links.client import TARGET
+from tests.support.service import Service
+from tests.support.waiting import wait_until
 
 FILES = "docker-compose.yaml:deploy/replica/compose.yaml"
 ACCOUNT = (ROOT / "deploy" / "replica" / "account.sh").read_text()

@@ -9,10 +9,10 @@ from functools import partial
 import pytest
 import requests
 
-from tests.compose import Stack
-from tests.links import TARGET
-from tests.service import Service
-from tests.waiting import free_port_pair, wait_until
+from tests.support.compose import Stack
+from tests.support.links.client import TARGET
+from tests.support.service import Service
+from tests.support.waiting import free_port_pair, wait_until
 
 pytestmark = pytest.mark.alone
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.compose import Stack
-from tests.links import Links
+from tests.support.compose import Stack
+from tests.support.links.client import Links
 
 HOURS = 20_000
 PAST = f"""

@@ -4,9 +4,9 @@ import secrets
 
 import requests
 
-from tests.compose import Stack
-from tests.links import Links
-from tests.traces import received
+from tests.support.compose import Stack
+from tests.support.links.client import Links
+from tests.support.traces import received
 
 
 def test_redirect_and_its_batch_are_one_trace(stack: Stack, links: Links) -> None:

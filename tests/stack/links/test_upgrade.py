@@ -10,12 +10,12 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from tests.checkout import ROOT, copy_project
-from tests.compose import Stack, docker
-from tests.links import TARGET
-from tests.mysql import RootSession, waits
-from tests.service import Service
-from tests.waiting import free_port, wait_until
+from tests.support.checkout import ROOT, copy_project
+from tests.support.compose import Stack, docker
+from tests.support.links.client import TARGET
+from tests.support.mysql import RootSession, waits
+from tests.support.service import Service
+from tests.support.waiting import free_port, wait_until
 
 CLIENTS = 6
 MIGRATE = ("run", "--rm", "--no-TTY", "--no-deps", "migrate")
@@ -37,7 +37,7 @@ depends_on = None
 
 
 """
-# In app/auth.py: what the new version has in front of a line.
+# In app/identity/tokens.py: what the new version has in front of a line.
 CHANGE = {
     '    Column("scope"': 'Column("team", String(100), nullable=False, default=""),',
     "    scope = fields.String": "team = fields.String()",

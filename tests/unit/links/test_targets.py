@@ -23,7 +23,7 @@ OWN = "https://go.example.com"
 )
 def test_own_address_is_a_loop(url: str) -> None:
     """This service is found in any spelling of its address."""
-    assert targets.problem(url, OWN) == "Must not lead back to this service."
+    assert targets.rejection_reason(url, OWN) == "Must not lead back to this service."
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_own_address_is_a_loop(url: str) -> None:
 )
 def test_other_addresses_are_fine(url: str) -> None:
     """Whatever a browser can open is a target."""
-    assert targets.problem(url, OWN) is None
+    assert targets.rejection_reason(url, OWN) is None
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,10 @@ def test_other_addresses_are_fine(url: str) -> None:
 )
 def test_odd_hosts_are_refused(url: str) -> None:
     """A host that browsers read as another, or not at all, is no target."""
-    assert targets.problem(url, OWN) == "Must be an absolute http or https URL with a valid host."
+    assert (
+        targets.rejection_reason(url, OWN)
+        == "Must be an absolute http or https URL with a valid host."
+    )
 
 
 @pytest.mark.parametrize(
@@ -63,7 +66,7 @@ def test_odd_hosts_are_refused(url: str) -> None:
 )
 def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:
     """The rules of DNS, of ports and of IPv6 hold."""
-    assert targets.problem(f"https://{host}/x", OWN) == "Must be a valid URL."
+    assert targets.rejection_reason(f"https://{host}/x", OWN) == "Must be a valid URL."
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:
 )
 def test_location_is_a_uri(url: str) -> None:
     """What looks like one is not made into one, and would not have been changed."""
-    assert targets.location(url) == iri_to_uri(url)
+    assert targets.location_of(url) == iri_to_uri(url)
 
 
 def test_location_keeps_the_host() -> None:
@@ -99,6 +102,6 @@ def test_location_keeps_the_host() -> None:
     for target in ("https://example.com", "https://example.com/a?b#c"):
         for rest in ("", "/", "//evil.example", "/@evil.example", "/\\evil.example", "/:80"):
             for query in ("", "@evil.example", "x=https://evil.example/"):
-                location = targets.location(target, rest, query)
+                location = targets.location_of(target, rest, query)
                 assert urlsplit(location).netloc == "example.com"
                 assert location.isascii()

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import make_url
 
 from app.config import Settings
-from app.database import Database, metadata
-from app.links import codes, exports, store
+from app.database import Database
+from app.database.types import metadata
+from app.links import codes, exports, queries
 
 URL = "https://example.com"
 
@@ -20,29 +21,29 @@ URL = "https://example.com"
 def database(tmp_path: Path) -> Iterator[Database]:
     """An empty database."""
     database = Database(Settings(make_url(f"sqlite:///{tmp_path}/links.db")))
-    metadata.create_all(database.writer)
+    metadata.create_all(database.transactional)
     yield database
-    for engine in (database.writer, database.long_reader):
+    for engine in (database.transactional, database.long_autocommit):
         engine.dispose()
 
 
 def create(database: Database, *links: dict[str, Any]) -> list[SimpleNamespace]:
     """Create links, each with a URL."""
     return database.write(
-        lambda connection: store.create_all(connection, [{"url": URL} | link for link in links])
+        lambda connection: queries.create_all(connection, [{"url": URL} | link for link in links])
     )
 
 
 def delete(database: Database, code: str) -> None:
     """Delete a link."""
-    database.write(lambda connection: store.delete(connection, code, lambda _: None))
+    database.write(lambda connection: queries.delete(connection, code, lambda _: None))
 
 
 def test_export_has_what_stays_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
     """While others create and delete, each link that is there all the time is exported once."""
     monkeypatch.setattr(exports, "CHUNK", 2)
     create(database, *({"code": f"stays{n}"} for n in range(3)), {"code": "goes"})
-    parts = exports.lines(database, "jsonl")
+    parts = exports.export_parts(database, "jsonl")
     text = next(parts)
     for code in ("stays0", "goes"):
         delete(database, code)
@@ -58,6 +59,6 @@ def test_taken_random_code_is_nobodys_fault(
     """A random code that is taken, also by a link of the batch, asks for another try."""
     monkeypatch.setattr(codes, "random_code", lambda: "aaaaaaa")
     for other in ({}, {"code": "aaa-aaaa"}):
-        with pytest.raises(store.CodeTakenError) as caught:
+        with pytest.raises(queries.CodeTakenError) as caught:
             create(database, {}, other)
-        assert not isinstance(caught.value, store.CodesTakenError)
+        assert not isinstance(caught.value, queries.CodesTakenError)

@@ -1,0 +1,1 @@
+"""What every HTTP resource shares: strict JSON, errors, OpenAPI, ETags, idempotency, limits."""

@@ -1,0 +1,72 @@
+"""The API's documentation: the OpenAPI document, and a page made from it.
+
+The page is a template. The usual browser programs (Swagger UI, Redoc, …) are a megabyte or more of
+JavaScript, and need inline styles, which our Content-Security-Policy forbids.
+"""
+
+import json
+import re
+from copy import deepcopy
+from typing import Any
+
+from flask import Response, jsonify, render_template, request
+from flask_smorest import current_api
+from markupsafe import Markup, escape
+
+from app.api.resources import Blueprint
+
+blueprint = Blueprint("docs", __name__, description="This documentation.")
+
+
+@blueprint.route("/openapi.json")
+@blueprint.response(200, {"type": "object"}, example={"openapi": "3.1.0"})
+def document() -> Response:
+    """Give this document, in OpenAPI 3.1"""
+    return jsonify(current_api.spec.to_dict())
+
+
+@blueprint.route("/docs")
+@blueprint.response(200, {"type": "string"}, content_type="text/html", example="<!doctype html>…")
+def page() -> Response:
+    """Show this document as a page"""
+    spec = deepcopy(current_api.spec.to_dict())  # its parts are shared with the original
+
+    def follow(thing: dict[str, Any]) -> dict[str, Any]:
+        """Return what a reference refers to, or else the thing itself."""
+        if "$ref" not in thing:
+            return thing
+        _, _, kind, name = thing["$ref"].split("/")
+        found: dict[str, Any] = spec["components"][kind][name]
+        return found
+
+    def curl(path: str, method: str, operation: dict[str, Any]) -> str:
+        """Return the command that makes an operation's example request."""
+        command = ["curl", *(["-X", method.upper()] if method not in {"get", "post"} else [])]
+        if "security" in operation:
+            command.append('-H "Authorization: Bearer $TOKEN"')
+        if "requestBody" in operation:
+            content = next(iter(operation["requestBody"]["content"].values()))
+            command.append(f"--json '{json.dumps(follow(content['schema'])['examples'][0])}'")
+        for parameter in operation["parameters"]:
+            schema = follow(parameter).get("schema", {})
+            if follow(parameter)["in"] == "path":
+                path = path.replace("{" + parameter["name"] + "}", str(schema["examples"][0]))
+        return " ".join([*command, request.url_root.removesuffix("/") + path])
+
+    for item in spec["paths"].values():
+        shared = item.pop("parameters", [])
+        for operation in item.values():
+            operation["parameters"] = shared + operation["parameters"]
+    helpers = {
+        "follow": follow,
+        "curl": curl,
+        "markdown_to_html": markdown_to_html,
+        "dumps": json.dumps,
+    }
+    return Response(render_template("docs.html", spec=spec, **helpers))
+
+
+def markdown_to_html(text: str) -> Markup:
+    """Return a description as HTML. Of Markdown, it knows paragraphs and `code`."""
+    code = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))
+    return Markup("".join(f"<p>{paragraph}</p>" for paragraph in code.split("\n\n")))  # noqa: S704 escaped above

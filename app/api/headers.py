@@ -1,0 +1,36 @@
+"""Security headers on every response, and which requests get a page instead of JSON."""
+
+from flask import Flask, Response, request
+
+BASE_HEADERS = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff"}
+PAGE_HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self';"
+    " style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none';"
+    " base-uri 'none'",
+    # Not on redirects: there, the policy of the linking page applies to the target.
+    "Referrer-Policy": "same-origin",
+}
+
+
+def init_app(app: Flask) -> None:
+    """Add the headers where a view has not set its own."""
+    app.after_request(_add)
+
+
+def is_api() -> bool:
+    """Return whether the request is for the API, which is for programs with a token."""
+    return f"{request.path}/".startswith("/api/")
+
+
+def prefers_html() -> bool:
+    """Return whether the client accepts HTML, as browsers do, and prefers it to JSON."""
+    kinds = ["application/json", "text/html"]
+    return request.accept_mimetypes.best_match(kinds) == "text/html"
+
+
+def _add(response: Response) -> Response:
+    wanted = BASE_HEADERS | (PAGE_HEADERS if response.mimetype == "text/html" else {})
+    for name, value in wanted.items():
+        if name not in response.headers:
+            response.headers.add(name, value)
+    return response

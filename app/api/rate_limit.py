@@ -1,0 +1,134 @@
+"""Rate limits: fixed windows of requests, counted in the database.
+
+The counters live there because all workers and replicas must see the same ones, and the database
+is all that they share. That costs a small commit, so only rare requests are counted: creations and
+failed authentications, never a redirect or a read. A client has one row, which its next window
+uses again.
+"""
+
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import accumulate
+from random import random
+from weakref import WeakValueDictionary
+
+from flask import Flask, Response, current_app, g
+from sqlalchemy import BigInteger, Column, Connection, Table, delete, text
+from werkzeug.exceptions import TooManyRequests
+
+from app.config import RateLimit, Settings
+from app.database import Database, database, retry
+from app.database.batching import Batcher
+from app.database.errors import UNAVAILABLE
+from app.database.types import UTCDateTime, ascii_string, metadata
+
+SWEEP_PROBABILITY = 0.001  # the share of counted requests that delete idle counters
+SWEEP_LIMIT = 1000  # rows
+TTL = timedelta(days=2)  # longer than the longest window
+
+# How often one client did one thing in its current window.
+RATE_LIMITS = Table(
+    "rate_limits",
+    metadata,
+    Column("client", ascii_string(100), primary_key=True),
+    Column("period", BigInteger, nullable=False),  # second in which the window began
+    Column("hits", BigInteger, nullable=False),
+    Column("updated_at", UTCDateTime(0), nullable=False, index=True),
+)
+
+# LAST_INSERT_ID(value) returns a value from the statement (MySQL manual, "Information Functions").
+# Assignments run in this order: hits still sees the old period.
+INCREMENT_MYSQL = text("""
+    INSERT INTO rate_limits (client, period, hits, updated_at)
+    VALUES (:client, :period, LAST_INSERT_ID(:amount), :now) AS new
+    ON DUPLICATE KEY UPDATE
+        hits = LAST_INSERT_ID(IF(new.period > rate_limits.period, 0, rate_limits.hits) + :amount),
+        period = GREATEST(rate_limits.period, new.period), updated_at = new.updated_at""")
+INCREMENT_SQLITE = text("""
+    INSERT INTO rate_limits (client, period, hits, updated_at)
+    VALUES (:client, :period, :amount, :now)
+    ON CONFLICT (client) DO UPDATE SET
+        hits = iif(excluded.period > period, 0, hits) + :amount,
+        period = max(period, excluded.period), updated_at = excluded.updated_at
+    RETURNING hits""")
+
+
+def init_app(app: Flask, settings: Settings) -> None:
+    """Take the limits from the settings, and add them to responses."""
+    app.extensions["rate_limits"] = {
+        "create": settings.rate_limit_create,
+        "auth": settings.rate_limit_auth,
+    }
+    # One for each client with active requests: those would wait for each other's row anyway.
+    app.extensions["rate_limit_batchers"] = WeakValueDictionary()
+    app.after_request(_add_headers)
+
+
+def count(name: str, client: str, amount: int = 1) -> None:
+    """Count an action of a client.
+
+    :param name: which limit: "create" or "auth".
+    :param client: a token's id, or an address.
+    :raises TooManyRequests: the client has reached the limit of this window.
+    """
+    limit: RateLimit = current_app.extensions["rate_limits"][name]
+    now = time.time()
+    elapsed = int(now % limit.seconds)
+    # The second in which the window began: it grows even when the setting changes.
+    period = int(now) - elapsed
+    reset = limit.seconds - elapsed
+    client = f"{name}:{client}"
+    new = Batcher(partial(_increment_for_all, database(), client))
+    batcher = current_app.extensions["rate_limit_batchers"].setdefault(client, new)
+    hits = batcher((period, amount))
+    if random() < SWEEP_PROBABILITY:  # noqa: S311 no secret depends on it
+        _sweep()
+    g.rate_limit = {
+        "RateLimit-Policy": f'"{name}";q={limit.count};w={limit.seconds}',
+        "RateLimit": f'"{name}";r={max(limit.count - hits, 0)};t={reset}',
+    }
+    if hits > limit.count:
+        raise TooManyRequests("Too many requests of this kind. Wait.", retry_after=reset)
+
+
+def _increment_for_all(
+    database: Database, client: str, given: Sequence[tuple[int, int]]
+) -> list[int]:
+    """Count for many requests in one statement, and return the sum up to each of them.
+
+    :param given: periods and amounts.
+    """
+    periods, amounts = zip(*given, strict=True)
+    total = sum(amounts)
+    with database.read() as connection:
+        hits = retry(lambda: increment(connection, client, max(periods), total))
+    return [hits - total + amount for amount in accumulate(amounts)]
+
+
+def increment(connection: Connection, client: str, period: int, amount: int) -> int:
+    """Add to a client's counter and return its sum in this period.
+
+    It is one statement, so that no two clients see the same sum. A period that has passed (another
+    replica's clock is behind) counts to the newest.
+    """
+    values = {"client": client, "period": period, "amount": amount, "now": datetime.now(UTC)}
+    if connection.dialect.name == "mysql":
+        return int(connection.execute(INCREMENT_MYSQL, values).lastrowid)
+    return int(connection.execute(INCREMENT_SQLITE, values).scalar_one())
+
+
+def _sweep() -> None:
+    idle = delete(RATE_LIMITS).where(RATE_LIMITS.c.updated_at < datetime.now(UTC) - TTL)
+    # The count itself has succeeded, so the client need not know of a failure here.
+    with suppress(*UNAVAILABLE), database().read() as connection:
+        connection.execute(idle.with_dialect_options(mysql_limit=SWEEP_LIMIT))
+
+
+def _add_headers(response: Response) -> Response:
+    """Add the fields of draft-ietf-httpapi-ratelimit-headers-10 if something was counted."""
+    if "rate_limit" in g:
+        response.headers.extend(g.rate_limit)
+    return response

@@ -1,0 +1,56 @@
+"""The files that pages refer to: style sheet, script and icon."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from flask import Response, request, send_from_directory
+
+from app.api.openapi import not_modified
+from app.api.resources import Blueprint
+
+FOLDER = Path(__file__).parents[1] / "static"
+MAX_AGE = 365 * 24 * 3600  # seconds that a browser caches a file whose URL has its version
+NAME = {"in": "path", "name": "name", "schema": {"type": "string", "examples": ["page.css"]}}
+FILE_HEADERS = ("Content-Disposition", "Expires", "Last-Modified")
+
+blueprint = Blueprint("static", __name__, description="Files of the web page.")
+
+
+@blueprint.route("/static/<path:name>", parameters=[NAME])
+@blueprint.response(
+    200,
+    {"type": "string"},
+    content_type="text/css",
+    example=":root {}",
+    headers={name: name for name in ("ETag", *FILE_HEADERS)},
+)
+@blueprint.alt_response(
+    200, schema={"type": "string"}, content_type="text/javascript", example='"use strict";'
+)
+@blueprint.alt_response(
+    200, schema={"type": "string"}, content_type="image/svg+xml", example="<svg/>"
+)
+@blueprint.doc(parameters=["If-None-Match"], responses=not_modified(*FILE_HEADERS))
+def file(name: str) -> Response:
+    """Send a file that pages refer to"""
+    response = send_from_directory(FOLDER, name, conditional=False, max_age=_max_age)
+    response.set_etag(_version(FOLDER / name))  # not from its time, which is the same in an image
+    response.make_conditional(request)
+    return response
+
+
+def _max_age(path: str) -> int:
+    # A page of another version, from a replica that is older or newer, asks for another file.
+    return MAX_AGE if request.args.get("v") == _version(path) else 0
+
+
+@blueprint.app_url_defaults
+def _add_version(endpoint: str, values: dict[str, Any]) -> None:
+    """Put a file's version into its URL, so that no page gets the style of another version."""
+    if endpoint == "static.file":
+        values["v"] = _version(FOLDER / values["name"])
+
+
+def _version(path: Path | str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest()[:8]

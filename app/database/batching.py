@@ -1,0 +1,107 @@
+"""Leader/follower batching: many requests share one round trip to the database.
+
+The first caller leads: it runs the work. Callers that arrive meanwhile form the next batch. So a
+lone request waits for nobody, and under load most requests share a statement, or a commit.
+"""
+
+import _thread
+import contextvars
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+from gevent import Timeout, idle
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.database.deadline import charge_time, time_left
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+BATCH_LIMIT = 1000  # items
+YIELD_LIMIT = 0.05  # seconds, or a little more: an overloaded process is never idle
+
+
+def yield_to_other_requests() -> None:
+    """Wait until the process has nothing else to do, so that more requests join the next batch.
+
+    Under gevent only. A thread does not wait.
+    """
+    with Timeout(YIELD_LIMIT, False):
+        idle()
+
+
+class Batcher(Generic[T, R]):
+    """Runs its work for all callers that wait. Any thread, greenlet or loop callback may call it.
+
+    :param work: takes items in the order in which they came, and returns a result for each. It
+        runs in the context of a request or in none, so it must not use Flask's. If it raises, all
+        callers get its error.
+    """
+
+    def __init__(self, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
+        self._work = work
+        self._waiting: deque[tuple[T, Callable[[R | BaseException], object]]] = deque()
+        self._leadership = threading.Lock()  # whoever holds it runs the work
+        self._last_was_shared = False
+
+    def __call__(self, item: T) -> R:
+        """Return the result of work that began after this call.
+
+        :raises sqlalchemy.exc.TimeoutError: there is none in the time that the request has left.
+        """
+        outcomes: SimpleQueue[R | BaseException] = SimpleQueue()
+        with charge_time():
+            if self._enqueue(item, outcomes.put) and self._lead():
+                self._start_leader()
+            try:
+                outcome = outcomes.get(timeout=max(time_left(), 0))
+            except Empty:
+                raise PoolTimeoutError("The work of other requests takes too long.") from None
+        if isinstance(outcome, BaseException):
+            # Many callers raise it, and each would add to its trace.
+            raise outcome.with_traceback(None)
+        return outcome
+
+    def submit(self, item: T, resolve: Callable[[R | BaseException], object]) -> None:
+        """Begin to work on an item, without waiting.
+
+        :param resolve: is called once, with the result or the error, by a thread or greenlet that
+            has more to do: it must neither wait nor fail.
+        """
+        if self._enqueue(item, resolve):
+            self._start_leader()
+
+    def _enqueue(self, item: T, resolve: Callable[[R | BaseException], object]) -> bool:
+        """Add an item, and return whether the caller has become the leader."""
+        self._waiting.append((item, resolve))
+        return self._leadership.acquire(blocking=False)
+
+    def _lead(self) -> bool:
+        """Work on one batch, and return whether the caller must go on leading."""
+        # Requests that were just answered would otherwise come too late for the next batch, for
+        # ever. Some of the time that is left is for the work.
+        if self._last_was_shared and time_left() > 2 * YIELD_LIMIT:
+            yield_to_other_requests()
+        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_LIMIT))]
+        self._last_was_shared = len(batch) > 1
+        outcomes: Sequence[R | BaseException]
+        try:
+            outcomes = self._work([item for item, _ in batch]) if batch else ()
+        except BaseException as error:  # noqa: BLE001 no caller may be left without an outcome
+            outcomes = [error] * len(batch)
+        for (_, resolve), outcome in zip(batch, outcomes, strict=True):
+            resolve(outcome)
+        self._leadership.release()
+        return bool(self._waiting) and self._leadership.acquire(blocking=False)
+
+    def _start_leader(self) -> None:
+        # Not `Thread.start`, which waits, and in no context: under load it outlives the request
+        # that started it.
+        contextvars.Context().run(_thread.start_new_thread, self._lead_while_needed, ())
+
+    def _lead_while_needed(self) -> None:
+        while self._lead():
+            pass

@@ -1,0 +1,91 @@
+"""How clicks are read: sums of hours and roll-ups, histograms, and the most clicked links."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from types import SimpleNamespace
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, and_, func, or_, select
+
+from app.links.tables import LINK_CLICK_ROLLUPS, LINK_CLICKS, LINKS
+
+
+def _sum_of_hours(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
+    clicks = func.coalesce(func.sum(LINK_CLICKS.c.clicks), 0)
+    return select(clicks).where(*conditions).scalar_subquery()
+
+
+def _clicks(rolled_up: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the clicks of a link's roll-up, or the sum of all its hours if it has none."""
+    found = _ROLLUP.with_only_columns(rolled_up).scalar_subquery()
+    all_hours = _sum_of_hours(LINK_CLICKS.c.link_id == LINKS.c.id)
+    return func.coalesce(found, all_hours).label("clicks")
+
+
+_ROLLUP = select(LINK_CLICK_ROLLUPS.c.until).where(LINK_CLICK_ROLLUPS.c.link_id == LINKS.c.id)
+_SINCE = _sum_of_hours(
+    LINK_CLICKS.c.link_id == LINK_CLICK_ROLLUPS.c.link_id,
+    LINK_CLICKS.c.hour >= LINK_CLICK_ROLLUPS.c.until,
+)
+ROLLED_UP_UNTIL = _ROLLUP.label("rolled_up_until")
+CLICKS = _clicks(LINK_CLICK_ROLLUPS.c.clicks + _SINCE)
+# For lists: only those of the roll-up, if there is one. See `add_recent_clicks`.
+ROLLED_UP_CLICKS = _clicks(LINK_CLICK_ROLLUPS.c.clicks)
+
+
+def add_recent_clicks(connection: Connection, links: Sequence[Row[Any]]) -> Sequence[Any]:
+    """Add to links that were read with `ROLLED_UP_CLICKS` the clicks since their roll-ups.
+
+    In a statement that names the hours: MySQL uses the index only if it knows them before the
+    statement runs. If they came from another table's row, it would read all hours of the link.
+    """
+    since = {link.id: link.rolled_up_until for link in links if link.rolled_up_until}
+    if not since:
+        return links
+    clicks = dict(connection.execute(recent_clicks(since)).all())
+    return [
+        SimpleNamespace(**{**link._mapping, "clicks": link.clicks + clicks.get(link.id, 0)})
+        for link in links
+    ]
+
+
+def recent_clicks(since: Mapping[int, datetime]) -> Select[int, int]:
+    """Return the query for the clicks of links since an hour each, given by their ids."""
+    links_by_hour = defaultdict(list)
+    for link, hour in since.items():
+        links_by_hour[hour].append(link)
+    ranges = (
+        and_(LINK_CLICKS.c.link_id.in_(links), LINK_CLICKS.c.hour >= hour)
+        for hour, links in links_by_hour.items()
+    )
+    clicks = func.sum(LINK_CLICKS.c.clicks)
+    return select(LINK_CLICKS.c.link_id, clicks).where(or_(*ranges)).group_by(LINK_CLICKS.c.link_id)
+
+
+def clicks_by_hour(
+    connection: Connection, link: Row[Any], start: datetime, end: datetime
+) -> dict[datetime, int]:
+    """Return a link's clicks by hour, from `start` up to `end`, without empty hours."""
+    query = select(LINK_CLICKS.c.hour, LINK_CLICKS.c.clicks).where(
+        LINK_CLICKS.c.link_id == link.id, LINK_CLICKS.c.hour >= start, LINK_CLICKS.c.hour < end
+    )
+    return dict(connection.execute(query).all())
+
+
+def most_clicked(start: datetime, limit: int) -> Select[Any]:
+    """Return the query for the links with the most clicks since `start`: their `recent` ones."""
+    clicks = func.sum(LINK_CLICKS.c.clicks).label("recent")
+    top = (
+        select(LINK_CLICKS.c.link_id, clicks)
+        .where(LINK_CLICKS.c.hour >= start)
+        .group_by(LINK_CLICKS.c.link_id)
+        .order_by(clicks.desc(), LINK_CLICKS.c.link_id)
+        .limit(limit)
+        .subquery()
+    )
+    return (
+        select(LINKS, top.c.recent)
+        .join(top, top.c.link_id == LINKS.c.id)
+        .order_by(top.c.recent.desc(), LINKS.c.id)
+    )

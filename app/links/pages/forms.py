@@ -1,0 +1,93 @@
+"""Forms of links: how a link fills one in, and how its fields become a request of the API."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import request
+from markupsafe import Markup
+from marshmallow import ValidationError
+from sqlalchemy import Row
+
+from app.api.etags import etag
+from app.api.problems import invalid_fields
+from app.links.schemas import LinkSchema
+from app.links.service import Check
+
+FIELDS = ("url", "code", "title", "tags", "expires_at")
+
+schema = LinkSchema()
+
+
+class ChangedError(Exception):
+    """The link has changed since its form was shown."""
+
+
+def check_revision(revision: str) -> Check:
+    """Return a check that a link still has this revision.
+
+    :raises ChangedError: from the check, it has another one.
+    """
+
+    def check(link: Row[Any]) -> None:
+        if etag(link) != revision:
+            raise ChangedError
+
+    return check
+
+
+def link_for_template(link: Row[Any]) -> dict[str, Any]:
+    """Return a link as the API shows it, with its revision and whether it has expired."""
+    shown: dict[str, Any] = schema.dump(link)
+    expired = link.expires_at is not None and link.expires_at <= datetime.now(UTC)
+    return shown | {"revision": etag(link), "expired": expired}
+
+
+def submitted_form() -> dict[str, str]:
+    """Return the form's fields as the browser sent them."""
+    return {name: request.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
+
+
+def form_of(link: Row[Any]) -> dict[str, str]:
+    """Return a link's fields as its form shows them."""
+    expires = link.expires_at
+    return {
+        "url": link.url,
+        "title": link.title,
+        "tags": "\n".join(link.tags),
+        # As browsers write it: seconds only if there are some.
+        "expires_at": f"{expires:%Y-%m-%dT%H:%M{':%S' if expires.second else ''}}"
+        if expires
+        else "",
+    }
+
+
+def api_fields(form: Mapping[str, str]) -> dict[str, Any]:
+    """Return the body of the API's request that a form stands for."""
+    fields: dict[str, Any] = dict(form)
+    if "tags" in form:
+        fields["tags"] = [tag.strip() for tag in form["tags"].split("\n") if tag.strip()]
+    if "expires_at" in form:
+        seconds = ":00" if form["expires_at"].count(":") == 1 else ""
+        fields["expires_at"] = f"{form['expires_at']}{seconds}Z" if form["expires_at"] else None
+    return fields
+
+
+def field_errors(error: ValidationError) -> dict[str, str]:
+    """Return what is wrong with each field of a form."""
+    errors: dict[str, str] = {}
+    for invalid in invalid_fields({"json": error.messages_dict}):
+        field = invalid["pointer"].removeprefix("#/").split("/")[0]
+        errors[field] = f"{errors.get(field, '')} {invalid['detail']}".strip()
+    return errors
+
+
+def time_element(text: str) -> Markup:
+    """Return a time of the API's in HTML, as people read it."""
+    time = datetime.fromisoformat(text)
+    return Markup('<time datetime="{}">{:%-d %b %Y, %H:%M}</time>').format(text, time)
+
+
+def count_of(number: int, noun: str) -> str:
+    """Return a number with its noun, in singular or plural."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"

@@ -1,0 +1,259 @@
+"""The pages of links, at `/links`: what the API does, for people.
+
+The rules are the API's own: forms are checked by its schemas. Pages that are not about one link are
+under `/links/-/`, since no code begins with `-`.
+"""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from threading import Semaphore
+from typing import Any
+
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    flash,
+    g,
+    jsonify,
+    redirect,
+    render_template,
+    request,
+    url_for,
+)
+from marshmallow import EXCLUDE, ValidationError
+from sqlalchemy import Row
+from werkzeug.exceptions import ServiceUnavailable
+
+from app.api import rate_limit
+from app.api.etags import etag
+from app.api.problems import RETRY_AFTER
+from app.database import database
+from app.database.deadline import renew_budget
+from app.database.errors import UNAVAILABLE
+from app.identity import sessions
+from app.links import exports, histogram, imports, queries, service
+from app.links.api import CODE_TAKEN, TOO_BROAD
+from app.links.pages.forms import (
+    ChangedError,
+    api_fields,
+    check_revision,
+    count_of,
+    field_errors,
+    form_of,
+    link_for_template,
+    submitted_form,
+    time_element,
+)
+from app.links.schemas import Cursor, LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
+from app.telemetry.logs import add_log_context
+
+UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
+MAX_REFUSED_LINES = 100  # of an import, on its page
+TOP_LIMIT = 20  # links
+WEEK = timedelta(days=7)
+CHANGED = "The link has changed since you opened it. What you see beside the form is how it is now."
+BUSY = "Another file is being imported. Send yours when that is done: go back, and try again."
+INTERRUPTED = "The database did not answer in time. Send the file again: what is there stays."
+
+
+uploads = Semaphore()  # one at a time in a process: /tmp may be in memory, and many would fill it
+blueprint = Blueprint("pages", __name__, url_prefix="/links", template_folder="templates")
+
+
+def init_app(app: Flask) -> None:
+    """Add the pages and their navigation."""
+    app.jinja_env.filters |= {"time": time_element, "count": count_of}
+    app.config["NAVIGATION"] += [
+        ("Links", "pages.listing"),
+        ("Most clicked", "pages.top"),
+        ("Import and export", "pages.transfer"),
+    ]
+    app.register_blueprint(blueprint)
+
+
+@blueprint.before_request
+def accept_upload() -> None:
+    """Raise the body limit of the one form with a file. Sign-in is required all the same.
+
+    :raises ServiceUnavailable: another file is being imported.
+    """
+    if request.endpoint == "pages.transfer" and request.method == "POST":
+        g.has_upload_slot = uploads.acquire(blocking=False)
+        if not g.has_upload_slot:
+            raise ServiceUnavailable(BUSY, retry_after=RETRY_AFTER)
+        request.max_content_length = UPLOAD_LIMIT
+
+
+@blueprint.teardown_request
+def release_upload_slot(_error: BaseException | None) -> None:
+    """Let the next file be imported."""
+    if g.get("has_upload_slot"):
+        uploads.release()
+
+
+sessions.protect(blueprint)
+
+
+@blueprint.route("")
+def listing() -> Any:
+    """List links, page by page: newest first or by code, with words or with a tag."""
+    given = {name: value for name, value in request.args.items() if value}
+    links, more, errors = [], None, {}
+    try:
+        arguments = PageArgumentsSchema(unknown=EXCLUDE).load(given)
+        page = service.list_links(database(), **arguments)
+        links = list(map(link_for_template, page.links))
+        if page.next is not None:
+            more = given | {"after": Cursor.encode(page.next)}
+    except ValidationError as error:
+        errors = field_errors(error)
+    except service.TooBroadError:
+        errors = {"q": TOO_BROAD}
+    html = render_template("listing.html", links=links, more=more, given=given, errors=errors)
+    return html, 422 if errors else 200
+
+
+@blueprint.route("/-/new", methods=["GET", "POST"])
+def new() -> Any:
+    """Show an empty form, and create a link from it."""
+    if request.method != "POST":
+        return _new_form({"code": request.args.get("code", "")}, {})
+    form = submitted_form()
+    try:
+        given = {name: value for name, value in form.items() if value}
+        fields = LinkCreateSchema().load(api_fields(given))
+        rate_limit.count("create", str(g.token.id))
+        link = service.with_code_retry(
+            lambda: database().write(lambda c: queries.create(c, fields)),
+            has_own_code="code" in fields,
+        )
+    except ValidationError as error:
+        return _new_form(form, field_errors(error), 422)
+    except queries.CodeTakenError:
+        return _new_form(form, {"code": CODE_TAKEN}, 409)
+    flash(f"Created {link.code}.")
+    return redirect(url_for("pages.show", code=link.code), 303)
+
+
+@blueprint.route("/-/check")
+def check() -> Response:
+    """Answer what is wrong with a code before the form is sent; "" if nothing is."""
+    code = request.args.get("code", "")
+    problem = ""
+    try:
+        LinkCreateSchema(only=["code"]).load({"code": code} if code else {})
+        with database().read() as connection:
+            if queries.find(connection, code, clicks=False):
+                problem = CODE_TAKEN
+    except ValidationError as error:
+        problem = field_errors(error)["code"]
+    return jsonify({"problem": problem})
+
+
+@blueprint.route("/<code:code>", methods=["GET", "POST"])
+def show(code: str) -> Any:
+    """Show a link with its clicks, and change it if nobody else has changed it meanwhile."""
+    link = service.find(database(), code)
+    if request.method != "POST":
+        return _link_page(link)
+    form = submitted_form()
+    try:
+        check_revision(request.form.get("revision", ""))(link)
+        # Only what was edited: the form may be unable to show a whole field.
+        edited = {name: form[name] for name, was in form_of(link).items() if form[name] != was}
+        fields = LinkPatchSchema().load(api_fields(edited))
+        changed = service.change(database(), code, fields, check_revision(etag(link)))
+    except ValidationError as error:
+        return _link_page(link, form, field_errors(error), 422)
+    except ChangedError:
+        link = service.find(database(), code)
+        return _link_page(link, form, {"": CHANGED}, 412)
+    flash("Saved." if fields else "Nothing was changed.")
+    return redirect(url_for("pages.show", code=changed.code), 303)
+
+
+@blueprint.route("/<code:code>/delete", methods=["GET", "POST"])
+def delete(code: str) -> Any:
+    """Ask whether to delete a link, and do it."""
+    link = service.find(database(), code)
+    if request.method != "POST":
+        return render_template("delete.html", link=link_for_template(link))
+    try:
+        service.delete(database(), code, check_revision(request.form.get("revision", "")))
+    except ChangedError:
+        link = service.find(database(), code)
+        return render_template("delete.html", link=link_for_template(link), error=CHANGED), 412
+    flash(f"Deleted {link.code}.")
+    return redirect(url_for("pages.listing"), 303)
+
+
+@blueprint.route("/-/top")
+def top() -> str:
+    """Show which links were clicked most in the last week."""
+    start = histogram.bucket_start(datetime.now(UTC) - WEEK, "hour")
+    rows = service.most_clicked(database(), start, TOP_LIMIT)
+    links = [link_for_template(link) | {"recent": link.recent} for link in rows]
+    return render_template("top.html", links=links)
+
+
+@blueprint.route("/-/export")
+def export() -> Response:
+    """Send all links as a file."""
+    return exports.attachment("csv" if request.args.get("format") == "csv" else "jsonl")
+
+
+@blueprint.route("/-/transfer", methods=["GET", "POST"])
+def transfer() -> Any:
+    """Offer all links as a file, and create those of a file."""
+    file = request.files.get("file") if request.method == "POST" else None
+    if not file:
+        error = "Choose a file." if request.method == "POST" else ""
+        return render_template("transfer.html", error=error), 422 if error else 200
+    rate_limit.count("create", str(g.token.id))
+    file_format = "csv" if str(file.filename).lower().endswith(".csv") else "jsonl"
+    report = imports.ImportReport()
+    refused: dict[int, str] = {}
+    error, status, headers = "", 200, {}
+    try:
+        for batch in imports.run(database(), file.stream, file_format):
+            renew_budget()
+            report.add(batch)
+            refused |= batch.refused if len(refused) < MAX_REFUSED_LINES else {}
+    except imports.FormatError as failure:
+        error, status = str(failure), 422
+    except UNAVAILABLE as failure:
+        add_log_context(error=str(getattr(failure, "orig", failure)))
+        error, status, headers = INTERRUPTED, 503, {"Retry-After": str(RETRY_AFTER)}
+    shown = sorted(refused.items())[:MAX_REFUSED_LINES]
+    page = render_template("transfer.html", report=report, refused=shown, error=error)
+    return page, status, headers
+
+
+def _new_form(form: Mapping[str, str], errors: Mapping[str, str], status: int = 200) -> Any:
+    return render_template("new.html", form=form, errors=errors), status
+
+
+def _link_page(
+    link: Row[Any],
+    form: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Any:
+    """Show a link, its clicks, and a form with what was typed, or with the link's fields."""
+    ranges = {by: histogram.bucket_range(None, None, by) for by in histogram.BUCKET_SIZES}
+    hours = service.count_clicks(database(), link, *ranges["day"])
+    charts = {
+        by: histogram.bucketize(
+            {hour: n for hour, n in hours.items() if hour >= first}, first, last, by
+        )
+        for by, (first, last) in ranges.items()
+    }
+    page = render_template(
+        "link.html",
+        link=link_for_template(link),
+        charts=charts,
+        form=form or form_of(link),
+        errors=errors or {},
+    )
+    return page, status

@@ -1,0 +1,260 @@
+"""SQL for links: insert, find, change, delete and list them."""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from functools import lru_cache
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Connection,
+    Integer,
+    Row,
+    RowMapping,
+    Select,
+    bindparam,
+    insert,
+    or_,
+    select,
+    update,
+)
+from sqlalchemy import delete as delete_from
+from sqlalchemy.exc import IntegrityError
+
+from app.database.errors import is_duplicate
+from app.links import codes, search
+from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recent_clicks
+from app.links.tables import LINK_TAGS, LINKS
+
+# The most frequent queries, built once.
+INSERT = insert(LINKS)
+BY_KEY = select(LINKS).where(LINKS.c.lookup_key == bindparam("key"))
+BY_KEY_LOCKED = BY_KEY.with_for_update()
+BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
+LIST = select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
+
+OPTIONAL_FIELDS: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
+"""The fields that a client can omit, with their defaults."""
+
+SORTS = ("-created_at", "code")
+"""How a list can be sorted: newest first, or by lookup key."""
+
+
+class CodeTakenError(Exception):
+    """Another link has this code, in one spelling or another."""
+
+
+class CodesTakenError(CodeTakenError):
+    """Links of a batch that can't be created: the reason of each, by its index."""
+
+    def __init__(self, refused: dict[int, str]) -> None:
+        super().__init__()
+        self.refused = refused
+
+
+class Position(NamedTuple):
+    """A link's place in the list by time. In the list by code, its lookup key is its place."""
+
+    created_at: datetime
+    id: int
+
+
+def create(connection: Connection, fields: dict[str, Any]) -> SimpleNamespace:
+    """Insert a link, with a random code if `fields` has none.
+
+    :raises CodeTakenError: the code is taken; the transaction can't go on.
+    """
+    row = new_row(fields)
+    with _translate_duplicate():
+        row["id"] = connection.execute(INSERT, row).lastrowid
+    _index_tags(connection, [row])
+    return SimpleNamespace(**row, clicks=0)
+
+
+def create_all(connection: Connection, links: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
+    """Insert links in a few statements, all or none, and return them without ids.
+
+    :raises CodesTakenError: some of their own codes are taken, by links or by each other.
+    :raises CodeTakenError: a random code is taken, or another client was faster; a second try
+        can succeed.
+    """
+    rows = [new_row(fields) for fields in links]
+    existing = find_by_keys(connection, [row["lookup_key"] for row in rows])
+    taken = dict.fromkeys(existing, "Another link has this code.")
+    refused = {}
+    # The clients' own codes first: a random one can be replaced.
+    for index in sorted(range(len(rows)), key=lambda index: "code" not in links[index]):
+        key = rows[index]["lookup_key"]
+        if key in taken:
+            refused[index] = taken[key]
+        taken.setdefault(key, "Another link of this batch has this code.")
+    if named := {i: reason for i, reason in refused.items() if "code" in links[i]}:
+        raise CodesTakenError(named)
+    if refused:
+        raise CodeTakenError
+    insert_all(connection, rows)
+    return [SimpleNamespace(**row, clicks=0) for row in rows]
+
+
+def new_row(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the row of a new link, with a random code if `fields` has none."""
+    code = fields.get("code") or codes.random_code()
+    created_at = fields.get("created_at") or datetime.now(UTC)
+    return {
+        **OPTIONAL_FIELDS,
+        "created_at": created_at,
+        "updated_at": created_at,
+        **fields,
+        "code": code,
+        "lookup_key": codes.lookup_key(code),
+        "revision": 1,
+    }
+
+
+def find_by_keys(connection: Connection, keys: Collection[str]) -> dict[str, RowMapping]:
+    """Return the links that have one of these lookup keys, by that key."""
+    rows = connection.execute(select(LINKS).where(LINKS.c.lookup_key.in_(keys)))
+    return {row["lookup_key"]: row for row in rows.mappings()}
+
+
+def insert_all(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    """Insert the rows of links and their tags in a few statements.
+
+    :raises CodeTakenError: one of their codes is taken; the transaction can't go on.
+    """
+    with _translate_duplicate():
+        connection.execute(INSERT, rows)  # PyMySQL makes statements of up to 1 MB
+    tagged = {row["lookup_key"]: row for row in rows if row["tags"]}
+    query = select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(tagged))
+    _index_tags(
+        connection, [tagged[key] | {"id": number} for number, key in connection.execute(query)]
+    )
+
+
+@contextmanager
+def _translate_duplicate() -> Iterator[None]:
+    try:
+        yield
+    except IntegrityError as error:
+        if is_duplicate(error):
+            raise CodeTakenError from None
+        raise
+
+
+def find(connection: Connection, code: str, *, clicks: bool = True) -> Row[Any] | None:
+    """Return the row of the link with this code, in any spelling.
+
+    :param clicks: with its clicks, and until when they are rolled up.
+    """
+    query = BY_KEY_WITH_CLICKS if clicks else BY_KEY
+    return connection.execute(query, {"key": _key(code)}).first()
+
+
+def change(
+    connection: Connection, code: str, fields: dict[str, Any], check: Callable[[Row[Any]], None]
+) -> Row[Any] | None:
+    """Change a link if `check` does not raise, and return it as it is then, with its clicks.
+
+    Its revision grows if a field differs.
+    """
+    link = _locked(connection, code, check)
+    if link and any(getattr(link, name) != value for name, value in fields.items()):
+        new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
+        connection.execute(update(LINKS).where(LINKS.c.id == link.id).values(new))
+        if "tags" in fields:
+            connection.execute(delete_from(LINK_TAGS).where(LINK_TAGS.c.link_id == link.id))
+            _index_tags(connection, [{**link._mapping, **new}])
+    return link and find(connection, code)
+
+
+def delete(connection: Connection, code: str, check: Callable[[Row[Any]], None]) -> Row[Any] | None:
+    """Delete a link and its clicks if `check` does not raise; return what was deleted."""
+    link = _locked(connection, code, check)
+    if link:
+        connection.execute(delete_from(LINKS).where(LINKS.c.id == link.id))
+    return link
+
+
+def _key(code: str) -> str:
+    # MySQL can't compare the keys, which are ASCII, with other characters.
+    return codes.lookup_key(code) if code.isascii() else ""
+
+
+def _locked(
+    connection: Connection, code: str, check: Callable[[Row[Any]], None]
+) -> Row[Any] | None:
+    link = connection.execute(BY_KEY_LOCKED, {"key": _key(code)}).first()
+    if link:
+        check(link)
+    return link
+
+
+def _index_tags(connection: Connection, links: Iterable[Mapping[str, Any]]) -> None:
+    """Insert the tags of links into their index table."""
+    rows = [
+        {
+            "link_id": link["id"],
+            "tag": tag,
+            "created_at": link["created_at"],
+            "lookup_key": link["lookup_key"],
+        }
+        for link in links
+        for tag in link["tags"]
+    ]
+    if rows:
+        connection.execute(insert(LINK_TAGS), rows)
+
+
+def list_links(connection: Connection, limit: int, **conditions: Any) -> tuple[Sequence[Any], bool]:
+    """Return up to `limit` links, and whether more follow. For `conditions` see `list_query`."""
+    query = list_query(connection.dialect.name, **conditions)
+    links = connection.execute(query, {"count": limit + 1}).all()
+    return add_recent_clicks(connection, links[:limit]), len(links) > limit
+
+
+def after_id(connection: Connection, after: int, limit: int) -> Sequence[Any]:
+    """Return up to `limit` links with larger ids than `after`, by id, with their clicks."""
+    query = LIST.where(LINKS.c.id > after).order_by(LINKS.c.id).limit(limit)
+    return add_recent_clicks(connection, connection.execute(query).all())
+
+
+@lru_cache  # the first page is the most frequent
+def list_query(
+    dialect: str,
+    sort: str,
+    after: Position | str | None = None,
+    tag: str | None = None,
+    q: str | None = None,
+) -> Select[Any]:
+    """Return the query for the first `count` links in the order of `sort`.
+
+    :param after: only those after this place, which is one of the same order.
+    :param tag: only those with this tag.
+    :param q: only those with these words: see `search.matches`.
+    """
+    query = LIST.limit(bindparam("count", type_=Integer))
+    links, tags = LINKS.columns, LINK_TAGS.columns
+    time, number, key = links.created_at, links.id, links.lookup_key
+    if q:
+        query = query.where(
+            search.matches(dialect, search.search_terms(q), links.code, links.title, links.url)
+        )
+    elif tag:
+        # In the order of the index on tags. The results of a search are sorted by columns of
+        # `links` instead: MySQL then looks up the tags of one page only.
+        time, number, key = tags.created_at, tags.link_id, tags.lookup_key
+    if tag:
+        query = query.join(LINK_TAGS, tags.link_id == links.id).where(tags.tag == tag)
+    if isinstance(after, Position):
+        # Spelled out, since MySQL does not use the index for a comparison of rows.
+        older = or_(time < after.created_at, number < after.id)
+        query = query.where(time <= after.created_at, older)
+    elif after:
+        query = query.where(key > after)
+    return query.order_by(key) if sort == "code" else query.order_by(time.desc(), number.desc())
+
+
+def position(link: Row[Any], sort: str) -> Position | str:
+    """Return a link's place in the list."""
+    return link.lookup_key if sort == "code" else Position(link.created_at, link.id)

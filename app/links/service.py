@@ -1,0 +1,138 @@
+"""The rules of links, without HTTP: the API, the pages and the command line all use them.
+
+Each function takes the database to work on, and may be called by any thread.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, TypeVar
+
+from sqlalchemy import Row
+from sqlalchemy.exc import InternalError
+
+from app.database import Database
+from app.links import click_queries, histogram, queries, search
+from app.links.queries import CodeTakenError
+from app.links.rollups import roll_up
+
+T = TypeVar("T")
+Check = Callable[[Row[Any]], None]
+"""Raises if a link, as it is now, must not be changed."""
+
+CODE_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
+
+
+class UnknownCodeError(Exception):
+    """No link has this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class TooBroadError(Exception):
+    """Too many links have the words of a search."""
+
+
+class Page(NamedTuple):
+    """Some links of a list, and the last one's place in it if more follow."""
+
+    links: Sequence[Any]
+    next: queries.Position | str | None
+
+
+def find(database: Database, code: str) -> Row[Any]:
+    """Return the link with this code, in any spelling, with its clicks.
+
+    :raises UnknownCodeError: there is none.
+    """
+    with database.read() as connection:
+        link = _known(queries.find(connection, code), code)
+    roll_up(database, [link])
+    return link
+
+
+def find_without_clicks(database: Database, code: str) -> Row[Any]:
+    """Return the link with this code, in any spelling.
+
+    :raises UnknownCodeError: there is none.
+    """
+    with database.read() as connection:
+        return _known(queries.find(connection, code, clicks=False), code)
+
+
+def with_code_retry(create: Callable[[], T], *, has_own_code: bool) -> T:
+    """Run `create`, which adds links with random codes, again while such a code is taken.
+
+    :raises CodeTakenError: the code is the client's own, or no free one was found.
+    """
+    for _ in range(CODE_ATTEMPTS - 1):
+        try:
+            return create()
+        except queries.CodesTakenError:
+            raise
+        except CodeTakenError:
+            if has_own_code:
+                raise
+    return create()
+
+
+def change(database: Database, code: str, fields: Mapping[str, Any], check: Check) -> Row[Any]:
+    """Change a link if `check` does not raise, and return it as it is then, with its clicks.
+
+    :raises UnknownCodeError: there is none.
+    """
+    changed = database.write(lambda c: queries.change(c, code, dict(fields), check))
+    return _known(changed, code)
+
+
+def delete(database: Database, code: str, check: Check) -> None:
+    """Delete a link and its clicks if `check` does not raise.
+
+    :raises UnknownCodeError: there is none.
+    """
+    _known(database.write(lambda c: queries.delete(c, code, check)), code)
+
+
+def list_links(database: Database, *, sort: str, **arguments: Any) -> Page:
+    """Return one page of the list, which may lag a little behind.
+
+    :param arguments: see `queries.list_query`; with the page's `limit`.
+    :raises TooBroadError: too many links have the words of `q`.
+    """
+    try:
+        with database.read(long="q" in arguments, replica=True) as connection:
+            links, more = queries.list_links(connection, sort=sort, **arguments)
+    except InternalError as error:
+        if search.is_too_broad(error):
+            raise TooBroadError from error
+        raise
+    roll_up(database, links)
+    return Page(links, queries.position(links[-1], sort) if more else None)
+
+
+def count_clicks(
+    database: Database, link: Row[Any], first: datetime, last: datetime
+) -> dict[datetime, int]:
+    """Return a link's clicks by hour, from `first` up to `last`. They may lag a little behind."""
+    with database.read(long=True, replica=True) as connection:
+        return click_queries.clicks_by_hour(connection, link, first, last)
+
+
+def click_histogram(
+    database: Database, link: Row[Any], first: datetime, last: datetime, by: str
+) -> list[tuple[datetime, int]]:
+    """Return a link's clicks in buckets of an hour or a day, empty ones too."""
+    return histogram.bucketize(count_clicks(database, link, first, last), first, last, by)
+
+
+def most_clicked(database: Database, start: datetime, limit: int) -> list[Row[Any]]:
+    """Return the links with the most clicks since `start`, which are their `recent` ones."""
+    with database.read(long=True, replica=True) as connection:
+        return list(connection.execute(click_queries.most_clicked(start, limit)))
+
+
+def _known(link: T | None, code: str) -> T:
+    if link is None:
+        raise UnknownCodeError(code)
+    return link

@@ -1,0 +1,57 @@
+"""Whole responses as bytes, for requests that Flask never sees."""
+
+import json
+import time
+import uuid
+from collections.abc import Mapping
+from functools import lru_cache
+
+from gunicorn import util
+from werkzeug.http import HTTP_STATUS_CODES
+
+from app.api.headers import BASE_HEADERS
+from app.api.problems import MEDIA_TYPE, RETRY_AFTER, problem_body
+
+
+def redirect(headers: Mapping[str, str]) -> bytes:
+    """Return a 302 with these headers and gunicorn's own."""
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"{_head_of_302(int(time.time()))}{lines}Content-Length: 0\r\n\r\n".encode()
+
+
+@lru_cache(maxsize=1)
+def _head_of_302(_second: int) -> str:
+    return (
+        f"HTTP/1.1 302 FOUND\r\nServer: gunicorn\r\nDate: {util.http_date()}\r\n"
+        "Connection: keep-alive\r\n"
+    )
+
+
+def overloaded() -> bytes:
+    """Return a 503 for a request that is shed, on a connection that stays open."""
+    return _OVERLOADED.replace(_PLACEHOLDER.encode(), uuid.uuid4().hex.encode())
+
+
+def problem(status: int, detail: str, request_id: str, header: str) -> bytes:
+    """Return an error as a problem (RFC 9457), with one more header line."""
+    body = json.dumps(problem_body(status, detail, ""))
+    lines = [
+        f"HTTP/1.1 {status} {HTTP_STATUS_CODES[status]}",
+        *(f"{name}: {value}" for name, value in BASE_HEADERS.items()),
+        f"Content-Length: {len(body)}",
+        f"Content-Type: {MEDIA_TYPE}",
+        f"X-Request-Id: {request_id}",
+        header,
+        "",
+        body,
+    ]
+    return "\r\n".join(lines).encode()
+
+
+_PLACEHOLDER = "0" * 32  # replaced by each response's own request id
+_OVERLOADED = problem(
+    503,
+    "The service has more to do than it can. Try again.",
+    _PLACEHOLDER,
+    f"Retry-After: {RETRY_AFTER}",
+)

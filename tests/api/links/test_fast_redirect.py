@@ -1,0 +1,138 @@
+"""Redirects by the short way, ahead of gunicorn's parser and of Flask."""
+
+import secrets
+import socket
+import time
+from http.client import HTTPResponse
+from pathlib import Path
+
+import pytest
+
+from tests.api.conftest import Deployment, embed
+from tests.support.links.client import TARGET, Links
+from tests.support.service import Service
+
+# Not plain, so it goes the long way; it means nothing.
+LONG_WAY = b"X-Odd: \xff\r\n"
+
+ALL = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in "#?")
+
+
+def head(target: str, more: bytes = b"") -> bytes:
+    """Return a request."""
+    return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n".encode() + more + b"\r\n"
+
+
+def connect(service: Service) -> socket.socket:
+    """Open a connection that sends each part as it is."""
+    host, _, port = service.url.removeprefix("http://").partition(":")
+    connection = socket.create_connection((host, int(port)), timeout=30)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return connection
+
+
+def location(connection: socket.socket) -> str | None:
+    """Read an answer, and return where it leads."""
+    answer = HTTPResponse(connection)
+    answer.begin()
+    answer.read()
+    return answer.headers["Location"]
+
+
+def told(service: Service, *sent: bytes) -> list[str | None]:
+    """Send bytes one after the other, and return the answers' locations."""
+    locations = []
+    with connect(service) as connection:
+        for part in sent:
+            connection.sendall(part)
+            locations.append(location(connection))
+    return locations
+
+
+@pytest.mark.parametrize(
+    "rest", ["", "?", "/", "//b/%C3%A4%FF?x=%2B&y", "/a%2Fb", "/..", f"/{ALL}?{ALL}", "/@:8000/"]
+)
+@pytest.mark.parametrize("exists", [True, False])
+def test_both_ways_are_alike(
+    deployment: Deployment, service: Service, links: Links, rest: str, *, exists: bool
+) -> None:
+    """Status, headers, log line and clicks are the same by the long way."""
+    code = links.create()["code"] if exists else links.new_code()
+    seen = []
+    for more in (b"", LONG_WAY):
+        request_id = secrets.token_hex(8)
+        names = f"X-Request-Id: {request_id}\r\nX-Forwarded-For: 192.0.2.7\r\n"
+        traced = f"traceparent: 00-{'a' * 32}-{'b' * 16}-01\r\n"
+        answer = service.speak(head(f"/{code}{rest}", f"{names}{traced}".encode() + more))
+        line = deployment.line(request_id)
+        headers = {name: value for name, value in answer.headers.items() if name != "Date"}
+        assert headers.pop("X-Request-Id") == line.pop("request_id") == request_id
+        assert answer.headers["Date"]
+        assert line["client"] == "192.0.2.7"
+        line = {name: value for name, value in line.items() if name not in {"ms", "timestamp"}}
+        body = answer.body.replace(request_id.encode(), b"")
+        seen.append((answer.status, headers, body, line))
+    assert seen[0] == seen[1]
+    if exists:
+        clicks = service.get(f"/api/links/{code}").json()["clicks"]
+        assert clicks == (2 if seen[0][0] == 302 else 0)
+
+
+def test_one_connection_can_go_both_ways(service: Service, links: Links) -> None:
+    """What one request needs is no hindrance to the next."""
+    targets = [f"{TARGET}/{number}" for number in range(4)]
+    codes = [links.create(url=target)["code"] for target in targets]
+    requests = [head(f"/{codes[0]}"), head(f"/{codes[1]}", LONG_WAY)]
+    requests += [head(f"/{codes[2]}"), head("/livez"), head(f"/{codes[3]}")]
+    assert told(service, *requests) == [*targets[:3], None, targets[3]]
+
+
+@pytest.mark.parametrize("cut", [1, 4, 30, -3, -1])
+def test_request_in_two_parts_is_one(service: Service, links: Links, cut: int) -> None:
+    """It does not matter how a request comes."""
+    whole = head(f"/{links.create()['code']}")
+    with connect(service) as connection:
+        connection.sendall(whole[:cut])
+        connection.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            connection.recv(1)
+        connection.settimeout(30)
+        connection.sendall(whole[cut:])
+        assert connection.recv(1000).startswith(b"HTTP/1.1 302 ")
+
+
+def test_nothing_hides_behind_a_request(service: Service, links: Links) -> None:
+    """What begins behind one request goes on in what comes next, though that looks whole."""
+    one, two, hidden = (links.create(url=f"{TARGET}/{n}")["code"] for n in range(3))
+    begun = head(f"/{one}") + f"GET /{two} HTTP/1.1\r\nX-Hidden: ".encode()
+    assert told(service, begun, head(f"/{hidden}")) == [f"{TARGET}/0", f"{TARGET}/1"]
+    assert service.get(f"/api/links/{hidden}").json()["clicks"] == 0
+
+
+def test_body_that_nobody_reads_is_no_request(service: Service, links: Links) -> None:
+    """It comes late, on its own, and looks like a whole request."""
+    code, hidden = (links.create(url=f"{TARGET}/{n}")["code"] for n in range(2))
+    body = head(f"/{hidden}")
+    refused = f"POST /api/me HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
+    with connect(service) as connection:
+        connection.sendall(refused.encode())
+        location(connection)
+        time.sleep(0.1)
+        connection.sendall(body)
+        time.sleep(0.1)
+        connection.sendall(head(f"/{code}"))
+        assert location(connection) == f"{TARGET}/0"
+    assert service.get(f"/api/links/{hidden}").json()["clicks"] == 0
+
+
+def test_idle_time_ends_with_each_request(tmp_path: Path) -> None:
+    """A connection is closed when it was idle for too long, and never while it is in use."""
+    with embed(tmp_path, GUNICORN_CMD_ARGS="--keep-alive=2") as deployment:
+        service = Service(deployment.url, deployment.token())
+        code = service.post("/api/links", json={"url": TARGET}).json()["code"]
+        with connect(service) as connection:
+            for _ in range(8):
+                connection.sendall(head(f"/{code}"))
+                assert connection.recv(1000).startswith(b"HTTP/1.1 302 ")
+                time.sleep(0.5)
+            assert connection.recv(1000) == b""

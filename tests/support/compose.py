@@ -1,0 +1,148 @@
+"""A stack for tests: a compose project of its own, on a port of its own, gone at the end."""
+
+import functools
+import json
+import os
+import re
+import secrets
+import subprocess
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+
+from tests.support.waiting import free_port, wait_until
+
+ROOT = Path(__file__).parents[2]
+# A shell command for the database's container, which reads SQL from standard input.
+MYSQL_ROOT = (
+    "MYSQL_PWD=$(</run/secrets/root_password)"
+    " exec mysql --user=root --batch --skip-column-names --default-character-set=utf8mb4 slipway"
+)
+SETTINGS = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
+
+
+@functools.cache
+def engine_answers() -> bool:
+    """Say whether there is a Docker engine, and compose, to run a stack with."""
+    try:
+        docker("compose", "version")
+        docker("info")
+    except (OSError, subprocess.CalledProcessError):
+        return False
+    return True
+
+
+def docker(*args: str) -> str:
+    """Run docker and return what it prints on standard output."""
+    return run("docker", *args)
+
+
+class Stack:
+    """One compose project. `with` takes it away at the end; it starts nothing by itself."""
+
+    def __init__(self, root: Path = ROOT, tag: str | None = None) -> None:
+        """Choose names; `tag` is another stack's, to run the image that it has built."""
+        self.root = root
+        self.project = f"slipway-test-{secrets.token_hex(4)}"
+        self.tag = tag or self.project
+        self.image = f"slipway:{self.tag}"
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        # The settings of whoever runs the tests are not this stack's.
+        mine = SETTINGS | {f"{name}_FILE" for name in SETTINGS} | {"COMPOSE_FILE"}
+        mine |= {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # `make test` runs the tests, which run make
+        self.env = {name: value for name, value in os.environ.items() if name not in mine} | {
+            "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_PROFILES": "",
+            "PORT": str(self.port),
+            "TAG": self.tag,
+            "SHUTDOWN_DELAY": "1",
+            "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
+        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
+
+    def compose(self, *args: str, check: bool = True, text: str | None = None) -> str:
+        """Run docker compose, with `text` on its standard input, and return what it prints.
+
+        :raises CalledProcessError: it failed, and `check` holds.
+        """
+        return run(*self.command(*args), check=check, text=text, cwd=self.root, env=self.env)
+
+    def command(self, *args: str) -> list[str]:
+        """Return the command line for docker compose."""
+        return ["docker", "compose", "--env-file", os.devnull, *args]
+
+    def up(self, *args: str) -> None:
+        """Start the stack and return when it is ready; a failure tells the logs."""
+        try:
+            self.compose("up", "--wait", *args)
+        except subprocess.CalledProcessError as error:
+            error.add_note(self.compose("logs", "--tail", "30", check=False))
+            raise
+
+    def remove(self) -> None:
+        """Take away containers, networks, volumes, and the images that were built here."""
+        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "0")
+        label = f"label=com.docker.compose.project={self.project}"
+        # Those of files that COMPOSE_FILE named for a while.
+        if volumes := docker("volume", "ls", "--quiet", "--filter", label).split():
+            docker("volume", "rm", *volumes)
+        if images := docker("image", "ls", "--quiet", "--filter", label).split():
+            docker("image", "rm", "--force", *images)
+
+    def make(self, target: str, **variables: object) -> str:
+        """Run make as a user of this stack would, and return what it prints."""
+        given = [f"{name}={value}" for name, value in variables.items()]
+        env = self.env | {"COMPOSE_DISABLE_ENV_FILE": "1"}
+        return run("make", "--silent", target, *given, cwd=self.root, env=env)
+
+    def exec(self, service: str, *command: str, text: str | None = None) -> str:
+        """Run a command in a service's container and return what it prints."""
+        return self.compose("exec", "--no-TTY", service, *command, text=text)
+
+    def python(self, service: str, code: str, *arguments: str) -> str:
+        """Run Python code in a container that has no shell, and return what it prints."""
+        return self.exec(service, "python3", "-c", code, *arguments)
+
+    def mysql_root(self, sql: str) -> list[list[str]]:
+        """Run SQL as root in the database's container and return the rows."""
+        rows = self.exec("db", "bash", "-c", MYSQL_ROOT, text=sql)
+        return [row.split("\t") for row in rows.splitlines()]
+
+    def id(self, service: str) -> str:
+        """Return the id of a service's container, be it running or not."""
+        return self.compose("ps", "--all", "--quiet", service).strip()
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """Return what the engine tells about a service's container."""
+        found: list[dict[str, Any]] = json.loads(docker("inspect", self.id(service)))
+        return found[0]
+
+    def health(self, service: str) -> str:
+        """Return `starting`, `healthy` or `unhealthy`."""
+        return str(self.inspect(service)["State"]["Health"]["Status"])
+
+    def wait_ready(self, limit: float = 60) -> None:
+        """Return as soon as the service is ready for requests."""
+        wait_until(lambda: requests.get(f"{self.url}/readyz", timeout=5).ok, limit)
+
+
+def run(*command: str | Path, check: bool = True, text: str | None = None, **options: Any) -> str:
+    """Run a command, with `text` on its standard input, and return what it prints.
+
+    :raises CalledProcessError: it failed, and `check` holds; its output is in a note.
+    """
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, input=text, capture_output=True, text=True, check=False, **options
+    )
+    if check and done.returncode:
+        error = subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+        error.add_note(done.stdout + done.stderr)
+        raise error
+    return done.stdout

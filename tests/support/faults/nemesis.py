@@ -1,0 +1,209 @@
+"""Faults of a stack. Each has an injection and a cure, and says what clients may notice of it."""
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.support.compose import Stack, docker
+from tests.support.waiting import wait_until
+
+BACK_WITHIN = 2.0  # seconds after the database is back
+HANG_WITHIN = 20.0  # seconds: gunicorn's `timeout`, and what it takes to act on it
+START_WITHIN = 30.0  # seconds for the engine to start a container again, and for it to be ready
+IN_FLIGHT = 0.1  # seconds: a request on its way to a worker when that is killed
+
+# Run in the database's container: the time at which a statement of the service's account works.
+WHEN_IT_WORKS = """
+export MYSQL_PWD=$(</run/secrets/app_password)
+until mysql --host=127.0.0.1 --user=app --execute='{}' slipway; do sleep 0.02; done &>/dev/null
+echo $EPOCHREALTIME
+"""
+WRITE = """
+INSERT INTO rate_limits VALUES ("probe", 0, 0, NOW()) ON DUPLICATE KEY UPDATE hits = hits + 1;
+DELETE FROM rate_limits WHERE client = "probe"
+"""
+BALLAST = "/var/lib/mysql/ballast"
+# A new database has 205 MB. The volume is in memory, so it is empty after its container's end.
+SMALL_DISK = """
+volumes:
+  data:
+    driver_opts: {type: tmpfs, device: tmpfs, o: "size=320m,uid=999,gid=999,mode=750"}
+"""
+
+# Run in the service's container, where process 1 is the engine's, and its child gunicorn's master.
+# What is stopped or dead is not counted as a worker.
+WORKERS = """
+import os, signal, time
+from contextlib import suppress
+from pathlib import Path
+states, parents = {}, {}
+for status in Path("/proc").glob("[0-9]*/stat"):
+    with suppress(OSError):  # it has just ended
+        pid = int(status.parent.name)
+        states[pid], parents[pid] = status.read_text().rpartition(")")[2].split()[:2]
+master = next(pid for pid in parents if parents[pid] == "1")
+workers = [p for p in parents if parents[p] == str(master) and states[p] not in "TZ"]
+"""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is done to a stack, and how far that may reach."""
+
+    name: str
+    inject: Callable[[Stack], float]
+    """Returns when it began, in seconds since the epoch."""
+    cure: Callable[[Stack], float]
+    """Ends it, and returns when what was broken worked again."""
+    cuts: bool = False
+    """Requests may end without an answer. Otherwise they get 503."""
+    limit: float = 0
+    """Seconds after the injection in which such requests may begin."""
+    lasts: bool = True
+    """It is there until it is cured. Otherwise the engine or gunicorn sees to that."""
+    unready: bool = False
+    """`/readyz` must say 503 meanwhile."""
+
+
+def _when(stack: Stack, service: str, code: str) -> float:
+    """Run Python or, in the database, bash, and return the time that it prints."""
+    shell = ("bash", "-c") if service == "db" else ("python3", "-c")
+    printed = ""
+
+    def ran() -> bool:  # the container may not be there yet, of which the engine tells in words
+        nonlocal printed
+        printed = stack.compose("exec", "--no-TTY", service, *shell, code, check=False).strip()
+        return printed.replace(".", "").isdecimal()
+
+    wait_until(ran, 120)
+    return float(printed)
+
+
+def database_back(stack: Stack) -> float:
+    """Wait for the database, and return when it first answered the service's account over TCP."""
+    return _when(stack, "db", WHEN_IT_WORKS.format("SELECT 1"))
+
+
+def kill_mysqld(stack: Stack) -> float:
+    """Kill the server; the engine starts its container again."""
+    return _when(stack, "db", "echo $EPOCHREALTIME; kill -KILL $(pidof mysqld)")
+
+
+def kill_database(stack: Stack) -> float:
+    """Kill the container, which stays away."""
+    began = time.time()
+    docker("kill", stack.id("db"))
+    return began
+
+
+def start_database(stack: Stack) -> float:
+    """Start the container."""
+    docker("start", stack.id("db"))
+    return database_back(stack)
+
+
+def stop_database(stack: Stack) -> float:
+    """Stop the database in an orderly way."""
+    began = time.time()
+    docker("stop", stack.id("db"))
+    return began
+
+
+def pause_database(stack: Stack) -> float:
+    """Let the database hang: its connections stay open, and nothing comes from them."""
+    began = time.time()
+    docker("pause", stack.id("db"))
+    return began
+
+
+def unpause_database(stack: Stack) -> float:
+    """Let the database go on."""
+    docker("unpause", stack.id("db"))
+    return time.time()
+
+
+def cut_off(stack: Stack) -> float:
+    """Take the database off the network: what is sent to it gets lost, nobody knows its name."""
+    began = time.time()
+    docker("network", "disconnect", f"{stack.project}_backend", stack.id("db"))
+    return began
+
+
+def connect(stack: Stack) -> float:
+    """Put the database on its network again."""
+    docker("network", "connect", "--alias", "db", f"{stack.project}_backend", stack.id("db"))
+    return time.time()
+
+
+def limit_disk(stack: Stack, folder: Path) -> None:
+    """Let the database's volume be a small one, in a stack that is not there yet."""
+    override = folder / "small-disk.yaml"
+    override.write_text(SMALL_DISK)
+    stack.env["COMPOSE_FILE"] = f"docker-compose.yaml{os.pathsep}{override}"
+
+
+def fill_disk(stack: Stack) -> float:
+    """Fill the database's volume."""
+    return _when(stack, "db", f"echo $EPOCHREALTIME; cat /dev/zero 2>/dev/null >{BALLAST}")
+
+
+def free_disk(stack: Stack) -> float:
+    """Make room on the database's volume, and return when MySQL has noticed, within a minute."""
+    return _when(stack, "db", f"rm {BALLAST}; {WHEN_IT_WORKS.format(WRITE)}")
+
+
+def forbid_writes(stack: Stack) -> float:
+    """Let the database only read, as one that is not the primary any more, or not yet."""
+    began = time.time()
+    stack.mysql_root("SET GLOBAL super_read_only = 1")
+    return began
+
+
+def allow_writes(stack: Stack) -> float:
+    """Let the database write again."""
+    stack.mysql_root("SET GLOBAL super_read_only = 0; SET GLOBAL read_only = 0")
+    return time.time()
+
+
+def hit_worker(signal: str) -> Callable[[Stack], float]:
+    """Make the injection that sends one worker a signal."""
+    code = f"{WORKERS}print(time.time(), flush=True); os.kill(workers[0], signal.{signal})"
+    return lambda stack: _when(stack, "app", code)
+
+
+def workers_replaced(stack: Stack) -> float:
+    """Wait until there are as many workers as there should be."""
+    wait_until(lambda: stack.python("app", f"{WORKERS}print(len(workers))").strip() == "2")
+    return time.time()
+
+
+def kill_service(stack: Stack) -> float:
+    """Kill all processes of the service; the engine starts its container again."""
+    return _when(stack, "app", "import os, time; print(time.time(), flush=True); os.kill(-1, 9)")
+
+
+def service_back(stack: Stack) -> float:
+    """Wait until the service is ready."""
+    stack.wait_ready()
+    return time.time()
+
+
+DATABASE = [
+    Fault("database killed", kill_mysqld, database_back, lasts=False, unready=True),
+    Fault("database's container killed", kill_database, start_database, unready=True),
+    Fault("database restarted", stop_database, start_database, unready=True),
+    Fault("database hangs", pause_database, unpause_database, unready=True),
+    Fault("database cut off", cut_off, connect, unready=True),
+    Fault("database read-only", forbid_writes, allow_writes),
+]
+DISK_FULL = Fault("database's disk full", fill_disk, free_disk)
+SERVICE = [
+    Fault(name, inject, cure, cuts=True, limit=limit, lasts=False)
+    for name, inject, cure, limit in (
+        ("worker killed", hit_worker("SIGKILL"), workers_replaced, IN_FLIGHT),
+        ("worker hangs", hit_worker("SIGSTOP"), workers_replaced, HANG_WITHIN),
+        ("service killed", kill_service, service_back, START_WITHIN),
+    )
+]

@@ -1,0 +1,66 @@
+"""`make faults`: random faults for ten minutes, rolling restarts, and 100,000 requests."""
+
+import os
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+from tests.support.compose import Stack
+from tests.support.faults import nemesis
+from tests.support.links.faults import memory, rolling, rounds
+
+TIME = 600  # seconds
+HOLD = 5.0  # seconds at most that a fault stays after all have felt it
+ROLLING = 10  # times each replica is restarted
+REQUESTS = 100_000
+WARM_UP = 10_000
+
+
+def mixed(stacks: dict[str, Stack], tokens: dict[str, str], seed: str) -> int:
+    """Inject one fault after the other, each on its stack, and return how much was wrong."""
+    chance = Random(seed)  # noqa: S311 no secret
+    faults = [*nemesis.DATABASE, *nemesis.SERVICE, nemesis.DISK_FULL]
+    wrong, number, end = 0, 0, time.monotonic() + TIME
+    while time.monotonic() < end:
+        number += 1
+        # Each of them once before any comes again.
+        if number % len(faults) == 1:
+            chance.shuffle(faults)
+        fault, hold = faults[number % len(faults)], chance.uniform(0, HOLD)
+        name = "small" if fault is nemesis.DISK_FULL else "large"
+        print(f"{number}: {fault.name}, {hold:.1f} s", flush=True)
+        violations = rounds.run(
+            stacks[name], tokens[name], fault, seed=f"{seed}-{number}", hold=hold
+        )
+        print(*violations, sep="\n", end="\n" if violations else "", flush=True)
+        wrong += len(violations)
+    return wrong
+
+
+def main() -> None:
+    """Run all, print what was found, and exit with 1 if it was anything."""
+    seed = os.environ.get("SEED") or secrets.token_hex(4)
+    print(f"SEED={seed}", flush=True)
+    with tempfile.TemporaryDirectory() as folder, Stack() as large, Stack(tag=large.tag) as small:
+        nemesis.limit_disk(small, Path(folder))
+        stacks, tokens = {"large": large, "small": small}, {}
+        for name, stack in stacks.items():
+            stack.env["RATE_LIMIT_CREATE"] = "1000000/minute"
+            stack.up(*(["--build"] if stack is large else []))
+            tokens[name] = stack.exec("app", "slipway", "tokens", "create", "faults").strip()
+        wrong = mixed(stacks, tokens, seed)
+        small.remove()
+        violations = rolling.run(large, tokens["large"], ROLLING)
+        print(*violations, sep="\n")
+        before, after = memory.run(large, tokens["large"], WARM_UP, REQUESTS)
+    print(rounds.table())
+    print(f"\nMemory of the service before and after {REQUESTS:,} requests: {before}, {after} MB")
+    print(f"SEED={seed}")
+    sys.exit(bool(wrong or violations or after > before * memory.GROWTH))
+
+
+if __name__ == "__main__":
+    main()

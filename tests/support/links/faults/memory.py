@@ -1,0 +1,56 @@
+"""How much memory the service has after many requests."""
+
+import json
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.support.compose import Stack
+from tests.support.faults.nemesis import WORKERS
+from tests.support.links.faults.workload import Workload
+from tests.support.service import Service
+from tests.support.waiting import wait_until
+
+GROWTH = 1.1  # times what it was after the first requests: what is more than noise
+HOUR = 3600
+
+# In MB, the memory of gunicorn's processes, where what they share counts once.
+PSS = f"""
+{WORKERS}
+rollups = [Path(f"/proc/{{pid}}/smaps_rollup").read_text() for pid in (master, *workers)]
+print(sum(int(text.split("Pss:")[1].split()[0]) for text in rollups) // 1024)
+"""
+
+
+def pss(stack: Stack) -> int:
+    """Return the memory of the service, in MB."""
+    return int(stack.python("app", PSS))
+
+
+def run(stack: Stack, token: str, warm_up: int, count: int) -> tuple[int, int]:
+    """Send requests of all kinds as fast as clients can, and return the memory before and after.
+
+    :param warm_up: requests before the first measurement.
+    :param count: requests between the first measurement and the second.
+    """
+    with Workload(stack.url, token, seed=0, pace=1000) as load:
+        _export(stack, token, load.base)
+        wait_until(lambda: len(load.history) > warm_up, HOUR)
+        before = pss(stack)
+        wait_until(lambda: len(load.history) > warm_up + count, HOUR)
+    after = pss(stack)
+    stack.mysql_root(f"DELETE FROM links WHERE url LIKE '{load.base}%'")
+    assert all(operation.status for operation in load.history)
+    return before, after
+
+
+def _export(stack: Stack, token: str, base: str) -> None:
+    """Let each worker hold at once as many links as any request makes it hold."""
+    lines = [json.dumps({"code": uuid.uuid4().hex, "url": f"{base}{n}"}) for n in range(2000)]
+    stack.exec("app", "slipway", "links", "import", "-", text="\n".join(lines))
+
+    def export(_number: int) -> None:
+        with Service(stack.url, token) as service:
+            assert service.get("/api/export").ok
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(export, range(40)))

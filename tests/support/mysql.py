@@ -1,0 +1,72 @@
+"""Sessions with a stack's MySQL that stay open, to hold locks in the service's way."""
+
+import secrets
+import subprocess
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Self
+
+from tests.support.compose import MYSQL_ROOT, Stack
+from tests.support.waiting import wait_until
+
+
+class RootSession:
+    """A session as root; all that it holds is let go when its block ends."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+        self.pool = ThreadPoolExecutor(1)
+        self.client = subprocess.Popen(
+            stack.command(
+                "exec", "--no-TTY", "db", "bash", "-c", f"{MYSQL_ROOT} --unbuffered --force"
+            ),
+            cwd=stack.root,
+            env=stack.env,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        [[self.id]] = self.run("SELECT CONNECTION_ID()")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        assert self.client.stdin
+        self.client.stdin.close()
+        self.client.wait()
+        assert self.client.stdout
+        self.client.stdout.close()
+        self.pool.shutdown()
+
+    def run(self, sql: str) -> list[list[str]]:
+        """Run SQL and return the rows."""
+        assert self.client.stdin
+        assert self.client.stdout
+        end = secrets.token_hex(8)
+        print(f"{sql}; SELECT '{end}';", file=self.client.stdin, flush=True)
+        rows = iter(self.client.stdout.readline, "")
+        return [row.rstrip("\n").split("\t") for row in iter(lambda: next(rows), f"{end}\n")]
+
+    def start(self, sql: str) -> Future[list[list[str]]]:
+        """Run SQL that has to wait for a lock, and return when it waits."""
+        running = self.pool.submit(self.run, sql)
+        wait_until(lambda: running.done() or waits(self.stack, f"id = {self.id}"))
+        return running
+
+
+def waits(stack: Stack, which: str) -> bool:
+    """Say whether a session waits for a lock of a row, of a table, or with a name.
+
+    :param which: a condition on MySQL's list of processes.
+    """
+    return bool(
+        stack.mysql_root(
+            f"""
+            SELECT 1 FROM performance_schema.processlist JOIN performance_schema.threads
+                ON processlist_id = id WHERE {which} AND (
+                state LIKE 'Waiting for % lock' OR state = 'User lock' OR EXISTS (
+                    SELECT 1 FROM performance_schema.data_lock_waits
+                    WHERE requesting_thread_id = thread_id))
+            """
+        )
+    )

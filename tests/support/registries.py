@@ -1,0 +1,93 @@
+"""Registries for tests to push to: one as Docker Hub is, and one with ECR's name and API."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import requests
+import trustme
+from moto.server import ThreadedMotoServer
+
+from tests.support.compose import docker
+from tests.support.waiting import wait_until
+
+# Name, password, and its bcrypt hash, which is all that a registry takes. moto gives out that of
+# AWS.
+HUB = ("you", "secret", "$2y$05$AmKdLxooRiDQnDtLQLTxXOY1uArQg2wlfRbKa45vWlh76pBv7f64C")
+AWS = ("AWS", "", "$2y$05$1.xn3B.eUKd75A5OE4zfku.s0zOipFWJ/x2y.kv.Sxslw9ytY8e5a")
+ECR_HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
+HOSTS = Path("/etc/hosts")
+AUTHORITIES = Path("/etc/docker/certs.d") / ECR_HOST
+
+
+@contextmanager
+def _registry(folder: Path, login: tuple[str, str, str], *options: str) -> Iterator[str]:
+    """Run a registry that wants a login, and give its container; it reads a folder as /config."""
+    (folder / "htpasswd").write_text(f"{login[0]}:{login[2]}\n")
+    settings = {"REALM": "test", "PATH": "/config/htpasswd"}
+    environ = [f"--env=REGISTRY_AUTH_HTPASSWD_{name}={value}" for name, value in settings.items()]
+    mount = f"--volume={folder}:/config:ro"
+    command = ["run", "--detach", "--rm", "--volume=/var/lib/registry", mount, *environ, *options]
+    container = docker(*command, "registry:2").strip()
+    try:
+        yield container
+    finally:
+        docker("rm", "--force", "--volumes", container)
+
+
+@contextmanager
+def hub(folder: Path) -> Iterator[str]:
+    """Run a registry for whoever logs in, and give its host and port."""
+    with _registry(folder, HUB, "--publish=127.0.0.1::5000") as container:
+        host = docker("port", container, "5000").strip()
+        wait_until(lambda: requests.get(f"http://{host}/v2/", timeout=5).status_code == 401)
+        yield host
+
+
+@contextmanager
+def ecr(folder: Path) -> Iterator[dict[str, str]]:
+    """Run ECR's API and its registry, and give the environment in which programs find them.
+
+    The engine knows the registry by ECR's own name, for which it has an authority of its own.
+    """
+    authority = trustme.CA()
+    certificate = authority.issue_cert(ECR_HOST)
+    certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))
+    authority.cert_pem.write_to_path(str(folder / "ca.crt"))
+    settings = {"ADDR": ":443", "TLS_CERTIFICATE": "/config/server.pem"}
+    settings |= {"TLS_KEY": "/config/server.pem"}
+    options = [f"--env=REGISTRY_HTTP_{name}={value}" for name, value in settings.items()]
+    api = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    with _registry(folder, AWS, *options) as container:
+        address = docker("inspect", "--format={{.NetworkSettings.IPAddress}}", container).strip()
+        _forget_ecr()  # what a run that was killed has left
+        try:
+            _introduce_ecr(address, folder / "ca.crt")
+            api.start()
+            host, port = api.get_host_and_port()
+            yield {
+                "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+                "AWS_CONFIG_FILE": os.devnull,
+                "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+                "AWS_EC2_METADATA_DISABLED": "true",
+                "SSL_CERT_FILE": str(folder / "ca.crt"),  # for buildx; the engine has its own
+            }
+        finally:
+            _forget_ecr()
+            api.stop()
+
+
+def _introduce_ecr(address: str, authority: Path) -> None:
+    with HOSTS.open("a") as hosts:
+        hosts.write(f"{address} {ECR_HOST}\n")
+    AUTHORITIES.mkdir(parents=True)
+    shutil.copy(authority, AUTHORITIES / "ca.crt")
+
+
+def _forget_ecr() -> None:
+    # The file is written to, not replaced: in a container it is a mount.
+    lines = HOSTS.read_text().splitlines(keepends=True)
+    HOSTS.write_text("".join(line for line in lines if ECR_HOST not in line))
+    shutil.rmtree(AUTHORITIES, ignore_errors=True)

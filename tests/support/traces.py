@@ -1,0 +1,56 @@
+"""A stack whose traces are received."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+from tests.support.checkout import ROOT
+from tests.support.compose import Stack, docker
+from tests.support.waiting import wait_until
+
+RECEIVER = (ROOT / "tests" / "support" / "receiver.py").read_text()
+PORT = 4318
+
+
+class Traces:
+    """What a receiver on the stack's own network has received."""
+
+    def __init__(self, container: str) -> None:
+        self.container = container
+
+    def spans(self, trace_id: str = "") -> list[dict[str, Any]]:
+        """Return the spans so far, all or those of one trace."""
+        spans = [json.loads(line) for line in docker("logs", self.container).splitlines()]
+        return [span for span in spans if trace_id in {"", span["traceId"]}]
+
+    def whole(self, trace_id: str) -> dict[str, list[dict[str, Any]]]:
+        """Wait for the span that a client's request began, and return all of its trace by name.
+
+        A request's own span ends last, and so is sent last.
+        """
+        wait_until(partial(self._has_request, trace_id))
+        found: dict[str, list[dict[str, Any]]] = {}
+        for span in self.spans(trace_id):
+            found.setdefault(span["name"], []).append(span)
+        return found
+
+    def _has_request(self, trace_id: str) -> bool:
+        return any("url.path" in span["attributes"] for span in self.spans(trace_id))
+
+
+@contextmanager
+def received(stack: Stack) -> Iterator[Traces]:
+    """Start a receiver, and the service with its address; both as before at the end."""
+    options = ["--detach", "--read-only", f"--network={stack.project}_edge", "--network-alias=otel"]
+    command = ["python3", "-c", RECEIVER, str(PORT)]
+    container = docker("run", *options, stack.image, *command).strip()
+    stack.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://otel:{PORT}"
+    try:
+        stack.up()
+        yield Traces(container)
+    finally:
+        del stack.env["OTEL_EXPORTER_OTLP_ENDPOINT"]
+        docker("rm", "--force", container)
+        stack.up()

@@ -1,0 +1,45 @@
+"""Clicks in buckets of hours and days."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.links import histogram
+
+NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("end", "by", "last"),
+    [
+        (NOON, "hour", NOON),
+        (NOON + timedelta(microseconds=1), "hour", NOON + timedelta(hours=1)),
+        (NOON, "day", NOON + timedelta(hours=12)),
+    ],
+)
+def test_span_ends_with_a_whole_bucket(end: datetime, by: str, last: datetime) -> None:
+    """The end is rounded up, and the default beginning counts from it."""
+    assert histogram.bucket_range(None, end, by) == (
+        last - histogram.BUCKET_SIZES[by] * histogram.DEFAULT_BUCKETS[by],
+        last,
+    )
+
+
+def test_longest_span() -> None:
+    """A thousand buckets are allowed, and not one more."""
+    thousand = timedelta(hours=1000)
+    assert histogram.bucket_range(NOON - thousand, NOON, "hour") == (NOON - thousand, NOON)
+    with pytest.raises(ValueError, match="1000 buckets"):
+        histogram.bucket_range(NOON - thousand, NOON + timedelta(seconds=1), "hour")
+
+
+def test_hours_add_up_to_days() -> None:
+    """Each hour's clicks land in their own day of UTC, empty days are there too."""
+    midnight = NOON.replace(hour=0)
+    hours = {midnight - timedelta(hours=1): 1, midnight: 2, NOON: 3}
+    days = [midnight + timedelta(days=n) for n in (-1, 0, 1)]
+    assert histogram.bucketize(hours, days[0], days[2] + timedelta(days=1), "day") == [
+        (days[0], 1),
+        (days[1], 5),
+        (days[2], 0),
+    ]

@@ -1,0 +1,128 @@
+"""Requests that come at once share their work."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import gevent
+import pytest
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from app.database.batching import Batcher, yield_to_other_requests
+from tests.support.waiting import wait_until
+
+
+class Work:
+    """Doubles numbers, when it may, and keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.given: list[list[int]] = []
+        self.begun = threading.Event()
+        self.may_end = threading.Event()
+        self.error: Exception | None = None
+
+    def __call__(self, numbers: Sequence[int]) -> list[int]:
+        """Double."""
+        self.given.append(list(numbers))
+        self.begun.set()
+        assert self.may_end.wait(10)
+        if self.error:
+            raise self.error
+        return [2 * number for number in numbers]
+
+
+@pytest.fixture
+def work() -> Work:
+    return Work()
+
+
+@pytest.fixture
+def call(work: Work) -> Iterator[Callable[[int], "Future[int]"]]:
+    """Return a function that calls in a thread, and comes back when its number is queued."""
+    double = Batcher(work)
+
+    with ThreadPoolExecutor() as threads:
+
+        def begin(number: int) -> "Future[int]":
+            future = threads.submit(double, number)
+            wait_until(lambda: work.begun.is_set() and _known(double, work, number))
+            return future
+
+        yield begin
+        work.may_end.set()
+
+
+def _known(double: Batcher[int, int], work: Work, number: int) -> bool:
+    waiting = [item for item, _ in list(double._waiting)]
+    return any(number in numbers for numbers in (*work.given, waiting))
+
+
+def test_lone_call_is_worked_on_at_once(work: Work, call: Callable[[int], "Future[int]"]) -> None:
+    lone = call(1)
+    assert work.given == [[1]]
+    work.may_end.set()
+    assert lone.result(10) == 2
+
+
+def test_who_comes_meanwhile_shares(work: Work, call: Callable[[int], "Future[int]"]) -> None:
+    """What is under way has begun before they came, so it is not theirs."""
+    calls = [call(number) for number in (1, 2, 3, 4)]
+    work.may_end.set()
+    assert [c.result(10) for c in calls] == [2, 4, 6, 8]
+    assert work.given == [[1], [2, 3, 4]]
+
+
+def test_all_hear_of_an_error(work: Work, call: Callable[[int], "Future[int]"]) -> None:
+    """And the next work can succeed."""
+    work.error = OSError("away")
+    calls = [call(number) for number in (1, 2, 3)]
+    work.may_end.set()
+    for each in calls:
+        with pytest.raises(OSError, match="away"):
+            each.result(10)
+    work.error = None
+    assert call(4).result(10) == 8
+
+
+def test_who_has_no_time_left_gives_up(
+    work: Work, call: Callable[[int], "Future[int]"], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever comes later is worked for all the same, by itself if need be."""
+    first = call(1)
+    monkeypatch.setattr("app.database.batching.time_left", lambda: 0.1)
+    with pytest.raises(PoolTimeoutError):
+        call(2).result(10)
+    work.may_end.set()
+    assert first.result(10) == 2
+    monkeypatch.undo()
+    assert call(3).result(10) == 6
+
+
+def test_gathering_lets_all_others_go_first() -> None:
+    """What can go on does, also what that makes ready."""
+    did = []
+
+    def other() -> None:
+        for number in range(3):
+            did.append(number)
+            gevent.sleep(0.001)
+
+    others = gevent.spawn(other)
+    yield_to_other_requests()
+    assert did
+    others.join()
+
+
+def test_gathering_ends_though_there_is_always_more_to_do() -> None:
+    """Else who waits for shared work would wait for ever."""
+    reader, writer = os.pipe()
+    os.write(writer, b"to be read")
+    readable = gevent.get_hub().loop.io(reader, 1)
+    readable.start(lambda: None)
+    try:
+        yield_to_other_requests()
+    finally:
+        readable.close()
+        os.close(reader)
+        os.close(writer)
