@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Generic, TypeVar
 
-from gevent import Timeout, idle
+from gevent import Timeout, idle, monkey, spawn_raw
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.database.deadline import charge_time, time_left
@@ -77,7 +77,8 @@ class Batcher(Generic[T, R]):
     def _enqueue(self, item: T, resolve: Callable[[R | BaseException], object]) -> bool:
         """Add an item, and return whether the caller has become the leader."""
         self._waiting.append((item, resolve))
-        return self._leadership.acquire(blocking=False)
+        # `locked` costs less. A leader that gives up leadership looks for items afterwards.
+        return not self._leadership.locked() and self._leadership.acquire(blocking=False)
 
     def _lead(self) -> bool:
         """Work on one batch, and return whether the caller must go on leading."""
@@ -98,9 +99,11 @@ class Batcher(Generic[T, R]):
         return bool(self._waiting) and self._leadership.acquire(blocking=False)
 
     def _start_leader(self) -> None:
-        # Not `Thread.start`, which waits, and in no context: under load it outlives the request
-        # that started it.
-        contextvars.Context().run(_thread.start_new_thread, self._lead_while_needed, ())
+        # In no context: under load, the leader outlives the request that started it.
+        if monkey.is_module_patched("threading"):
+            spawn_raw(self._lead_while_needed)
+        else:  # not `Thread.start`, which waits
+            contextvars.Context().run(_thread.start_new_thread, self._lead_while_needed, ())
 
     def _lead_while_needed(self) -> None:
         while self._lead():
