@@ -7,9 +7,11 @@ import pytest
 import requests
 
 from tests.api.conftest import Deployment
-from tests.support.scrape import Metrics
+from tests.support.checkout import ROOT
+from tests.support.scrape import Metrics, documented_metrics
 from tests.support.service import Service
 
+PAGE = (ROOT / "docs" / "observe.md").read_text()
 DOCS = 'method="GET",route="/docs"'
 REQUESTS = 100
 SPOOFS = {
@@ -119,3 +121,14 @@ def test_their_port_serves_nothing_else(deployment: Deployment, path: str, heade
     value = SPOOFS.get(header, "text/plain").format(port=public)
     assert deployment.metrics.ask(path, **{header: value}) == (404, "")
     assert deployment.metrics.ask(**{header: value})[0] == 200
+
+
+def test_page_lists_every_metric(metrics: Metrics) -> None:
+    """docs/observe.md has each metric, its type and its labels as they are, and no other.
+
+    The last table is that of the example, which tells of its own.
+    """
+    page = documented_metrics(PAGE)
+    served = metrics.described()
+    assert served == {name: page[name] for name in served}
+    assert documented_metrics(PAGE.partition("The example has")[0]).keys() <= served.keys()

@@ -11,6 +11,7 @@ from tests.support.checkout import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = re.compile(r"```.*?```|`[^`]+`", flags=re.DOTALL)
 LINK = re.compile(r'(?:\]\(|src=")([^)":#]+)[)"]')
+TREE = re.compile(r"```\napp/\n(.*?)```", flags=re.DOTALL)
 LINKS = sorted({(page, to) for page in PAGES for to in LINK.findall(page.read_text())})
 
 
@@ -43,3 +44,39 @@ def test_targets_of_make_exist() -> None:
 def test_links_lead_somewhere(page: Path, to: str) -> None:
     """What a page points to in the project exists."""
     assert (page.parent / to).is_file()
+
+
+def listed_in_tree(tree: str) -> set[str]:
+    """Return the files and folders of a tree whose lines are indented by two spaces a level."""
+    folders: list[str] = []
+    found = set()
+    for line in tree.splitlines():
+        level = (len(line) - len(line.lstrip())) // 2 - 1
+        name = line.split()[0]
+        found.add("".join([*folders[:level], name]))
+        folders[level:] = [name]
+    return found
+
+
+def test_tree_of_the_code_is_complete() -> None:
+    """docs/code.md lists every file of the code, and none that is not there."""
+    [tree] = TREE.findall((ROOT / "docs" / "code.md").read_text())
+    app = ROOT / "app"
+    code = {str(path.relative_to(app)) for path in app.glob("**/*.py")}
+    assert {name for name in listed_in_tree(tree) if not name.endswith("/")} == code
+    folders = {
+        f"{path.relative_to(app)}/" for path in app.glob("**/") if path.name != "__pycache__"
+    }
+    assert {name for name in listed_in_tree(tree) if name.endswith("/")} == folders - {"./"}
+
+
+def test_readme_lists_what_is_at_the_top() -> None:
+    """The README's table names every folder and program at the top, and the folders of tests."""
+    rows = re.findall(r"^\| `(.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
+    named = {row.partition("`")[0].removesuffix("/") for row in rows}
+    listed = subprocess.check_output(["git", "ls-files", "--cached"], cwd=ROOT, text=True)
+    top = {name.partition("/")[0] for name in listed.splitlines() if "/" in name or "." not in name}
+    assert {name for name in top if name[0] != "."} - {"LICENSE", "Makefile"} <= named
+    [tests] = [row for row in rows if row.startswith("tests/")]
+    folders = {path.name for path in ROOT.glob("tests/*/") if path.name != "__pycache__"}
+    assert folders == set(re.findall(r"`(\w+)`", tests))

@@ -1,6 +1,7 @@
 """Metrics, as Prometheus would read them."""
 
 import json
+import re
 from collections.abc import Callable
 
 ASK = """
@@ -33,3 +34,20 @@ class Metrics:
         assert status == 200
         lines = [line.rpartition(" ") for line in body.splitlines() if not line.startswith("#")]
         return {sample: float(value) for sample, _, value in lines}
+
+    def described(self) -> dict[str, tuple[str, set[str]]]:
+        """Return the type and the labels of each metric, by its name."""
+        _, text = self.ask()
+        types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
+        labels: dict[str, set[str]] = {name: set() for name in types}
+        for sample in self.read():
+            name, _, rest = sample.partition("{")
+            base = name if name in types else re.sub("_(bucket|count|sum)$", "", name)
+            labels[base] |= set(re.findall(r'(\w+)="', rest)) - {"le"}
+        return {name: (kind, labels[name]) for name, kind in types.items()}
+
+
+def documented_metrics(page: str) -> dict[str, tuple[str, set[str]]]:
+    """Return the type and the labels of each metric in the tables of a page, by its name."""
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", page, re.MULTILINE)
+    return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}

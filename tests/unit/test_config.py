@@ -1,10 +1,14 @@
 """Settings: where they come from, and what is said of wrong ones."""
 
+import ast
+import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
-from app.config import Settings, SettingsError
+from app.config import SECRETS, Settings, SettingsError
+from tests.support.checkout import ROOT
 
 MYSQL = "mysql+pymysql://app:s3cret@db/slipway"
 
@@ -86,3 +90,32 @@ def test_empty_is_absent_and_others_are_ignored() -> None:
         {"DATABASE_URL": MYSQL, "HOME": "/"} | dict.fromkeys(names, "")
     )
     assert settings == Settings(database_url=settings.database_url)
+
+
+def names_in(path: Path) -> set[str]:
+    """Return the attributes that a source reads."""
+    return {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
+
+
+def test_every_setting_is_read() -> None:
+    """None is declared and then without effect."""
+    sources = [ROOT / "gunicorn.conf.py", *ROOT.glob("app/**/*.py")]
+    read = set().union(*(names_in(path) for path in sources if path.name != "config.py"))
+    assert [field.name for field in fields(Settings) if field.name not in read] == []
+
+
+def test_every_setting_that_is_documented_is_declared() -> None:
+    """Names that look like settings, on any page, are the service's, compose's or others' own."""
+    pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / ".env.example"]
+    named = set()
+    for page in pages:
+        # In code or at the beginning of a line: `NAME`, `NAME=value`, NAME=value, #NAME=value
+        named |= set(
+            re.findall(r"(?:`|^#?)([A-Z]+(?:_[A-Z]+)+)\b(?=[=`])", page.read_text(), re.MULTILINE)
+        )
+    compose = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yaml").read_text()))
+    declared = {field.name.upper() for field in fields(Settings)}
+    declared |= {f"{name}_FILE" for name in SECRETS} | compose
+    others = {"DOCKERHUB_TOKEN", "DOCKERHUB_USER", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME"}
+    assert {name for name in named - declared - others if not name.startswith("OTEL_")} == set()
+    assert {"RATE_LIMIT_CREATE", "BIND_ADDRESS"} <= named

@@ -5,6 +5,7 @@ import re
 from tests.api.conftest import Deployment
 from tests.support.checkout import ROOT
 from tests.support.links.client import Links
+from tests.support.scrape import documented_metrics
 from tests.support.service import Service
 
 PAGE = (ROOT / "docs" / "observe.md").read_text()
@@ -28,22 +29,15 @@ def test_batches_are_told(deployment: Deployment, service: Service, links: Links
     assert 0 < grown("slipway_click_commit_seconds_sum") < 5 * 2
 
 
-def test_page_lists_every_metric(deployment: Deployment) -> None:
-    """docs/observe.md has each metric, its type and its labels as they are, and no other."""
-    _, text = deployment.metrics.ask()
-    told = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
-    labels: dict[str, set[str]] = {name: set() for name in told}
-    for sample in deployment.metrics.read():
-        name, _, rest = sample.partition("{")
-        base = name if name in told else re.sub("_(bucket|count|sum)$", "", name)
-        labels[base] |= set(re.findall(r'(\w+)="', rest)) - {"le"}
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", PAGE, re.MULTILINE)
-    page = {name: (kind, set(re.findall(r"`(\w+)`", known))) for name, kind, known in rows}
-    assert page == {name: (kind, labels[name]) for name, kind in told.items()}
+def test_page_lists_the_metrics_of_the_example(deployment: Deployment) -> None:
+    """docs/observe.md has no metric that the example does not have."""
+    page = documented_metrics(PAGE.partition("The example has")[2])
+    served = deployment.metrics.described()
+    assert page
+    assert page == {name: served[name] for name in page}
 
 
 def test_alerts_watch_what_there_is() -> None:
     """No alert waits for a metric that the service does not have."""
     watched = set(re.findall(r"\bslipway_\w+", ALERTS))
-    known = set(re.findall(r"^\| `(\w+)`", PAGE, re.MULTILINE))
-    assert {re.sub("_bucket$", "", name) for name in watched} <= known
+    assert {re.sub("_bucket$", "", name) for name in watched} <= documented_metrics(PAGE).keys()
