@@ -132,7 +132,7 @@ def _replay(row: dict[str, object]) -> Response | None:
     """Return the first answer, or None where it has expired, so that the key is free."""
     too_old = datetime.now(UTC) - TTL
     this = (IDEMPOTENCY_KEYS.c.token_id == row["token_id"], IDEMPOTENCY_KEYS.c.key == row["key"])
-    with database().read() as connection:
+    with database().autocommit.connect() as connection:
         first = connection.execute(select(IDEMPOTENCY_KEYS).where(*this)).first()
         if first and first.created_at < too_old:
             # Only if it is still the old one: another request may have taken the key meanwhile.
@@ -151,5 +151,5 @@ def _sweep() -> None:
             IDEMPOTENCY_KEYS.c.created_at < datetime.now(UTC) - TTL
         )
         # The request itself has succeeded, so the client need not know of a failure here.
-        with suppress(*UNAVAILABLE), database().read() as connection:
+        with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
             connection.execute(old.with_dialect_options(mysql_limit=SWEEP_LIMIT))

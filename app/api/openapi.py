@@ -62,7 +62,7 @@ RATE_LIMIT_HEADERS = {
     "RateLimit": _text("What is left (`r`) for how many seconds (`t`).", '"create";r=2999;t=60'),
     "RateLimit-Policy": _text("How many (`q`) in how many seconds (`w`).", '"create";q=3000;w=60'),
 }
-HEADERS = {
+RESPONSE_HEADERS = {
     **COMMON_HEADERS,
     **RATE_LIMIT_HEADERS,
     "Content-Security-Policy": _text(
@@ -145,7 +145,7 @@ class CommonParts(BasePlugin):
         )
         for name, parameter in PARAMETERS.items():
             spec.components.parameter(name, "header", {"name": name, **parameter})
-        for name, header in HEADERS.items():
+        for name, header in RESPONSE_HEADERS.items():
             spec.components.header(name, {**header, "required": name not in OPTIONAL_HEADERS})
         spec.components.schema("Problem", schema=ProblemSchema)
         for status, name in problems(*PROBLEMS).items():

@@ -103,7 +103,7 @@ def _increment_for_all(
     """
     periods, amounts = zip(*given, strict=True)
     total = sum(amounts)
-    with database.read() as connection:
+    with database.autocommit.connect() as connection:
         hits = retry(lambda: increment(connection, client, max(periods), total))
     return [hits - total + amount for amount in accumulate(amounts)]
 
@@ -123,7 +123,7 @@ def increment(connection: Connection, client: str, period: int, amount: int) -> 
 def _sweep() -> None:
     idle = delete(RATE_LIMITS).where(RATE_LIMITS.c.updated_at < datetime.now(UTC) - TTL)
     # The count itself has succeeded, so the client need not know of a failure here.
-    with suppress(*UNAVAILABLE), database().read() as connection:
+    with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
         connection.execute(idle.with_dialect_options(mysql_limit=SWEEP_LIMIT))
 
 

@@ -186,7 +186,7 @@ def _record_use(token: Row[Any]) -> None:
     if token.last_used_at is None or token.last_used_at < now - LAST_USE_INTERVAL:
         # A database that is read-only for now can still serve reads.
         used = update(TOKENS).where(TOKENS.c.id == token.id).values(last_used_at=now)
-        with suppress(*UNAVAILABLE), database().read() as connection:
+        with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
             connection.execute(used)
 
 
@@ -215,5 +215,5 @@ def create_token(database: Database, name: str, scope: str, expires: timedelta |
 
 def revoke_token(database: Database, name: str) -> bool:
     """Delete a token, and return whether there was one."""
-    with database.read() as connection:
+    with database.autocommit.connect() as connection:
         return bool(connection.execute(delete(TOKENS).where(TOKENS.c.name == name)).rowcount)

@@ -107,7 +107,7 @@ def create_all(batch: dict[str, Any]) -> Response:
         200: {
             "links": {
                 "next": {
-                    "operationId": "links.listing",
+                    "operationId": "links.list_links",
                     "parameters": {
                         "after": "$response.body#/next",
                         "sort": "$request.query.sort",
@@ -117,7 +117,7 @@ def create_all(batch: dict[str, Any]) -> Response:
         }
     }
 )
-def listing(arguments: dict[str, Any]) -> Any:
+def list_links(arguments: dict[str, Any]) -> Any:
     """List links, page by page
 
     `q` finds links by words: each of its words must begin a word of the code, the title or the
@@ -136,7 +136,7 @@ def listing(arguments: dict[str, Any]) -> Any:
     if page.next is None:
         return {"links": page.links, "next": None}
     cursor = Cursor.encode(page.next)
-    url = url_for("links.listing", **arguments | {"after": cursor})
+    url = url_for("links.list_links", **arguments | {"after": cursor})
     return {"links": page.links, "next": cursor}, 200, {"Link": f'<{url}>; rel="next"'}
 
 

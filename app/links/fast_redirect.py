@@ -21,7 +21,7 @@ from app.telemetry import logs, metrics, tracing
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-HEADERS = BASE_HEADERS | {"Cache-Control": redirect.CACHE_CONTROL}
+REDIRECT_HEADERS = BASE_HEADERS | {"Cache-Control": redirect.CACHE_CONTROL}
 
 
 def init_app(app: Flask) -> None:
@@ -65,7 +65,7 @@ def redirects(reserved_words: set[str], resolver: Resolver) -> fast_path.Handler
             ids = logs.request_ids(environ)
             route = redirect.ROUTE_WITH_REST if rest else redirect.ROUTE
             logs.log_request(environ, route, 302, started_at, **ids)
-            return {"Location": location, **HEADERS, "X-Request-Id": ids["request_id"]}
+            return {"Location": location, **REDIRECT_HEADERS, "X-Request-Id": ids["request_id"]}
 
         resolver.submit(key, end, counts=True)
         metrics.IN_FLIGHT.inc()
