@@ -1,6 +1,8 @@
 """Slipway: the service, put together."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from flask import Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -17,6 +19,14 @@ from app.telemetry import logs, metrics, tracing
 BODY_LIMIT = 64 * 1024  # bytes
 
 
+class Service(Flask):
+    """A Flask application whose views are all plain functions, not coroutines."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        """Return the function as it is. Flask would check it several times in each request."""
+        return func
+
+
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the WSGI application.
 
@@ -24,7 +34,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or Settings.from_environ()
     logs.configure_logging(settings)
-    app = Flask(__name__, static_folder=None)
+    app = Service(__name__, static_folder=None)
     app.config |= {
         "API_TITLE": "Slipway",
         "API_VERSION": "v1",
@@ -33,8 +43,6 @@ def create_app(settings: Settings | None = None) -> Flask:
         "PUBLIC_URL": settings.public_url,
     }
     app.json.sort_keys = False  # type: ignore[attr-defined]  # fields in the order of their schema
-    # No view is a coroutine, and Flask would check that again in each request.
-    app.ensure_sync = lambda func: func  # type: ignore[method-assign]
     app.url_map.merge_slashes = False  # a short URL passes the client's path on as it is
 
     logs.init_app(app)

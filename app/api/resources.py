@@ -1,7 +1,6 @@
 """flask-smorest as this service uses it: strict JSON, field types, body limits, one error format.
 
-It relies on private parts of flask-smorest, webargs and marshmallow, see
-tests/unit/test_private_parts.py.
+It relies on private parts of flask-smorest and apispec, see tests/unit/test_private_parts.py.
 """
 
 import json
@@ -45,8 +44,11 @@ TEXT_SCHEMA = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 class StrictJsonParser(FlaskParser):
     """Reads JSON as RFC 8259 defines it: UTF-8, no NaN, and no name twice in one object."""
 
-    # webargs has no public way to replace its JSON decoder for one parser.
-    def _raw_load_json(self, req: Request) -> Any:
+    def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002 webargs's signature
+        """Return the request's body.
+
+        :raises HTTPException: it is not JSON, is incomplete, or is too large.
+        """
         if req.mimetype not in JSON_TYPES or req.content_encoding:
             raise UnsupportedMediaType("The body must be application/json, not compressed.")
         body = req.get_data()
@@ -79,11 +81,10 @@ class IdConverter(IntegerConverter):
 class WholeNumber(fields.Integer):
     """A number in a query: digits only. Python's `int` accepts more, such as `1_0`."""
 
-    # marshmallow has no public hook before the conversion.
-    def _validated(self, value: Any) -> int:
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
         if not re.fullmatch("-?[0-9]{1,18}", str(value)):
             raise self.make_error("invalid")
-        return super()._validated(value)
+        return super()._deserialize(value, *args, **kwargs)
 
 
 class Timestamp(fields.DateTime):

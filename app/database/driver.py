@@ -34,8 +34,8 @@ CONVERTERS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
 
 poll = get_original("select", "poll")  # gevent's would switch to its loop, even without a wait
 
-# The server describes each column again with each answer. To parse the same bytes again costs more
-# than to parse the rows.
+# The only patch of PyMySQL. The server describes each column again with each answer. To parse the
+# same bytes again costs more than to parse the rows.
 connections.FieldDescriptorPacket = lru_cache(connections.FieldDescriptorPacket)
 
 

@@ -47,6 +47,7 @@ def import_links(file: IO[bytes], file_format: str | None) -> None:
     on_terminal = sys.stderr.isatty() and file.seekable()
     length = os.fstat(file.fileno()).st_size if on_terminal else 0
     report = imports.ImportReport()
+    read = 0  # bytes
     try:
         with click.progressbar(
             length=length, file=sys.stderr, hidden=not on_terminal, item_show_func=_sums
@@ -57,7 +58,8 @@ def import_links(file: IO[bytes], file_format: str | None) -> None:
                     click.echo(f"{clear}Line {line}: {reason}", err=True)
                 report.add(batch)
                 if on_terminal:
-                    bar.update(file.tell() - bar.pos, report)
+                    bar.update(file.tell() - read, report)
+                    read = file.tell()
                 elif number % REPORT_INTERVAL == 0:
                     click.echo(report, err=True)
     except imports.FormatError as error:

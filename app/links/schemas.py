@@ -166,11 +166,9 @@ class LinkImportSchema(LinkCreateSchema):
 class LimitedList(fields.List[Any]):
     """A list whose length is checked before its items."""
 
-    # marshmallow has no public hook that runs before the items are read.
-
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if isinstance(value, list):
-            self._validate(value)
+            validate.And(*self.validators)(value)
         return super()._deserialize(value, *args, **kwargs)
 
 

@@ -1,0 +1,26 @@
+"""Checks of the private parts that a class or a module has, whatever its library is.
+
+A check takes the name of a part. It fails if the library has no such part, or does not use it as
+the service expects.
+"""
+
+import inspect
+from collections.abc import Callable
+
+Check = Callable[[str], object]
+
+
+def exists(owner: object) -> Check:
+    """Return a check that a class or a module has the name."""
+    return lambda name: inspect.getattr_static(owner, name)
+
+
+def fits(ours: type, theirs: type) -> Check:
+    """Return a check that our method takes all parameters of the library's own."""
+
+    def check(name: str) -> None:
+        assert name in vars(ours), "It is not overridden any more."
+        parameters = inspect.signature(inspect.getattr_static(theirs, name)).parameters
+        inspect.signature(getattr(ours, name)).bind(*parameters)
+
+    return check

@@ -1,0 +1,130 @@
+"""Checks of the private parts of PyMySQL and SQLAlchemy."""
+
+import socket
+import struct
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import Any
+from unittest import mock
+
+import pytest
+from pymysql import connections
+from sqlalchemy import QueuePool
+from sqlalchemy.exc import DisconnectionError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.util import queue
+
+from app.database import driver
+from app.database.deadline import Limits
+from tests.support.private_parts.checks import fits
+
+GREETING, OK = b"\x0a9.7.0\0" + bytes(44), bytes(7)  # of a MySQL server without any capability
+COLUMN = b"\3def\0\0\0\1a\1a\x0c" + struct.pack("<HIBHB2x", 63, 11, 3, 0, 0)
+END_OF_FILE = b"\xfe\0\0\2\0"
+
+
+@contextmanager
+def mysql_connection() -> Iterator[tuple[driver.Connection, socket.socket, socket.socket]]:
+    """Yield a connection whose read time-out was 9 s, and both ends of its socket."""
+    limits = Limits(1, 0.25, 1)
+    options = {"ssl_disabled": True, "autocommit": None, "read_timeout": 9}
+    client, server = socket.socketpair()
+    with client, server:
+        send_packets(server, GREETING, first=0)
+        send_packets(server, OK, first=2)
+        send_packets(server, OK)
+        connection = driver.Connection(limits, user="a", defer_connect=True, **options)
+        connection.connect(client)
+        yield connection, client, server
+
+
+def send_packets(server: socket.socket, *packets: bytes, first: int = 1) -> None:
+    """Send what a MySQL server would answer."""
+    for number, packet in enumerate(packets, first):
+        server.sendall(struct.pack("<I", len(packet) | number << 24) + packet)
+
+
+def read_timeout(name: str) -> None:
+    """Check that the library reads an answer with the time-out that was set after the connect."""
+    with mysql_connection() as (connection, client, server):
+        assert client.gettimeout() == getattr(connection, name) == 0.25
+        connection.limits = Limits(1, 0.125, 1)
+        send_packets(server, OK)
+        connection.query("SELECT 1")
+        assert client.gettimeout() == getattr(connection, name) == 0.125
+
+
+def mysql_socket(name: str) -> None:
+    """Check that it is the socket, which can be read where the server has closed it."""
+    with mysql_connection() as (connection, client, server):
+        assert getattr(connection, name) is client
+        driver.prepare_checkout(connection, None, None)
+        server.shutdown(socket.SHUT_WR)
+        with pytest.raises(DisconnectionError):
+            driver.prepare_checkout(connection, None, None)
+
+
+def execute_command(name: str) -> None:
+    """Check that every command calls it, and that it takes what the library's own takes."""
+    fits(driver.Connection, connections.Connection)(name)
+    for method, arguments in (("query", ["SELECT 1"]), ("commit", []), ("begin", [])):
+        with mysql_connection() as (connection, _, _):
+            connection.deadline = 0.0
+            with pytest.raises(PoolTimeoutError):
+                getattr(connection, method)(*arguments)
+            assert not connection.open
+
+
+def force_close(name: str) -> None:
+    """Check that it closes the connection, and sends nothing."""
+    with mysql_connection() as (connection, _, server):
+        server.recv(10_000)
+        getattr(connection, name)()
+        assert not connection.open
+        assert server.recv(1) == b""
+
+
+def parsed_columns(name: str) -> None:
+    """Check that the same column is parsed once, though the server describes it twice."""
+    cache = getattr(connections, name)
+    with mysql_connection() as (connection, _, server):
+        before = cache.cache_info().hits
+        for _ in range(2):
+            send_packets(server, b"\1", COLUMN, END_OF_FILE, b"\0011", END_OF_FILE)
+            connection.query("SELECT 1")
+        assert cache.cache_info().hits > before
+
+
+def queue_class(name: str) -> None:
+    """Check that a pool makes its queue of this class."""
+    made = mock.Mock(wraps=queue.Queue)
+    type("Pool", (QueuePool,), {name: made})(mock.Mock, pool_size=3, use_lifo=True)
+    made.assert_called_once_with(3, use_lifo=True)
+
+
+def pool_timeout(name: str) -> None:
+    """Check that a pool asks for this attribute each time before it waits."""
+    waits = []
+
+    class EmptyQueue(queue.Queue[Any]):
+        def get(self, _block: bool = True, timeout: float | None = None) -> Any:
+            waits.append(timeout)
+            raise queue.Empty
+
+    timeout = property(lambda _: 0.125, lambda *_: None)
+    pool = type("Pool", (QueuePool,), {"_queue_class": EmptyQueue, name: timeout})
+    with closing(pool(mock.Mock).connect()):
+        assert waits == [0.125]
+
+
+def logging_name(name: str) -> None:
+    """Check that a pool keeps the name that its engine gave it."""
+    assert getattr(QueuePool(mock.Mock, logging_name="a"), name) == "a"
+
+
+def queue_mutex(name: str) -> None:
+    """Check that the queue's own methods hold this lock."""
+    lock, own = mock.MagicMock(), queue.Queue[Any]()
+    setattr(own, name, lock)
+    own.qsize()
+    lock.__enter__.assert_called_once()

@@ -1,0 +1,147 @@
+"""Checks of the private parts of gunicorn and gevent."""
+
+import os
+import select
+import socket
+from contextlib import closing
+from operator import attrgetter
+from types import SimpleNamespace
+from typing import Any
+from unittest import mock
+
+import gevent
+import gevent.socket
+import pytest
+from gevent.server import StreamServer
+from gunicorn import util
+from gunicorn.arbiter import Arbiter
+from gunicorn.config import Config
+from gunicorn.http import errors, get_parser, wsgi
+from gunicorn.workers.ggevent import GeventWorker
+
+from app.server import worker
+
+GET = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+WITH_LENGTH = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n12345GET"
+CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+def plain_socket(name: str) -> None:
+    """Check that it is the plain socket, whose methods do not wait."""
+    ours, peer = gevent.socket.socketpair()
+    with ours, peer:
+        plain = getattr(ours, name)
+        with pytest.raises(BlockingIOError):
+            plain.recv(1)
+        assert plain.send(b"a") == 1
+        assert peer.recv(1) == b"a"
+
+
+def socket_hub(name: str) -> None:
+    """Check that it is the hub of the thread."""
+    with gevent.socket.socket() as ours:
+        assert getattr(ours, name) is gevent.get_hub()
+
+
+def accept(name: str) -> None:
+    """Check that it returns the number and the address of a new connection without waiting."""
+    server = StreamServer(("127.0.0.1", 0), mock.Mock())
+    server.init_socket()
+    with closing(server):
+        with pytest.raises(BlockingIOError):
+            attrgetter(name)(server)()
+        with socket.create_connection(server.address) as client:
+            select.select([server.socket], [], [], 10)
+            number, address = attrgetter(name)(server)()
+            os.close(number)
+            assert address == client.getsockname()
+
+
+def settings() -> Config:
+    """Return a configuration with the parser that the service uses."""
+    config = Config()
+    config.set("http_parser", "python")
+    return config
+
+
+def parse(data: bytes) -> Any:
+    """Return the first request in the data."""
+    return next(get_parser(settings(), iter([data]), ("192.0.2.7", 1)))
+
+
+def next_request(name: str) -> None:
+    """Check that it has all bytes after the end of the request."""
+    second = b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n"
+    assert attrgetter(name)(parse(GET + second)).getvalue() == second
+
+
+def body_length(name: str) -> None:
+    """Check that it is how much of the body was not read yet."""
+    request = parse(WITH_LENGTH)
+    assert attrgetter(name)(request) == 5
+    request.body.read()
+    assert attrgetter(name)(request) == 0
+
+
+def force_close(name: str) -> None:
+    """Check that gunicorn closes the connection after such a request."""
+    request = parse(GET)
+    assert not request.should_close()
+    getattr(request, name)()
+    assert request.should_close()
+
+
+def body_error(name: str) -> None:
+    """Check that a malformed chunk raises it while the body is read."""
+    with pytest.raises(getattr(errors, name)):
+        parse(CHUNKED + b"x\r\n").body.read()
+
+
+def environ(name: str) -> None:
+    """Check that an application gets the socket and the target as they are."""
+    connection = object()
+    request = parse(b"GET /%61?b HTTP/1.1\r\nHost: a\r\n\r\n")
+    found = wsgi.default_environ(request, connection, settings())[name]
+    assert found is connection or found == "/%61?b"
+
+
+def worker_attribute(name: str) -> None:
+    """Check that a worker has it as soon as the application is loaded."""
+    config = settings()
+    values = {"cfg": config, "sockets": ["socket"], "wsgi": "application", "alive": True}
+    app = SimpleNamespace(wsgi=lambda: "application")
+    made = GeventWorker(1, 1, ["socket"], app, 15, config, mock.Mock())
+    with closing(made.tmp):
+        made.load_wsgi()
+        assert getattr(made, name) == values.get(name, config.worker_connections)
+
+
+def arbiter_address(name: str) -> None:
+    """Check that it has the addresses that the server listens on, in their order."""
+    config = settings()
+    config.set("bind", ["127.0.0.1:8000", "127.0.0.1:9100"])
+    arbiter = mock.Mock()
+    Arbiter.setup(arbiter, SimpleNamespace(cfg=config))
+    assert getattr(arbiter, name) == [("127.0.0.1", 8000), ("127.0.0.1", 9100)]
+
+
+def answer_to_malformed_request() -> tuple[bytes, str]:
+    """Return what gunicorn sends to the client, and what it logs."""
+    client, server = socket.socketpair()
+    with client, server:
+        broken = mock.Mock()
+        error = errors.InvalidRequestLine("a")
+        GeventWorker.handle_error(broken, None, client, ("192.0.2.7", 1), error)
+        client.close()
+        return server.recv(10_000), broken.log.warning.call_args.args[0]
+
+
+def write_error(name: str) -> None:
+    """Check that gunicorn answers malformed requests with our function."""
+    assert getattr(util, name) is worker.answer_unparsed
+    assert b"application/problem+json" in answer_to_malformed_request()[0]
+
+
+def log_of_malformed_request(text: str) -> None:
+    """Check that gunicorn's line begins so."""
+    assert answer_to_malformed_request()[1].startswith(text)

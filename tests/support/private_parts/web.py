@@ -1,0 +1,116 @@
+"""Checks of the private parts of flask-smorest, apispec, prometheus_client and OpenTelemetry."""
+
+import os
+import tempfile
+import threading
+from collections.abc import Sequence
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import flask
+import flask_smorest
+from apispec import APISpec, BasePlugin
+from marshmallow import Schema
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from prometheus_client import Counter, values
+
+
+class Recorder(BasePlugin):
+    """Keeps the names of the arguments that apispec's plugins get."""
+
+    def __init__(self) -> None:
+        self.arguments: dict[str, set[str]] = {}
+
+    def operation_helper(self, **arguments: Any) -> None:  # type: ignore[override]
+        """Keep the names."""
+        self.arguments["operation_helper"] = set(arguments)
+
+    def schema_helper(self, *_: Any, **arguments: Any) -> dict[str, Any]:
+        """Keep the names."""
+        self.arguments["schema_helper"] = set(arguments)
+        return {}
+
+
+def document() -> tuple[APISpec, Recorder]:
+    """Return the OpenAPI document of a service with one route, and a plugin that helped."""
+    recorder = Recorder()
+    app = flask.Flask(__name__)
+    app.config |= {"API_TITLE": "A", "API_VERSION": "1", "OPENAPI_VERSION": "3.1.0"}
+    api = flask_smorest.Api(app, spec_kwargs={"extra_plugins": [recorder]})
+    blueprint = flask_smorest.Blueprint("a", __name__)
+    blueprint.route("/a")(blueprint.response(200, Schema.from_dict({}, name="A"))(dict))
+    api.register_blueprint(blueprint)
+    return api.spec, recorder
+
+
+def helper_argument(name: str) -> None:
+    """Check that a plugin's helper gets this argument; the name is `helper.argument`."""
+    helper, argument = name.split(".")
+    assert argument in document()[1].arguments[helper]
+
+
+def pagination_schema(name: str) -> None:
+    """Check that flask-smorest adds a schema with this name."""
+    assert name in document()[0].to_dict()["components"]["schemas"]
+
+
+def schemas(name: str) -> None:
+    """Check that what is removed there is gone from the document."""
+    spec, _ = document()
+    del attrgetter(name)(spec)["A"]
+    assert "A" not in spec.to_dict()["components"]["schemas"]
+
+
+def value_class(name: str) -> None:
+    """Check that a metric that is made from now on keeps its value in such an object."""
+    with mock.patch.object(values, name) as made:
+        Counter("a", "A.", registry=None).inc()
+    made.return_value.inc.assert_called_once()
+
+
+def multi_process_value(name: str) -> None:
+    """Check that it names files after the number that a function returns."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        mock.patch.dict(os.environ, PROMETHEUS_MULTIPROC_DIR=folder),
+    ):
+        value = getattr(values, name)(lambda: 7)
+        value("counter", "a", "a_total", (), (), "A.").inc(1)
+        assert [path.name for path in Path(folder).iterdir()] == ["counter_7.db"]
+        value.close_all_files()
+
+
+class SlowExporter(SpanExporter):
+    """Takes its time, as for a receiver that is away."""
+
+    def __init__(self) -> None:
+        self.may_end = threading.Event()
+        self.has_ended = self.is_shut_down = False
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002
+        """Wait until it may end."""
+        self.may_end.wait(10)
+        self.has_ended = True
+        return SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Remember it."""
+        self.is_shut_down = True
+
+
+def batch_shutdown(name: str) -> None:
+    """Check that the end of a process does not wait longer for a receiver than it is told to."""
+    exporter = SlowExporter()
+    processor = BatchSpanProcessor(exporter)
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(processor)
+    provider.get_tracer("a").start_span("a").end()
+    try:
+        attrgetter(name)(processor)(1)
+        assert exporter.is_shut_down
+        assert not exporter.has_ended
+    finally:
+        exporter.may_end.set()
