@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.compose import ROOT, Stack, docker
 
-AUTOCOMMIT_SIZE = {"db": "999:999", "migrate": "10001:10001", "app": "10001:10001"}
+OWNERS = {"db": "999:999", "migrate": "10001:10001", "app": "10001:10001"}
 FILES = {
     "db": {
         "root_password",
@@ -72,15 +72,15 @@ def run(stack: Stack, *command: str) -> str:
 def test_each_file_can_be_read_by_its_reader_only(stack: Stack) -> None:
     """Files are 0400 in a folder that is 0500, both owned by the user who reads them."""
     listed = run(stack, "find", "/secrets", "-mindepth", "1", "-printf", "%P %U:%G %m\n")
-    wanted = {f"{folder} {owner} 500" for folder, owner in AUTOCOMMIT_SIZE.items()} | {
-        f"{folder}/{name} {AUTOCOMMIT_SIZE[folder]} 400"
+    wanted = {f"{folder} {owner} 500" for folder, owner in OWNERS.items()} | {
+        f"{folder}/{name} {OWNERS[folder]} 400"
         for folder, names in FILES.items()
         for name in names
     }
     assert set(listed.splitlines()) == wanted
 
 
-@pytest.mark.parametrize("service", AUTOCOMMIT_SIZE)
+@pytest.mark.parametrize("service", OWNERS)
 def test_each_container_mounts_its_own_secrets(stack: Stack, service: str) -> None:
     """No container sees another one's secrets, and none can write its own."""
     volumes = [mount for mount in stack.inspect(service)["Mounts"] if mount["Type"] == "volume"]
