@@ -139,7 +139,16 @@ def form_key(visitor: Visitor) -> str:
     return str(key)
 
 
-@pytest.mark.parametrize("token", ["", "x", "slipway_" + "x" * 43, "ü🚀", "' OR 1=1 --"])
+@pytest.mark.parametrize(
+    "token",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("x", id="one letter"),
+        pytest.param("slipway_" + "x" * 43, id="unknown token"),
+        pytest.param("ü🚀", id="not ASCII"),
+        pytest.param("' OR 1=1 --", id="SQL"),
+    ],
+)
 def test_wrong_token_is_told_so(visitor: Visitor, token: str) -> None:
     """What is no token signs nobody in."""
     answer = visitor.submit("/sign-in", token=token)
@@ -201,21 +210,21 @@ def test_forged_cookie_is_nobodys(member: Visitor) -> None:
 @pytest.mark.parametrize(
     "onward",
     [
-        "https://evil.example",
-        "//evil.example",
-        "///evil.example",
-        "/\\evil.example",
-        "\\\\evil.example",
-        "/\t/evil.example",
-        " //evil.example",
-        "/%0a/evil.example",
-        "javascript:alert(1)",
-        "evil.example",
-        "/docs",
-        "/sign-out",
-        "/no/such/page",
-        "/" + "x" * 2000,
-        "\ufeff/docs",
+        pytest.param("https://evil.example", id="another site"),
+        pytest.param("//evil.example", id="two slashes"),
+        pytest.param("///evil.example", id="three slashes"),
+        pytest.param("/\\evil.example", id="backslash"),
+        pytest.param("\\\\evil.example", id="two backslashes"),
+        pytest.param("/\t/evil.example", id="tab"),
+        pytest.param(" //evil.example", id="leading space"),
+        pytest.param("/%0a/evil.example", id="encoded newline"),
+        pytest.param("javascript:alert(1)", id="script URL"),
+        pytest.param("evil.example", id="host alone"),
+        pytest.param("/docs", id="page without a sign-in"),
+        pytest.param("/sign-out", id="sign-out"),
+        pytest.param("/no/such/page", id="unknown page"),
+        pytest.param("/" + "x" * 2000, id="long path"),
+        pytest.param("\ufeff/docs", id="byte order mark"),
     ],
 )
 def test_sign_in_leads_nowhere_else(service: Service, visitor: Visitor, onward: str) -> None:
@@ -229,16 +238,23 @@ def test_sign_in_leads_nowhere_else(service: Service, visitor: Visitor, onward: 
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"data": {}},
-        {"data": {"form_key": ""}},
-        {"data": {"form_key": "wrong"}},
-        {"data": {"form_key": "ü"}},
-        {"json": {}},
-        {"params": {"form_key": "{right}"}},
-        {"right": True, "headers": {"Sec-Fetch-Site": "cross-site"}},
-        {"right": True, "headers": {"Sec-Fetch-Site": "same-site"}},
-        {"right": True, "headers": {"Origin": "https://evil.example"}},
-        {"right": True, "headers": {"Origin": "null"}},
+        pytest.param({"data": {}}, id="no key"),
+        pytest.param({"data": {"form_key": ""}}, id="empty key"),
+        pytest.param({"data": {"form_key": "wrong"}}, id="wrong key"),
+        pytest.param({"data": {"form_key": "ü"}}, id="key that is not ASCII"),
+        pytest.param({"json": {}}, id="JSON"),
+        pytest.param({"params": {"form_key": "{right}"}}, id="key in the query"),
+        pytest.param(
+            {"right": True, "headers": {"Sec-Fetch-Site": "cross-site"}}, id="another site"
+        ),
+        pytest.param(
+            {"right": True, "headers": {"Sec-Fetch-Site": "same-site"}},
+            id="another host of the site",
+        ),
+        pytest.param(
+            {"right": True, "headers": {"Origin": "https://evil.example"}}, id="another origin"
+        ),
+        pytest.param({"right": True, "headers": {"Origin": "null"}}, id="null origin"),
     ],
 )
 def test_every_form_must_be_our_own(
@@ -271,11 +287,11 @@ def test_form_of_another_is_refused(member: Visitor, deployment: Deployment) -> 
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/no/such/page.html", 404),
-        ("GET", "/sign-in/", 404),
-        ("POST", "/livez", 405),
-        ("DELETE", "/sign-in", 405),
-        ("GET", "/%00", 404),
+        pytest.param("GET", "/no/such/page.html", 404, id="unknown page"),
+        pytest.param("GET", "/sign-in/", 404, id="trailing slash"),
+        pytest.param("POST", "/livez", 405, id="wrong method"),
+        pytest.param("DELETE", "/sign-in", 405, id="wrong method for a page"),
+        pytest.param("GET", "/%00", 404, id="null byte"),
     ],
 )
 def test_errors_are_pages_for_browsers(
