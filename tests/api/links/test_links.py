@@ -71,50 +71,62 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "pointer"),
     [
-        ("url", None, "#/url"),
-        ("url", 1, "#/url"),
-        ("url", "", "#/url"),
-        ("url", "/relative", "#/url"),
-        ("url", "ftp://example.com", "#/url"),
-        ("url", "javascript:alert(1)", "#/url"),
-        ("url", "https://", "#/url"),
-        ("url", "https://exa mple.com", "#/url"),
-        ("url", "https://example.com/\r\nX: y", "#/url"),
-        ("url", "https://example.com:99999", "#/url"),
-        ("url", "https://[::1", "#/url"),
-        ("url", "https:\\\\example.com", "#/url"),
-        ("url", "https://example.com/\ufeff", "#/url"),
-        ("url", "https://example.com/\ud800", "#/url"),
-        ("url", "https://example.com/" + "x" * 2029, "#/url"),
-        ("code", "", "#/code"),
-        ("code", "-a", "#/code"),
-        ("code", "a b", "#/code"),
-        ("code", "ä", "#/code"),
-        ("code", "a\n", "#/code"),
-        ("code", "x" * 65, "#/code"),
-        ("code", "api", "#/code"),
-        ("code", "Live-Z", "#/code"),
-        ("code", "Batch", "#/code"),
-        ("code", "docs", "#/code"),
-        ("code", "STATIC", "#/code"),
-        ("title", "x" * 201, "#/title"),
-        ("title", "a\0b", "#/title"),
-        ("title", "\udfff", "#/title"),
-        ("title", [], "#/title"),
-        ("tags", "a", "#/tags"),
-        ("tags", ["a", 1], "#/tags/1"),
-        ("tags", ["a", ""], "#/tags/1"),
-        ("tags", ["a", "a"], "#/tags"),
-        ("tags", ["x" * 51], "#/tags/0"),
-        ("tags", [str(n) for n in range(21)], "#/tags"),
-        ("expires_at", "tomorrow", "#/expires_at"),
-        ("expires_at", "2030-01-01T00:00:00", "#/expires_at"),
-        ("expires_at", "2030-02-30T00:00:00Z", "#/expires_at"),
-        ("expires_at", "9999-12-31T23:59:59-23:59", "#/expires_at"),
-        ("expires_at", "1969-12-31T23:59:59Z", "#/expires_at"),
-        ("expires_at", 1, "#/expires_at"),
-        ("clicks", 1, "#/clicks"),
-        ("a/b~c", 1, "#/a~1b~0c"),
+        pytest.param("url", None, "#/url", id="null for the URL"),
+        pytest.param("url", 1, "#/url", id="number for the URL"),
+        pytest.param("url", "", "#/url", id="empty URL"),
+        pytest.param("url", "/relative", "#/url", id="relative URL"),
+        pytest.param("url", "ftp://example.com", "#/url", id="FTP"),
+        pytest.param("url", "javascript:alert(1)", "#/url", id="JavaScript"),
+        pytest.param("url", "https://", "#/url", id="URL without a host"),
+        pytest.param("url", "https://exa mple.com", "#/url", id="space in the host"),
+        pytest.param("url", "https://example.com/\r\nX: y", "#/url", id="newline in the URL"),
+        pytest.param("url", "https://example.com:99999", "#/url", id="huge port"),
+        pytest.param("url", "https://[::1", "#/url", id="half an IPv6 address"),
+        pytest.param("url", "https:\\\\example.com", "#/url", id="backslashes"),
+        pytest.param("url", "https://example.com/\ufeff", "#/url", id="byte order mark in the URL"),
+        pytest.param("url", "https://example.com/\ud800", "#/url", id="surrogate in the URL"),
+        pytest.param("url", "https://example.com/" + "x" * 2029, "#/url", id="URL too long"),
+        pytest.param("code", "", "#/code", id="empty code"),
+        pytest.param("code", "-a", "#/code", id="leading hyphen in the code"),
+        pytest.param("code", "a b", "#/code", id="space in the code"),
+        pytest.param("code", "ä", "#/code", id="code that is not ASCII"),
+        pytest.param("code", "a\n", "#/code", id="newline after the code"),
+        pytest.param("code", "x" * 65, "#/code", id="code too long"),
+        pytest.param("code", "api", "#/code", id="reserved: api"),
+        pytest.param("code", "Live-Z", "#/code", id="reserved: livez"),
+        pytest.param("code", "Batch", "#/code", id="reserved: batch"),
+        pytest.param("code", "docs", "#/code", id="reserved: docs"),
+        pytest.param("code", "STATIC", "#/code", id="reserved: static"),
+        pytest.param("title", "x" * 201, "#/title", id="title too long"),
+        pytest.param("title", "a\0b", "#/title", id="null byte in the title"),
+        pytest.param("title", "\udfff", "#/title", id="surrogate in the title"),
+        pytest.param("title", [], "#/title", id="list for the title"),
+        pytest.param("tags", "a", "#/tags", id="string for the tags"),
+        pytest.param("tags", ["a", 1], "#/tags/1", id="number for a tag"),
+        pytest.param("tags", ["a", ""], "#/tags/1", id="empty tag"),
+        pytest.param("tags", ["a", "a"], "#/tags", id="same tag twice"),
+        pytest.param("tags", ["x" * 51], "#/tags/0", id="tag too long"),
+        pytest.param("tags", [str(n) for n in range(21)], "#/tags", id="too many tags"),
+        pytest.param("expires_at", "tomorrow", "#/expires_at", id="word for the expiry"),
+        pytest.param(
+            "expires_at", "2030-01-01T00:00:00", "#/expires_at", id="expiry without a time zone"
+        ),
+        pytest.param(
+            "expires_at",
+            "2030-02-30T00:00:00Z",
+            "#/expires_at",
+            id="expiry on a day that does not exist",
+        ),
+        pytest.param(
+            "expires_at",
+            "9999-12-31T23:59:59-23:59",
+            "#/expires_at",
+            id="expiry after the year 9999",
+        ),
+        pytest.param("expires_at", "1969-12-31T23:59:59Z", "#/expires_at", id="expiry before 1970"),
+        pytest.param("expires_at", 1, "#/expires_at", id="number for the expiry"),
+        pytest.param("clicks", 1, "#/clicks", id="read-only field"),
+        pytest.param("a/b~c", 1, "#/a~1b~0c", id="unknown field"),
     ],
 )
 def test_wrong_field_is_named(service: Service, field: str, value: Any, pointer: str) -> None:
@@ -134,20 +146,27 @@ def test_loop_is_refused(service: Service) -> None:
 @pytest.mark.parametrize(
     ("body", "kind", "status"),
     [
-        (b"{", "application/json", 400),
-        (b"", "application/json", 400),
-        (b'{"url": "\xff"}', "application/json", 400),
-        (b'{"url": NaN}', "application/json", 400),
-        (b'{"url": "https://a.b", "url": "https://a.b"}', "application/json", 400),
-        (b"[" * 50_000, "application/json", 400),
-        (b'{"url": ' + b"1" * 5_000 + b"}", "application/json", 400),
-        ('{"url": "https://a.b"}'.encode("utf-16"), "application/json", 400),
-        (b"[]", "application/json", 422),
-        (b"null", "application/json", 422),
-        (b'{"url": "https://a.b"}', "text/plain", 415),
-        (b'{"url": "https://a.b"}', "", 415),
-        (b"url=https://a.b", "application/x-www-form-urlencoded", 415),
-        (b" " * 65_537, "application/json", 413),
+        pytest.param(b"{", "application/json", 400, id="broken JSON"),
+        pytest.param(b"", "application/json", 400, id="empty body"),
+        pytest.param(b'{"url": "\xff"}', "application/json", 400, id="not UTF-8"),
+        pytest.param(b'{"url": NaN}', "application/json", 400, id="NaN"),
+        pytest.param(
+            b'{"url": "https://a.b", "url": "https://a.b"}',
+            "application/json",
+            400,
+            id="field twice",
+        ),
+        pytest.param(b"[" * 50_000, "application/json", 400, id="deep nesting"),
+        pytest.param(b'{"url": ' + b"1" * 5_000 + b"}", "application/json", 400, id="huge number"),
+        pytest.param(
+            '{"url": "https://a.b"}'.encode("utf-16"), "application/json", 400, id="UTF-16"
+        ),
+        pytest.param(b"[]", "application/json", 422, id="list"),
+        pytest.param(b"null", "application/json", 422, id="null"),
+        pytest.param(b'{"url": "https://a.b"}', "text/plain", 415, id="plain text"),
+        pytest.param(b'{"url": "https://a.b"}', "", 415, id="no content type"),
+        pytest.param(b"url=https://a.b", "application/x-www-form-urlencoded", 415, id="HTML form"),
+        pytest.param(b" " * 65_537, "application/json", 413, id="too long"),
     ],
 )
 def test_wrong_body_is_refused(service: Service, body: bytes, kind: str, status: int) -> None:
@@ -173,7 +192,16 @@ def test_unknown_link_is_not_found(service: Service, links: Links, method: str) 
     assert (answer.status_code, answer.json()["status"]) == (404, 404)
 
 
-@pytest.mark.parametrize("code", ["%00", "%F0%9F%9A%80", "%ED%A0%80", "a%2Fb", "x" * 3000])
+@pytest.mark.parametrize(
+    "code",
+    [
+        pytest.param("%00", id="null byte"),
+        pytest.param("%F0%9F%9A%80", id="emoji"),
+        pytest.param("%ED%A0%80", id="surrogate"),
+        pytest.param("a%2Fb", id="encoded slash"),
+        pytest.param("x" * 3000, id="long code"),
+    ],
+)
 def test_odd_code_is_not_found(service: Service, code: str) -> None:
     """A code that no link can have gives 404, never a fault."""
     assert service.raw(f"/api/links/{code}").status == 404
@@ -220,7 +248,16 @@ def test_patch_that_changes_nothing_is_no_edit(service: Service, links: Links) -
         assert (answer.json(), answer.headers["ETag"]) == (link, etag)
 
 
-@pytest.mark.parametrize("patch", [{"url": None}, {"url": "x"}, {"code": "abc"}, {"x": 1}, []])
+@pytest.mark.parametrize(
+    "patch",
+    [
+        pytest.param({"url": None}, id="null for the URL"),
+        pytest.param({"url": "x"}, id="wrong URL"),
+        pytest.param({"code": "abc"}, id="code"),
+        pytest.param({"x": 1}, id="unknown field"),
+        pytest.param([], id="list"),
+    ],
+)
 def test_wrong_patch_changes_nothing(service: Service, links: Links, patch: Any) -> None:
     """A patch follows the rules of creation, and a code stays."""
     link = links.create()
@@ -314,14 +351,18 @@ def test_listed_link_looks_like_a_read_one(service: Service, links: Links) -> No
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
-        ("limit=0", "limit"),
-        ("limit=-1", "limit"),
-        ("limit=101", "limit"),
-        ("limit=x", "limit"),
-        ("limit=" + "9" * 3500, "limit"),
-        ("after=x", "after"),
-        ("after=%ff%00", "after"),
-        ("after=" + "MjAyNi0wMS0wMVQwMDowMDowMCAxMjM0NTY3ODkwMTIzNDU2Nzg5MA==", "after"),
+        pytest.param("limit=0", "limit", id="limit of zero"),
+        pytest.param("limit=-1", "limit", id="negative limit"),
+        pytest.param("limit=101", "limit", id="limit too high"),
+        pytest.param("limit=x", "limit", id="limit that is no number"),
+        pytest.param("limit=" + "9" * 3500, "limit", id="huge limit"),
+        pytest.param("after=x", "after", id="no cursor"),
+        pytest.param("after=%ff%00", "after", id="cursor of odd bytes"),
+        pytest.param(
+            "after=" + "MjAyNi0wMS0wMVQwMDowMDowMCAxMjM0NTY3ODkwMTIzNDU2Nzg5MA==",
+            "after",
+            id="cursor with a huge number",
+        ),
     ],
 )
 def test_wrong_page_is_named(service: Service, query: str, parameter: str) -> None:

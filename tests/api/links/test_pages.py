@@ -79,20 +79,20 @@ def test_url_is_enough(member: Visitor, links: Links) -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("url", ""),
-        ("url", "example.com"),
-        ("url", "javascript:alert(1)"),
-        ("url", "{own}/x"),
-        ("code", "-x"),
-        ("code", "ü"),
-        ("code", "links"),
-        ("code", "Sign-In"),
-        ("code", "x" * 65),
-        ("title", "x" * 201),
-        ("tags", "a\nb\na"),
-        ("tags", "x" * 51),
-        ("expires_at", "soon"),
-        ("expires_at", "2040-02-30T00:00"),
+        pytest.param("url", "", id="empty URL"),
+        pytest.param("url", "example.com", id="URL without a scheme"),
+        pytest.param("url", "javascript:alert(1)", id="JavaScript"),
+        pytest.param("url", "{own}/x", id="own address"),
+        pytest.param("code", "-x", id="leading hyphen in the code"),
+        pytest.param("code", "ü", id="code that is not ASCII"),
+        pytest.param("code", "links", id="reserved: links"),
+        pytest.param("code", "Sign-In", id="reserved: sign-in"),
+        pytest.param("code", "x" * 65, id="code too long"),
+        pytest.param("title", "x" * 201, id="title too long"),
+        pytest.param("tags", "a\nb\na", id="same tag twice"),
+        pytest.param("tags", "x" * 51, id="tag too long"),
+        pytest.param("expires_at", "soon", id="word for the expiry"),
+        pytest.param("expires_at", "2040-02-30T00:00", id="expiry on a day that does not exist"),
     ],
 )
 def test_wrong_field_is_told_at_its_place(member: Visitor, field: str, value: str) -> None:
@@ -185,7 +185,16 @@ def test_list_is_searched(member: Visitor, links: Links) -> None:
 
 
 @pytest.mark.parametrize(
-    "query", ["q=%21", "q=" + "x" * 201, "tag=%00", "sort=x", "after=x", "after=ewo", "limit=0"]
+    "query",
+    [
+        pytest.param("q=%21", id="search without words"),
+        pytest.param("q=" + "x" * 201, id="search too long"),
+        pytest.param("tag=%00", id="null byte in the tag"),
+        pytest.param("sort=x", id="unknown order"),
+        pytest.param("after=x", id="no cursor"),
+        pytest.param("after=ewo", id="cursor of JSON"),
+        pytest.param("limit=0", id="limit of zero"),
+    ],
 )
 def test_odd_list_is_told_what_is_wrong(member: Visitor, query: str) -> None:
     """A search that can't be is no fault of the page."""
@@ -368,7 +377,12 @@ def test_refused_lines_are_told(member: Visitor, links: Links) -> None:
 
 @pytest.mark.parametrize(
     ("name", "content"),
-    [("x.csv", b"a,b\r\n"), ("x.csv", b""), ("x.jsonl", b"x" * 70_000), ("", b"")],
+    [
+        pytest.param("x.csv", b"a,b\r\n", id="other columns"),
+        pytest.param("x.csv", b"", id="empty CSV"),
+        pytest.param("x.jsonl", b"x" * 70_000, id="long line"),
+        pytest.param("", b"", id="no file"),
+    ],
 )
 def test_what_is_no_export_is_told(member: Visitor, name: str, content: bytes) -> None:
     """A file of another form is refused."""
@@ -384,7 +398,13 @@ def test_large_file_is_taken(member: Visitor) -> None:
     assert (answer.status_code, sums(answer.text)) == (200, (0, 0, 2000))
 
 
-@pytest.mark.parametrize("line", [b"\n", b"{%s}\n" % FIELDS])
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"\n", id="empty lines"),
+        pytest.param(b"{%s}\n" % FIELDS, id="lines with many fields"),
+    ],
+)
 def test_import_keeps_nobody_waiting(tmp_path: Path, line: bytes) -> None:
     """Whatever a file has in it, the process that reads it also answers others meanwhile."""
     with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
@@ -559,7 +579,14 @@ def test_any_text_is_text(member: Visitor, reader: Visitor, links: Links) -> Non
     assert code in listed(member.get(html.unescape(tag)).text)
 
 
-@pytest.mark.parametrize("text", [XSS, '"><img src=x>', "javascript:alert(1)"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param(XSS, id="script"),
+        pytest.param('"><img src=x>', id="image"),
+        pytest.param("javascript:alert(1)", id="script URL"),
+    ],
+)
 def test_what_is_searched_is_text(member: Visitor, text: str) -> None:
     """What an address says is shown as it is: reflected cross-site scripting."""
     for name in ("q", "tag", "sort", "after", "code"):
