@@ -19,6 +19,7 @@ from tests.support.checkout import ROOT
 from tests.support.compose import Stack, run
 from tests.support.scrape import Metrics
 from tests.support.service import Service
+from tests.support.visitor import Visitor
 from tests.support.waiting import free_port, wait_until
 
 PYTHON = Path(sys.executable)
@@ -119,3 +120,10 @@ def service(deployment: Deployment) -> Iterator[Service]:
     """A session with the service that may write."""
     with Service(deployment.url, deployment.token()) as session:
         yield session
+
+
+@pytest.fixture
+def member(service: Service) -> Iterator[Visitor]:
+    """Somebody who has signed in and may write."""
+    with Visitor(service.url, service.token) as visitor:
+        yield visitor

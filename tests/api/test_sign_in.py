@@ -47,13 +47,6 @@ def visitor(deployment: Deployment) -> Iterator[Visitor]:
         yield visitor
 
 
-@pytest.fixture
-def member(service: Service) -> Iterator[Visitor]:
-    """Somebody who has signed in."""
-    with Visitor(service.url, service.token) as visitor:
-        yield visitor
-
-
 @pytest.fixture(scope="module")
 def forms(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     """The paths of all that takes a form."""
