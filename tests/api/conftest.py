@@ -123,7 +123,22 @@ def service(deployment: Deployment) -> Iterator[Service]:
 
 
 @pytest.fixture
+def visitor(deployment: Deployment) -> Iterator[Visitor]:
+    """Somebody who has not signed in, at an address that no other test has."""
+    with Visitor(deployment.url) as visitor:
+        network = f"{secrets.randbits(16):x}:{secrets.randbits(16):x}"
+        visitor.headers["X-Forwarded-For"] = f"2001:db8:{network}::1"
+        yield visitor
+
+
+@pytest.fixture
 def member(service: Service) -> Iterator[Visitor]:
     """Somebody who has signed in and may write."""
     with Visitor(service.url, service.token) as visitor:
         yield visitor
+
+
+def python(code: str, **environ: str) -> str:
+    """Run Python with the service's code and return what it prints."""
+    command = [sys.executable, "-c", code]
+    return subprocess.check_output(command, cwd=ROOT, env=environ, text=True)
