@@ -1,4 +1,4 @@
-"""The rules of the house: what the tests themselves must look like."""
+"""House rules, which the files of the tests must follow."""
 
 import ast
 from collections.abc import Iterator

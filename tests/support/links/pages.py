@@ -1,4 +1,4 @@
-"""What the tests read in the pages of links."""
+"""Helpers that read the pages of links."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Who may see and do what: the sign-in, read tokens and invalid tokens."""
+"""Access to the pages: the sign-in, read tokens, and tokens that are no longer valid."""
 
 import html
 import re
