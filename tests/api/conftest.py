@@ -19,6 +19,7 @@ from tests.support.checkout import ROOT
 from tests.support.compose import Stack, run
 from tests.support.scrape import Metrics
 from tests.support.service import Service
+from tests.support.visitor import Visitor
 from tests.support.waiting import free_port, wait_until
 
 PYTHON = Path(sys.executable)
@@ -119,3 +120,25 @@ def service(deployment: Deployment) -> Iterator[Service]:
     """A session with the service that may write."""
     with Service(deployment.url, deployment.token()) as session:
         yield session
+
+
+@pytest.fixture
+def visitor(deployment: Deployment) -> Iterator[Visitor]:
+    """Somebody who has not signed in, at an address that no other test has."""
+    with Visitor(deployment.url) as visitor:
+        network = f"{secrets.randbits(16):x}:{secrets.randbits(16):x}"
+        visitor.headers["X-Forwarded-For"] = f"2001:db8:{network}::1"
+        yield visitor
+
+
+@pytest.fixture
+def member(service: Service) -> Iterator[Visitor]:
+    """Somebody who has signed in and may write."""
+    with Visitor(service.url, service.token) as visitor:
+        yield visitor
+
+
+def python(code: str, **environ: str) -> str:
+    """Run Python with the service's code and return what it prints."""
+    command = [sys.executable, "-c", code]
+    return subprocess.check_output(command, cwd=ROOT, env=environ, text=True)

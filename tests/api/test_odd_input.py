@@ -29,57 +29,89 @@ def assert_problem(answer: RawAnswer, status: int) -> None:
     ("sent", "status"),
     [
         # the request line
-        (b"\0\1\2\r\n\r\n", 400),
-        (b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", 400),  # TLS
-        (b"GET /livez\r\n\r\n", 400),
-        (b"GET  /livez HTTP/1.1\r\n\r\n", 400),
-        (b"GET livez HTTP/1.1\r\n\r\n", 400),
-        (b"GET /\xff HTTP/1.1\r\n\r\n", 400),
-        (b"GET /\xf0\x9f\x9a\x80 HTTP/1.1\r\n\r\n", 400),
-        (b"GET http://[/livez HTTP/1.1\r\n\r\n", 400),
-        (b"GET /livez HTTP/9.9\r\n\r\n", 400),
-        (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400),
-        (b"get /livez HTTP/1.1\r\n\r\n", 400),
-        (b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414),
-        (b"GET /?" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414),
-        (b"GET /x" + b"/." * 4_000 + b" HTTP/1.1\r\n\r\n", 404),
-        (b"GET /" + b"%00" * 2_000 + b" HTTP/1.1\r\n\r\n", 404),
-        (b"GET /" + b"%F0%9F%9A%80" * 600 + b" HTTP/1.1\r\n\r\n", 404),
-        (b"GET /%E2%80%AEabc HTTP/1.1\r\n\r\n", 404),  # right to left
-        (b"GET /%ED%A0%80 HTTP/1.1\r\n\r\n", 404),  # half a character
-        (b"GET /%zz%%% HTTP/1.1\r\n\r\n", 404),
-        (b"GET /static/../api.py HTTP/1.1\r\n\r\n", 404),
-        (b"GET /static/%2e%2e/api.py HTTP/1.1\r\n\r\n", 404),
-        (b"GET /static/" + b"x" * 5_000 + b" HTTP/1.1\r\n\r\n", 404),
-        (b"FROB /livez HTTP/1.1\r\n\r\n", 405),
-        (b"CONNECT /livez HTTP/1.1\r\n\r\n", 405),
-        (b"TRACE /livez HTTP/1.1\r\n\r\n", 405),
+        pytest.param(b"\0\1\2\r\n\r\n", 400, id="binary"),
+        pytest.param(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", 400, id="TLS"),
+        pytest.param(b"GET /livez\r\n\r\n", 400, id="no version"),
+        pytest.param(b"GET  /livez HTTP/1.1\r\n\r\n", 400, id="two spaces"),
+        pytest.param(b"GET livez HTTP/1.1\r\n\r\n", 400, id="no leading slash"),
+        pytest.param(b"GET /\xff HTTP/1.1\r\n\r\n", 400, id="byte that is not UTF-8"),
+        pytest.param(b"GET /\xf0\x9f\x9a\x80 HTTP/1.1\r\n\r\n", 400, id="unencoded emoji"),
+        pytest.param(b"GET http://[/livez HTTP/1.1\r\n\r\n", 400, id="broken host in the target"),
+        pytest.param(b"GET /livez HTTP/9.9\r\n\r\n", 400, id="unknown version"),
+        pytest.param(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, id="HTTP/2 preface"),
+        pytest.param(b"get /livez HTTP/1.1\r\n\r\n", 400, id="lower-case method"),
+        pytest.param(b"GET /" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414, id="long path"),
+        pytest.param(b"GET /?" + b"x" * 10_000 + b" HTTP/1.1\r\n\r\n", 414, id="long query"),
+        pytest.param(b"GET /x" + b"/." * 4_000 + b" HTTP/1.1\r\n\r\n", 404, id="many dot segments"),
+        pytest.param(b"GET /" + b"%00" * 2_000 + b" HTTP/1.1\r\n\r\n", 404, id="many null bytes"),
+        pytest.param(
+            b"GET /" + b"%F0%9F%9A%80" * 600 + b" HTTP/1.1\r\n\r\n", 404, id="many encoded emoji"
+        ),
+        pytest.param(b"GET /%E2%80%AEabc HTTP/1.1\r\n\r\n", 404, id="right-to-left override"),
+        pytest.param(b"GET /%ED%A0%80 HTTP/1.1\r\n\r\n", 404, id="half a surrogate pair"),
+        pytest.param(b"GET /%zz%%% HTTP/1.1\r\n\r\n", 404, id="malformed percent encoding"),
+        pytest.param(
+            b"GET /static/../api.py HTTP/1.1\r\n\r\n", 404, id="dot segments below static"
+        ),
+        pytest.param(
+            b"GET /static/%2e%2e/api.py HTTP/1.1\r\n\r\n",
+            404,
+            id="encoded dot segments below static",
+        ),
+        pytest.param(
+            b"GET /static/" + b"x" * 5_000 + b" HTTP/1.1\r\n\r\n", 404, id="long name below static"
+        ),
+        pytest.param(b"FROB /livez HTTP/1.1\r\n\r\n", 405, id="unknown method"),
+        pytest.param(b"CONNECT /livez HTTP/1.1\r\n\r\n", 405, id="CONNECT"),
+        pytest.param(b"TRACE /livez HTTP/1.1\r\n\r\n", 405, id="TRACE"),
         # headers
-        (GET + b"X: " + b"x" * 10_000 + b"\r\n\r\n", 431),
-        (GET + b"".join(b"X%d: x\r\n" % n for n in range(200)) + b"\r\n", 431),
-        (GET + b"X Y: z\r\n\r\n", 400),
-        (GET + b"X: a\0b\r\n\r\n", 400),
-        (GET + b"X: a\rb\r\n\r\n", 400),
-        (GET + b"X: a\r\n b\r\n\r\n", 400),
-        (GET + b"no colon\r\n\r\n", 400),
-        (GET + b"Host: b\r\n\r\n", 400),
-        (b"GET /livez HTTP/1.1\nHost: a\n\n", 400),
-        (b"GET /livez HTTP/1.1\r\nHost: " + b"x" * 70 + b".com\r\n\r\n", 400),
-        (GET + b"Expect: a miracle\r\n\r\n", 417),
+        pytest.param(GET + b"X: " + b"x" * 10_000 + b"\r\n\r\n", 431, id="long header"),
+        pytest.param(
+            GET + b"".join(b"X%d: x\r\n" % n for n in range(200)) + b"\r\n", 431, id="200 headers"
+        ),
+        pytest.param(GET + b"X Y: z\r\n\r\n", 400, id="space in a header name"),
+        pytest.param(GET + b"X: a\0b\r\n\r\n", 400, id="null byte in a header"),
+        pytest.param(GET + b"X: a\rb\r\n\r\n", 400, id="bare CR in a header"),
+        pytest.param(GET + b"X: a\r\n b\r\n\r\n", 400, id="folded header"),
+        pytest.param(GET + b"no colon\r\n\r\n", 400, id="header without a colon"),
+        pytest.param(GET + b"Host: b\r\n\r\n", 400, id="two hosts"),
+        pytest.param(b"GET /livez HTTP/1.1\nHost: a\n\n", 400, id="bare LF"),
+        pytest.param(
+            b"GET /livez HTTP/1.1\r\nHost: " + b"x" * 70 + b".com\r\n\r\n",
+            400,
+            id="long host label",
+        ),
+        pytest.param(GET + b"Expect: a miracle\r\n\r\n", 417, id="unknown expectation"),
         # where the body ends
-        (POST + b"Content-Length: -1\r\n\r\n", 400),
-        (POST + b"Content-Length: +1\r\n\r\n", 400),
-        (POST + b"Content-Length: x\r\n\r\n", 400),
-        (POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400),
-        (POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400),
-        (POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 405),
-        (POST + b"Transfer-Encoding: rot13\r\n\r\n", 501),
+        pytest.param(POST + b"Content-Length: -1\r\n\r\n", 400, id="negative length"),
+        pytest.param(POST + b"Content-Length: +1\r\n\r\n", 400, id="length with a sign"),
+        pytest.param(POST + b"Content-Length: x\r\n\r\n", 400, id="length that is no number"),
+        pytest.param(
+            POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, id="two lengths"
+        ),
+        pytest.param(
+            POST + b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            400,
+            id="length and chunks",
+        ),
+        pytest.param(POST + b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 405, id="huge length"),
+        pytest.param(
+            POST + b"Transfer-Encoding: rot13\r\n\r\n", 501, id="unknown transfer encoding"
+        ),
         # tokens
-        (b"GET /api/me HTTP/1.1\r\n\r\n", 401),
-        (b"GET /api/me HTTP/1.1\r\nAuthorization:\r\n\r\n", 401),
-        (b"GET /api/me HTTP/1.1\r\nAuthorization: Bearer \xff\xfe\r\n\r\n", 401),
-        (b"GET /api/me HTTP/1.1\r\nAuthorization: Basic !\r\n\r\n", 401),
-        (b"GET /api/me HTTP/1.1\r\nAuthorization: Digest a*=b''%ff\r\n\r\n", 401),
+        pytest.param(b"GET /api/me HTTP/1.1\r\n\r\n", 401, id="no token"),
+        pytest.param(b"GET /api/me HTTP/1.1\r\nAuthorization:\r\n\r\n", 401, id="empty token"),
+        pytest.param(
+            b"GET /api/me HTTP/1.1\r\nAuthorization: Bearer \xff\xfe\r\n\r\n",
+            401,
+            id="token that is not UTF-8",
+        ),
+        pytest.param(
+            b"GET /api/me HTTP/1.1\r\nAuthorization: Basic !\r\n\r\n", 401, id="broken Basic"
+        ),
+        pytest.param(
+            b"GET /api/me HTTP/1.1\r\nAuthorization: Digest a*=b''%ff\r\n\r\n", 401, id="Digest"
+        ),
     ],
 )
 def test_odd_request_is_a_problem(service: Service, sent: bytes, status: int) -> None:
@@ -90,25 +122,51 @@ def test_odd_request_is_a_problem(service: Service, sent: bytes, status: int) ->
 @pytest.mark.parametrize(
     "sent",
     [
-        b"GET /livez HTTP/1.0\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\n\r\n",
-        b"GET http://localhost/livez HTTP/1.1\r\n" + HOST + b"\r\n",
-        b'GET /livez HTTP/1.1\r\nHost: <">{}\r\n\r\n',
-        b"GET /livez HTTP/1.1\r\nHost: a:99999999\r\n\r\n",
-        b"GET /livez HTTP/1.1\r\nHost: \xc3\xbc\r\n\r\n",
-        b"GET /livez?%0d%0aX:y&&=&a=%00 HTTP/1.1\r\n" + HOST + b"\r\n",
-        GET + b"X-Forwarded-For: \xff, a b\r\nX-Forwarded-Proto: \xff\r\n\r\n",
-        GET + b"X-Forwarded-Host: a<b>\r\nX-Forwarded-Proto: javascript\r\n\r\n",
-        GET + b'Cookie: \xff=;;;="\r\n\r\n',
-        GET + b"Accept: \xff;q=x,,;;\r\nAccept-Encoding: \xff\r\n\r\n",
-        GET + b"Range: bytes=5-1,-,x\r\nIf-Range: \xff\r\n\r\n",
-        GET + b'If-None-Match: "\xff, W/\r\nIf-Modified-Since: never\r\n\r\n',
-        GET + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n",
-        GET + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000,
-        GET + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx",
-        b"GET /livez HTTP/1.1\r\n"
-        + HOST
-        + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+        pytest.param(b"GET /livez HTTP/1.0\r\n\r\n", id="HTTP/1.0"),
+        pytest.param(b"GET /livez HTTP/1.1\r\n\r\n", id="no host"),
+        pytest.param(
+            b"GET http://localhost/livez HTTP/1.1\r\n" + HOST + b"\r\n", id="absolute target"
+        ),
+        pytest.param(b'GET /livez HTTP/1.1\r\nHost: <">{}\r\n\r\n', id="host of punctuation"),
+        pytest.param(
+            b"GET /livez HTTP/1.1\r\nHost: a:99999999\r\n\r\n", id="host with a huge port"
+        ),
+        pytest.param(b"GET /livez HTTP/1.1\r\nHost: \xc3\xbc\r\n\r\n", id="host that is not ASCII"),
+        pytest.param(
+            b"GET /livez?%0d%0aX:y&&=&a=%00 HTTP/1.1\r\n" + HOST + b"\r\n", id="odd query"
+        ),
+        pytest.param(
+            GET + b"X-Forwarded-For: \xff, a b\r\nX-Forwarded-Proto: \xff\r\n\r\n",
+            id="odd forwarded address",
+        ),
+        pytest.param(
+            GET + b"X-Forwarded-Host: a<b>\r\nX-Forwarded-Proto: javascript\r\n\r\n",
+            id="odd forwarded host",
+        ),
+        pytest.param(GET + b'Cookie: \xff=;;;="\r\n\r\n', id="odd cookie"),
+        pytest.param(
+            GET + b"Accept: \xff;q=x,,;;\r\nAccept-Encoding: \xff\r\n\r\n", id="odd Accept"
+        ),
+        pytest.param(GET + b"Range: bytes=5-1,-,x\r\nIf-Range: \xff\r\n\r\n", id="odd range"),
+        pytest.param(
+            GET + b'If-None-Match: "\xff, W/\r\nIf-Modified-Since: never\r\n\r\n',
+            id="odd conditions",
+        ),
+        pytest.param(
+            GET
+            + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: x\r\n\r\n",
+            id="upgrade to HTTP/2",
+        ),
+        pytest.param(GET + b"Content-Length: 200000\r\n\r\n" + b"x" * 200_000, id="long body"),
+        pytest.param(
+            GET + b"Expect: 100-continue\r\nContent-Length: 1\r\n\r\nx", id="100-continue"
+        ),
+        pytest.param(
+            b"GET /livez HTTP/1.1\r\n"
+            + HOST
+            + b"Transfer-Encoding: chunked\r\n\r\n1\r\nx\r\n0\r\n\r\n",
+            id="chunked body",
+        ),
     ],
 )
 def test_odd_but_harmless_request_is_answered(service: Service, sent: bytes) -> None:
@@ -132,7 +190,16 @@ def test_client_that_stops_is_let_go(service: Service) -> None:
         service.speak(GET + b"Con", ends=False)
 
 
-@pytest.mark.parametrize("given", ["a\nb", "a\r\nX-Injected: b", "a\x00", "a\x1b[31m", "\u2028"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param("a\nb", id="newline"),
+        pytest.param("a\r\nX-Injected: b", id="injected header"),
+        pytest.param("a\x00", id="null byte"),
+        pytest.param("a\x1b[31m", id="escape sequence"),
+        pytest.param("\u2028", id="line separator"),
+    ],
+)
 def test_nothing_breaks_out_of_a_log_line(
     service: Service, deployment: Deployment, given: str
 ) -> None:

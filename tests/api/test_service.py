@@ -28,11 +28,11 @@ def test_health_is_ok_and_never_cached(service: Service, path: str) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
-        ("GET", "/no/such/page.html", 404),
-        ("GET", "/" + "x" * 3000, 404),
-        ("GET", "/%00", 404),
-        ("GET", "/%ff%fe", 404),
-        ("DELETE", "/livez", 405),
+        pytest.param("GET", "/no/such/page.html", 404, id="unknown page"),
+        pytest.param("GET", "/" + "x" * 3000, 404, id="long path"),
+        pytest.param("GET", "/%00", 404, id="null byte"),
+        pytest.param("GET", "/%ff%fe", 404, id="invalid UTF-8"),
+        pytest.param("DELETE", "/livez", 405, id="wrong method"),
     ],
 )
 def test_errors_are_problems(service: Service, method: str, path: str, status: int) -> None:
@@ -57,13 +57,23 @@ def test_head_has_no_body(service: Service) -> None:
     assert (answer.status_code, answer.content) == (404, b"")
 
 
-@pytest.mark.parametrize("given", ["a", "A-1_b.c", "x" * 128])
+@pytest.mark.parametrize("given", ["a", "A-1_b.c", pytest.param("x" * 128, id="longest")])
 def test_request_id_is_taken_over(service: Service, given: str) -> None:
     """A client's sane request id comes back."""
     assert service.get("/livez", headers={"X-Request-Id": given}).headers["X-Request-Id"] == given
 
 
-@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "ä", 'a"b', "a,b"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("x" * 129, id="too long"),
+        pytest.param("a b", id="space"),
+        pytest.param("ä", id="not ASCII"),
+        pytest.param('a"b', id="quote"),
+        pytest.param("a,b", id="comma"),
+    ],
+)
 def test_odd_request_id_is_replaced(service: Service, given: str) -> None:
     """What could forge a log line is no request id."""
     answer = service.get("/livez", headers={"X-Request-Id": given.encode()})

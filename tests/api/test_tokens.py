@@ -38,7 +38,15 @@ def test_what_is_public_needs_no_token(deployment: Deployment, path: str) -> Non
 
 @pytest.mark.parametrize(
     "header",
-    ["Bearer", "Bearer ", "Bearer x", "Basic eDp5", "bearer \xe4", "x", "Bearer " + "x" * 5000],
+    [
+        pytest.param("Bearer", id="no token"),
+        pytest.param("Bearer ", id="empty token"),
+        pytest.param("Bearer x", id="unknown token"),
+        pytest.param("Basic eDp5", id="Basic"),
+        pytest.param("bearer \xe4", id="not ASCII"),
+        pytest.param("x", id="no scheme"),
+        pytest.param("Bearer " + "x" * 5000, id="long token"),
+    ],
 )
 def test_wrong_token_is_refused(deployment: Deployment, header: str) -> None:
     """What is no token of ours is told so, whatever it looks like."""
@@ -142,13 +150,13 @@ def test_token_is_alone_on_standard_output(deployment: Deployment) -> None:
 @pytest.mark.parametrize(
     "arguments",
     [
-        ("create", ""),
-        ("create", "x" * 101),
-        ("create", "a\nb"),
-        ("create", "x", "--scope", "admin"),
-        ("create", "x", "--expires", "tomorrow"),
-        ("create", "x", "--expires", "0d"),
-        ("revoke", "no such token"),
+        pytest.param(("create", ""), id="empty name"),
+        pytest.param(("create", "x" * 101), id="long name"),
+        pytest.param(("create", "a\nb"), id="newline in the name"),
+        pytest.param(("create", "x", "--scope", "admin"), id="unknown scope"),
+        pytest.param(("create", "x", "--expires", "tomorrow"), id="wrong lifetime"),
+        pytest.param(("create", "x", "--expires", "0d"), id="lifetime of zero"),
+        pytest.param(("revoke", "no such token"), id="unknown token"),
     ],
 )
 def test_wrong_command_is_refused(deployment: Deployment, arguments: tuple[str, ...]) -> None:

@@ -129,10 +129,18 @@ def test_ecr(checkout: Checkout, ecr: str) -> None:
 @pytest.mark.parametrize(
     ("settings", "error"),
     [
-        ({"image": "slipway"}, "Say where to push to: IMAGE=docker.io/you/slipway"),
-        ({"tag": ""}, "Say which version it is: TAG=1.2.3"),
-        ({"tag": "a b"}, "invalid reference format"),
-        ({"PLATFORMS": "plan9/none"}, "This builder makes no images for plan9/none."),
+        pytest.param(
+            {"image": "slipway"},
+            "Say where to push to: IMAGE=docker.io/you/slipway",
+            id="image without a registry",
+        ),
+        pytest.param({"tag": ""}, "Say which version it is: TAG=1.2.3", id="no tag"),
+        pytest.param({"tag": "a b"}, "invalid reference format", id="space in the tag"),
+        pytest.param(
+            {"PLATFORMS": "plan9/none"},
+            "This builder makes no images for plan9/none.",
+            id="unknown platform",
+        ),
     ],
 )
 def test_wrong_settings(checkout: Checkout, settings: dict[str, str], error: str) -> None:

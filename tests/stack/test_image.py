@@ -83,12 +83,14 @@ def test_has_no_programs_but_its_own(files: list[tarfile.TarInfo]) -> None:
 @pytest.mark.parametrize(
     "unwanted",
     [
-        r"/(ba|da|z|a)?sh$|/busybox$",
-        r"/(pip|ensurepip|setuptools)(/|-|$)",
-        r"/(g?cc|[cg]\+\+|clang|ld|as|tcc)$",
-        r"/(curl|wget|apt-get|dpkg)$",
-        r"/(tests?|testing|idle_test|pytest)/|/_\w*test\w*\.\S*\.so$",
-        r"/(idlelib|tkinter|turtledemo|pydoc_data|config-3\.\S+)/",
+        pytest.param(r"/(ba|da|z|a)?sh$|/busybox$", id="shells"),
+        pytest.param(r"/(pip|ensurepip|setuptools)(/|-|$)", id="package installers"),
+        pytest.param(r"/(g?cc|[cg]\+\+|clang|ld|as|tcc)$", id="compilers"),
+        pytest.param(r"/(curl|wget|apt-get|dpkg)$", id="downloaders"),
+        pytest.param(r"/(tests?|testing|idle_test|pytest)/|/_\w*test\w*\.\S*\.so$", id="tests"),
+        pytest.param(
+            r"/(idlelib|tkinter|turtledemo|pydoc_data|config-3\.\S+)/", id="other parts of Python"
+        ),
     ],
 )
 def test_has_nothing_it_does_not_need(files: list[tarfile.TarInfo], unwanted: str) -> None:
@@ -135,8 +137,8 @@ def test_is_healthy_without_a_database(image: str) -> None:
 @pytest.mark.parametrize(
     ("database", "command"),
     [
-        (MYSQL, "gunicorn --check-config"),
-        (SQLITE, "alembic upgrade heads"),
+        pytest.param(MYSQL, "gunicorn --check-config", id="gunicorn"),
+        pytest.param(SQLITE, "alembic upgrade heads", id="alembic"),
     ],
 )
 def test_compiles_nothing(image: str, database: str, command: str) -> None:

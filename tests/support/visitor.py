@@ -57,3 +57,14 @@ def form(page: str) -> dict[str, str]:
     ):
         found[name] = html.unescape(text)
     return found
+
+
+def form_key(visitor: Visitor) -> str:
+    """Return what this visitor's forms have in them."""
+    [key] = set(re.findall(r'name="form_key" value="([^"]+)"', visitor.get("/docs").text))
+    return str(key)
+
+
+def is_in(visitor: Visitor) -> bool:
+    """Say whether the service knows who that is."""
+    return "Sign out" in visitor.get("/docs").text

@@ -25,10 +25,24 @@ def test_spread_tells_the_median_and_extremes() -> None:
 @pytest.mark.parametrize(
     ("measured", "at_most", "row"),
     [
-        ([1, 2, 3], False, ["it", "at least 2", "2.00 (1.00 to 3.00)", "yes"]),
-        ([1, 1.9, 3], False, ["it", "at least 2", "1.90 (1.00 to 3.00)", "**no**"]),
-        ([1, 2, 3], True, ["it", "at most 2", "2.00 (1.00 to 3.00)", "yes"]),
-        ([1, 2.1, 3], True, ["it", "at most 2", "2.10 (1.00 to 3.00)", "**no**"]),
+        pytest.param(
+            [1, 2, 3], False, ["it", "at least 2", "2.00 (1.00 to 3.00)", "yes"], id="at least, met"
+        ),
+        pytest.param(
+            [1, 1.9, 3],
+            False,
+            ["it", "at least 2", "1.90 (1.00 to 3.00)", "**no**"],
+            id="at least, missed",
+        ),
+        pytest.param(
+            [1, 2, 3], True, ["it", "at most 2", "2.00 (1.00 to 3.00)", "yes"], id="at most, met"
+        ),
+        pytest.param(
+            [1, 2.1, 3],
+            True,
+            ["it", "at most 2", "2.10 (1.00 to 3.00)", "**no**"],
+            id="at most, missed",
+        ),
     ],
 )
 def test_median_decides(measured: list[float], at_most: bool, row: list[str]) -> None:

@@ -38,36 +38,78 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("environ", "named"),
     [
-        ({"DATABASE_URL": ""}, "DATABASE_URL"),
-        ({"DATABASE_URL": "", "DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL_FILE"),
-        ({"DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL_FILE"),
-        ({"DATABASE_URL": "s3cret"}, "DATABASE_URL"),
-        ({"DATABASE_URL": "postgresql://app:s3cret@db/slipway"}, "DATABASE_URL"),
-        ({"DATABASE_URL": "mysql://app:s3cret@db/slipway"}, "DATABASE_URL"),
-        ({"DATABASE_URL": "mysql+pymysql://app:s3cret@db/"}, "DATABASE_URL"),
-        ({"DATABASE_URL": "mysql+pymysql://app:s3cret@db:x/slipway"}, "DATABASE_URL"),
-        ({"DATABASE_CA_FILE": "/nowhere"}, "DATABASE_CA_FILE"),
-        ({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL"),
-        ({"DATABASE_CA_FILE": "/etc/passwd"}, "DATABASE_CA_FILE"),
-        ({"SECRET_KEY": "s3cret"}, "SECRET_KEY"),
-        ({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE"),
-        ({"PUBLIC_URL": "go.example.com"}, "PUBLIC_URL"),
-        ({"PUBLIC_URL": "https://go.example.com/path"}, "PUBLIC_URL"),
-        ({"PUBLIC_URL": "https://go.example.com:99999"}, "PUBLIC_URL"),
-        ({"PUBLIC_URL": "https://user:pw@go.example.com"}, "PUBLIC_URL"),
-        ({"PUBLIC_URL": "https://[x"}, "PUBLIC_URL"),
-        ({"PUBLIC_URL": "https://go.example.com/?x"}, "PUBLIC_URL"),
-        ({"PUBLIC_URL": "https://go.example.com/"}, "PUBLIC_URL"),
-        ({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES"),
-        ({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY"),
-        ({"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY"),
-        ({"SHUTDOWN_DELAY": "99999999999"}, "SHUTDOWN_DELAY"),
-        ({"SHUTDOWN_DELAY": "5s"}, "SHUTDOWN_DELAY"),
-        ({"RATE_LIMIT_CREATE": "10"}, "RATE_LIMIT_CREATE"),
-        ({"RATE_LIMIT_CREATE": "0/minute"}, "RATE_LIMIT_CREATE"),
-        ({"RATE_LIMIT_AUTH": "10/week"}, "RATE_LIMIT_AUTH"),
-        ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
-        ({"LOG_FORMAT": "xml"}, "LOG_FORMAT"),
+        pytest.param({"DATABASE_URL": ""}, "DATABASE_URL", id="no database"),
+        pytest.param(
+            {"DATABASE_URL": "", "DATABASE_URL_FILE": "/nowhere"},
+            "DATABASE_URL_FILE",
+            id="no database and a missing file",
+        ),
+        pytest.param(
+            {"DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL_FILE", id="missing database file"
+        ),
+        pytest.param({"DATABASE_URL": "s3cret"}, "DATABASE_URL", id="no URL"),
+        pytest.param(
+            {"DATABASE_URL": "postgresql://app:s3cret@db/slipway"}, "DATABASE_URL", id="PostgreSQL"
+        ),
+        pytest.param(
+            {"DATABASE_URL": "mysql://app:s3cret@db/slipway"}, "DATABASE_URL", id="other driver"
+        ),
+        pytest.param(
+            {"DATABASE_URL": "mysql+pymysql://app:s3cret@db/"},
+            "DATABASE_URL",
+            id="no database name",
+        ),
+        pytest.param(
+            {"DATABASE_URL": "mysql+pymysql://app:s3cret@db:x/slipway"},
+            "DATABASE_URL",
+            id="wrong port",
+        ),
+        pytest.param({"DATABASE_CA_FILE": "/nowhere"}, "DATABASE_CA_FILE", id="missing CA file"),
+        pytest.param({"DATABASE_URL": "sqlite:///:memory:"}, "DATABASE_URL", id="SQLite in memory"),
+        pytest.param(
+            {"DATABASE_CA_FILE": "/etc/passwd"},
+            "DATABASE_CA_FILE",
+            id="CA file without certificates",
+        ),
+        pytest.param({"SECRET_KEY": "s3cret"}, "SECRET_KEY", id="short key"),
+        pytest.param({"SECRET_KEY_FILE": "/nowhere"}, "SECRET_KEY_FILE", id="missing key file"),
+        pytest.param(
+            {"PUBLIC_URL": "go.example.com"}, "PUBLIC_URL", id="public URL without a scheme"
+        ),
+        pytest.param(
+            {"PUBLIC_URL": "https://go.example.com/path"}, "PUBLIC_URL", id="public URL with a path"
+        ),
+        pytest.param(
+            {"PUBLIC_URL": "https://go.example.com:99999"},
+            "PUBLIC_URL",
+            id="public URL with a huge port",
+        ),
+        pytest.param(
+            {"PUBLIC_URL": "https://user:pw@go.example.com"},
+            "PUBLIC_URL",
+            id="public URL with a user",
+        ),
+        pytest.param({"PUBLIC_URL": "https://[x"}, "PUBLIC_URL", id="broken public URL"),
+        pytest.param(
+            {"PUBLIC_URL": "https://go.example.com/?x"}, "PUBLIC_URL", id="public URL with a query"
+        ),
+        pytest.param(
+            {"PUBLIC_URL": "https://go.example.com/"},
+            "PUBLIC_URL",
+            id="public URL with a trailing slash",
+        ),
+        pytest.param({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES", id="negative number of proxies"),
+        pytest.param({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY", id="no workers"),
+        pytest.param(
+            {"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY", id="workers that are no number"
+        ),
+        pytest.param({"SHUTDOWN_DELAY": "99999999999"}, "SHUTDOWN_DELAY", id="huge delay"),
+        pytest.param({"SHUTDOWN_DELAY": "5s"}, "SHUTDOWN_DELAY", id="delay with a unit"),
+        pytest.param({"RATE_LIMIT_CREATE": "10"}, "RATE_LIMIT_CREATE", id="rate without a period"),
+        pytest.param({"RATE_LIMIT_CREATE": "0/minute"}, "RATE_LIMIT_CREATE", id="rate of zero"),
+        pytest.param({"RATE_LIMIT_AUTH": "10/week"}, "RATE_LIMIT_AUTH", id="rate per week"),
+        pytest.param({"LOG_LEVEL": "loud"}, "LOG_LEVEL", id="unknown log level"),
+        pytest.param({"LOG_FORMAT": "xml"}, "LOG_FORMAT", id="unknown log format"),
     ],
 )
 def test_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:

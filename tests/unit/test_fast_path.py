@@ -5,6 +5,32 @@ import pytest
 from app.server import fast_path
 
 HOST = b"Host: a\r\n"
+ODD_HEADERS = {
+    "second host": b"Host: b",
+    "same host in another case": b"hOST: a",
+    "request ID twice": b"X-Request-Id: a\r\nX-Request-Id: a",
+    "forwarded address twice": b"X-Forwarded-For: a\r\nX-Forwarded-For: b",
+    "connection that closes": b"Connection: close",
+    "connection that upgrades": b"Connection: keep-alive, Upgrade",
+    "upgrade": b"Upgrade: h2c",
+    "expectation": b"Expect: 100-continue",
+    "empty body": b"Content-Length: 0",
+    "body of one byte": b"Content-Length: 1",
+    "content type": b"Content-Type: a",
+    "chunked": b"Transfer-Encoding: chunked",
+    "chunked with an underscore": b"Transfer_Encoding: chunked",
+    "space before the colon": b"X : a",
+    "empty name": b": a",
+    "folded host": b" folded",
+    "folded header": b"X: a\r\n folded",
+    "folded with a tab": b"X: a\r\n\tfolded",
+    "null byte in a name": b"X\x00: a",
+    "null byte in a value": b"X: \x00",
+    "bare CR": b"X: a\rContent-Length: 1",
+    "bare LF": b"X: a\nContent-Length: 1",
+    "value that is not ASCII": b"X: \xff",
+    "no colon": b"X",
+}
 
 
 def test_plain_request_is_told() -> None:
@@ -26,49 +52,24 @@ def test_plain_request_is_told() -> None:
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"GET /a HTTP/1.1\r\n\r\n",
-        b"GET /a HTTP/1.0\r\n" + HOST + b"\r\n",
-        b"get /a HTTP/1.1\r\n" + HOST + b"\r\n",
-        b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\n",
-        b"GET a HTTP/1.1\r\n" + HOST + b"\r\n",
-        b"GET http://a/a HTTP/1.1\r\n" + HOST + b"\r\n",
-        b"GET /a#b HTTP/1.1\r\n" + HOST + b"\r\n",
-        b"GET /\xc3\xa4 HTTP/1.1\r\n" + HOST + b"\r\n",
-        b"GET  /a HTTP/1.1\r\n" + HOST + b"\r\n",
-        b"GET /a HTTP/1.1\r\n" + HOST,
-        b"GET /a HTTP/1.1\r\n" + HOST + b"\r\nx",
-        b"GET /a HTTP/1.1\r\n" + 2 * (HOST + b"\r\n"),
-        b"GET /a HTTP/1.1\n" + HOST + b"\r\n",
-        b"GET /a HTTP/1.1\r\nHost: a\n\r\n",
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"GET /a HTTP/1.1\r\n\r\n", id="no host"),
+        pytest.param(b"GET /a HTTP/1.0\r\n" + HOST + b"\r\n", id="HTTP/1.0"),
+        pytest.param(b"get /a HTTP/1.1\r\n" + HOST + b"\r\n", id="lower-case method"),
+        pytest.param(b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\n", id="HEAD"),
+        pytest.param(b"GET a HTTP/1.1\r\n" + HOST + b"\r\n", id="target without a slash"),
+        pytest.param(b"GET http://a/a HTTP/1.1\r\n" + HOST + b"\r\n", id="absolute target"),
+        pytest.param(b"GET /a#b HTTP/1.1\r\n" + HOST + b"\r\n", id="fragment"),
+        pytest.param(b"GET /\xc3\xa4 HTTP/1.1\r\n" + HOST + b"\r\n", id="target that is not ASCII"),
+        pytest.param(b"GET  /a HTTP/1.1\r\n" + HOST + b"\r\n", id="two spaces"),
+        pytest.param(b"GET /a HTTP/1.1\r\n" + HOST, id="no end"),
+        pytest.param(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\nx", id="byte after the end"),
+        pytest.param(b"GET /a HTTP/1.1\r\n" + 2 * (HOST + b"\r\n"), id="header after the end"),
+        pytest.param(b"GET /a HTTP/1.1\n" + HOST + b"\r\n", id="bare LF after the request line"),
+        pytest.param(b"GET /a HTTP/1.1\r\nHost: a\n\r\n", id="bare LF after a header"),
         *(
-            b"GET /a HTTP/1.1\r\n" + HOST + more + b"\r\n\r\n"
-            for more in (
-                b"Host: b",
-                b"hOST: a",
-                b"X-Request-Id: a\r\nX-Request-Id: a",
-                b"X-Forwarded-For: a\r\nX-Forwarded-For: b",
-                b"Connection: close",
-                b"Connection: keep-alive, Upgrade",
-                b"Upgrade: h2c",
-                b"Expect: 100-continue",
-                b"Content-Length: 0",
-                b"Content-Length: 1",
-                b"Content-Type: a",
-                b"Transfer-Encoding: chunked",
-                b"Transfer_Encoding: chunked",
-                b"X : a",
-                b": a",
-                b" folded",
-                b"X: a\r\n folded",
-                b"X: a\r\n\tfolded",
-                b"X\x00: a",
-                b"X: \x00",
-                b"X: a\rContent-Length: 1",
-                b"X: a\nContent-Length: 1",
-                b"X: \xff",
-                b"X",
-            )
+            pytest.param(b"GET /a HTTP/1.1\r\n" + HOST + more + b"\r\n\r\n", id=name)
+            for name, more in ODD_HEADERS.items()
         ),
     ],
 )
@@ -77,7 +78,15 @@ def test_what_is_not_plain_is_left_to_gunicorn(data: bytes) -> None:
     assert fast_path.parse_plain_get(data, "192.0.2.7") is None
 
 
-@pytest.mark.parametrize("last", [b"X: \xff", b"X_Y: a", b"Host: b", b"X:" + 5000 * b" " + b"\t"])
+@pytest.mark.parametrize(
+    "last",
+    [
+        pytest.param(b"X: \xff", id="not ASCII"),
+        pytest.param(b"X_Y: a", id="underscore in a name"),
+        pytest.param(b"Host: b", id="second host"),
+        pytest.param(b"X:" + 5000 * b" " + b"\t", id="long value"),
+    ],
+)
 def test_many_headers_are_no_trouble(last: bytes) -> None:
     """The whole worker waits meanwhile: an expression that goes back and forth never ends here."""
     data = b"GET /a HTTP/1.1\r\n" + HOST + 300 * b"A: b\r\n" + last + b"\r\n\r\n"

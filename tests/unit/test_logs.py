@@ -79,9 +79,9 @@ logging.getLogger("test").info("closed")
 @pytest.mark.parametrize(
     ("level", "paths"),
     [
-        ("debug", ["/livez", "/no.thing", "/-fails"]),
-        ("info", ["/no.thing", "/-fails"]),
-        ("warning", ["/-fails"]),
+        pytest.param("debug", ["/livez", "/no.thing", "/-fails"], id="debug"),
+        pytest.param("info", ["/no.thing", "/-fails"], id="info"),
+        pytest.param("warning", ["/-fails"], id="warning"),
     ],
 )
 def test_level_is_a_setting(level: str, paths: list[str]) -> None:

@@ -154,14 +154,19 @@ def test_judge_lets_the_right_answer_pass() -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"status_code": 418},
-        {"headers": {**answer().headers, "Content-Type": "text/html"}},
-        {"headers": {**answer().headers, "X-Content-Type-Options": "sniff"}},
-        {"headers": {**answer().headers, "X-New": "x"}},
-        {"headers": {"Content-Type": "application/json"}},
-        {"_content": b'{"status": "down"}'},
-        {"_content": b'{"status": "ok", "more": 1}'},
-        {"_content": b"{}"},
+        pytest.param({"status_code": 418}, id="status"),
+        pytest.param(
+            {"headers": {**answer().headers, "Content-Type": "text/html"}}, id="content type"
+        ),
+        pytest.param(
+            {"headers": {**answer().headers, "X-Content-Type-Options": "sniff"}},
+            id="value of a header",
+        ),
+        pytest.param({"headers": {**answer().headers, "X-New": "x"}}, id="unknown header"),
+        pytest.param({"headers": {"Content-Type": "application/json"}}, id="missing headers"),
+        pytest.param({"_content": b'{"status": "down"}'}, id="value in the body"),
+        pytest.param({"_content": b'{"status": "ok", "more": 1}'}, id="unknown field"),
+        pytest.param({"_content": b"{}"}, id="missing field"),
     ],
 )
 def test_judge_sees_what_is_wrong(changes: dict[str, Any]) -> None:

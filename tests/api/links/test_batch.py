@@ -108,14 +108,14 @@ def test_reader_creates_no_batch(deployment: Deployment) -> None:
 @pytest.mark.parametrize(
     ("body", "pointer"),
     [
-        ({}, "#/links"),
-        ({"links": None}, "#/links"),
-        ({"links": {}}, "#/links"),
-        ({"links": []}, "#/links"),
-        ({"links": [{}] * 1001}, "#/links"),
-        ({"links": [None]}, "#/links/0"),
-        (batch({}) | {"x": 1}, "#/x"),
-        ([], "#"),
+        pytest.param({}, "#/links", id="no links"),
+        pytest.param({"links": None}, "#/links", id="null"),
+        pytest.param({"links": {}}, "#/links", id="object for a list"),
+        pytest.param({"links": []}, "#/links", id="empty list"),
+        pytest.param({"links": [{}] * 1001}, "#/links", id="too many links"),
+        pytest.param({"links": [None]}, "#/links/0", id="null for a link"),
+        pytest.param(batch({}) | {"x": 1}, "#/x", id="unknown field"),
+        pytest.param([], "#", id="list as the body"),
     ],
 )
 def test_wrong_batch_is_named(service: Service, body: Any, pointer: str) -> None:

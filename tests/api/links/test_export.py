@@ -53,7 +53,10 @@ def test_csv_holds_what_the_api_tells(service: Service, links: Links) -> None:
     assert row == shown | {"tags": row["tags"], "clicks": "0"}
 
 
-@pytest.mark.parametrize("title", ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", "\uff1d1"])
+@pytest.mark.parametrize(
+    "title",
+    ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", pytest.param("\uff1d1", id="full-width equals sign")],
+)
 def test_csv_holds_no_formula(service: Service, links: Links, title: str) -> None:
     """A title that a spreadsheet would run begins with one more ' in CSV."""
     code = links.create(title=title)["code"]
@@ -65,13 +68,17 @@ def test_csv_holds_no_formula(service: Service, links: Links, title: str) -> Non
 @pytest.mark.parametrize(
     ("query", "accept", "kind"),
     [
-        ("", "*/*", "application/jsonl"),
-        ("", "text/csv", "text/csv"),
-        ("", "text/csv;q=0.5, application/jsonl", "application/jsonl"),
-        ("", "text/*", "text/csv"),
-        ("", "application/json", "application/jsonl"),
-        ("?format=csv", "*/*", "text/csv"),
-        ("?format=jsonl", "text/csv", "application/jsonl"),
+        pytest.param("", "*/*", "application/jsonl", id="anything"),
+        pytest.param("", "text/csv", "text/csv", id="CSV"),
+        pytest.param(
+            "", "text/csv;q=0.5, application/jsonl", "application/jsonl", id="JSON Lines before CSV"
+        ),
+        pytest.param("", "text/*", "text/csv", id="any text"),
+        pytest.param("", "application/json", "application/jsonl", id="JSON"),
+        pytest.param("?format=csv", "*/*", "text/csv", id="CSV in the query"),
+        pytest.param(
+            "?format=jsonl", "text/csv", "application/jsonl", id="JSON Lines in the query"
+        ),
     ],
 )
 def test_client_chooses_the_form(service: Service, query: str, accept: str, kind: str) -> None:

@@ -50,9 +50,19 @@ def told(service: Service, *sent: bytes) -> list[str | None]:
 
 
 @pytest.mark.parametrize(
-    "rest", ["", "?", "/", "//b/%C3%A4%FF?x=%2B&y", "/a%2Fb", "/..", f"/{ALL}?{ALL}", "/@:8000/"]
+    "rest",
+    [
+        pytest.param("", id="code alone"),
+        pytest.param("?", id="empty query"),
+        pytest.param("/", id="slash"),
+        pytest.param("//b/%C3%A4%FF?x=%2B&y", id="odd path and query"),
+        pytest.param("/a%2Fb", id="encoded slash"),
+        pytest.param("/..", id="dot segment"),
+        pytest.param(f"/{ALL}?{ALL}", id="all characters"),
+        pytest.param("/@:8000/", id="at sign and port"),
+    ],
 )
-@pytest.mark.parametrize("exists", [True, False])
+@pytest.mark.parametrize("exists", [True, False], ids=["known code", "unknown code"])
 def test_both_ways_are_alike(
     deployment: Deployment, service: Service, links: Links, rest: str, *, exists: bool
 ) -> None:

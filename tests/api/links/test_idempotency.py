@@ -81,7 +81,15 @@ def test_key_belongs_to_its_token(deployment: Deployment, links: Links, key: str
     assert len(codes) == 2
 
 
-@pytest.mark.parametrize("odd", ["", "x" * 256, "a\tb", "\xe4"])
+@pytest.mark.parametrize(
+    "odd",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("x" * 256, id="too long"),
+        pytest.param("a\tb", id="tab"),
+        pytest.param("\xe4", id="not ASCII"),
+    ],
+)
 def test_malformed_key_is_refused(service: Service, odd: str) -> None:
     """A key is 1 to 255 printable ASCII characters."""
     headers = {"Idempotency-Key": odd.encode("latin-1")}

@@ -42,14 +42,20 @@ def listed(service: Service, **which: str) -> set[str]:
 @pytest.mark.parametrize(
     ("title", "found", "missed"),
     [
-        ("Straße nach Ünïx", "stras|STRASSE na|straß|unix, nach", "rasse|nach2"),
-        ("égalité e\u0301galite\u0301", "egal|ÉGALITÉ|e\u0301gal", "galite|egales"),
-        ("the a of to", "a|the of|t o", "th x"),
-        ("x-ray don't foo_bar", "ray|t|foo_", "_|bar|xray"),
-        ("日本語テキスト שלום عالم", "日本|של|عا", "本|テ"),
-        ("हिन्दी भाषा", "हिन्|भाषा हि", "भाषाओं"),
-        ("🚀launch🚀pad", "pad|launch 🚀 p", "ad"),
-        ("2026-11-23", "23 2026|2026-11", "6"),
+        pytest.param(
+            "Straße nach Ünïx", "stras|STRASSE na|straß|unix, nach", "rasse|nach2", id="German"
+        ),
+        pytest.param(
+            "égalité e\u0301galite\u0301", "egal|ÉGALITÉ|e\u0301gal", "galite|egales", id="French"
+        ),
+        pytest.param("the a of to", "a|the of|t o", "th x", id="short words"),
+        pytest.param("x-ray don't foo_bar", "ray|t|foo_", "_|bar|xray", id="punctuation in words"),
+        pytest.param(
+            "日本語テキスト שלום عالم", "日本|של|عا", "本|テ", id="Japanese, Hebrew and Arabic"
+        ),
+        pytest.param("हिन्दी भाषा", "हिन्|भाषा हि", "भाषाओं", id="Hindi"),
+        pytest.param("🚀launch🚀pad", "pad|launch 🚀 p", "ad", id="emoji"),
+        pytest.param("2026-11-23", "23 2026|2026-11", "6", id="date"),
     ],
 )
 def test_every_word_begins_a_word(
@@ -74,7 +80,17 @@ def test_words_may_stand_in_different_fields(service: Service, links: Links, wor
 
 @pytest.mark.parametrize(
     "q",
-    ["-two", "+one -two", '"two one"', "(one", "one)", "~two", "<one >two", '"one two" @o', "'"],
+    [
+        pytest.param("-two", id="minus"),
+        pytest.param("+one -two", id="plus and minus"),
+        pytest.param('"two one"', id="phrase"),
+        pytest.param("(one", id="opening parenthesis"),
+        pytest.param("one)", id="closing parenthesis"),
+        pytest.param("~two", id="tilde"),
+        pytest.param("<one >two", id="greater and less"),
+        pytest.param('"one two" @o', id="distance"),
+        pytest.param("'", id="apostrophe"),
+    ],
 )
 def test_operators_mean_nothing(service: Service, links: Links, word: str, q: str) -> None:
     """What has a meaning in the database's own search has none here."""
@@ -118,8 +134,16 @@ def test_list_by_tag_follows_changes(service: Service, links: Links, word: str) 
     assert listed(service, tag=old) == set()
 
 
-@pytest.mark.parametrize("sort", [None, "-created_at", "code"])
-@pytest.mark.parametrize("filters", [(), ("tag",), ("q",), ("tag", "q")])
+@pytest.mark.parametrize("sort", [pytest.param(None, id="default order"), "-created_at", "code"])
+@pytest.mark.parametrize(
+    "filters",
+    [
+        pytest.param((), id="all links"),
+        pytest.param(("tag",), id="by tag"),
+        pytest.param(("q",), id="by words"),
+        pytest.param(("tag", "q"), id="by tag and words"),
+    ],
+)
 def test_lists_are_complete_and_in_order(
     service: Service, links: Links, word: str, sort: str | None, filters: tuple[str, ...]
 ) -> None:
@@ -164,20 +188,20 @@ def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
 @pytest.mark.parametrize(
     ("parameter", "value"),
     [
-        ("q", ""),
-        ("q", " -+*\"'()"),
-        ("q", "🚀"),
-        ("q", "a\0b"),
-        ("q", "x " * 101),
-        ("q", "x " * 21),
-        ("q", "x" * 85),
-        ("tag", ""),
-        ("tag", "x" * 51),
-        ("tag", "a\nb"),
-        ("sort", ""),
-        ("sort", "clicks"),
-        ("after", "Zm9v"),  # foo
-        ("after", "Rk9P"),  # FOO
+        pytest.param("q", "", id="empty search"),
+        pytest.param("q", " -+*\"'()", id="search without words"),
+        pytest.param("q", "🚀", id="search for an emoji"),
+        pytest.param("q", "a\0b", id="null byte in the search"),
+        pytest.param("q", "x " * 101, id="search too long"),
+        pytest.param("q", "x " * 21, id="too many words"),
+        pytest.param("q", "x" * 85, id="word too long"),
+        pytest.param("tag", "", id="empty tag"),
+        pytest.param("tag", "x" * 51, id="tag too long"),
+        pytest.param("tag", "a\nb", id="newline in the tag"),
+        pytest.param("sort", "", id="empty order"),
+        pytest.param("sort", "clicks", id="unknown order"),
+        pytest.param("after", "Zm9v", id="foo as a cursor"),
+        pytest.param("after", "Rk9P", id="FOO as a cursor"),
     ],
 )
 def test_wrong_list_is_named(service: Service, parameter: str, value: str) -> None:

@@ -31,39 +31,52 @@ def whole(body: bytes) -> bytes:
     ("rest", "status"),
     [
         # where the body ends
-        (CHUNKED + b"xyz\r\n", 400),
-        (CHUNKED + b"f" * 20 + b"\r\n", 400),
-        (CHUNKED + b"%x\r\n" % len(BODY) + BODY + b"XX0\r\n\r\n", 400),
-        (CHUNKED + b"%x\r\n" % len(BODY) + BODY, 400),
-        (
+        pytest.param(CHUNKED + b"xyz\r\n", 400, id="chunk size that is no number"),
+        pytest.param(CHUNKED + b"f" * 20 + b"\r\n", 400, id="huge chunk size"),
+        pytest.param(
+            CHUNKED + b"%x\r\n" % len(BODY) + BODY + b"XX0\r\n\r\n",
+            400,
+            id="chunk longer than its size",
+        ),
+        pytest.param(CHUNKED + b"%x\r\n" % len(BODY) + BODY, 400, id="chunks that break off"),
+        pytest.param(
             CHUNKED
             + b"10000\r\n"
             + BODY
             + b" " * (65_536 - len(BODY))
             + b"\r\n1\r\n \r\n0\r\n\r\n",
             413,
+            id="chunks a byte over the limit",
         ),
-        (CHUNKED + LARGE * 2 + b"0\r\n\r\n", 413),
-        (CHUNKED + LARGE * 2 + b"xyz\r\n", 413),
-        (b"Content-Length: 100\r\n\r\n" + BODY, 400),
-        (b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 413),
-        (b"Content-Encoding: gzip\r\n" + whole(BODY), 415),
+        pytest.param(CHUNKED + LARGE * 2 + b"0\r\n\r\n", 413, id="large chunks"),
+        pytest.param(CHUNKED + LARGE * 2 + b"xyz\r\n", 413, id="large chunks and a broken one"),
+        pytest.param(b"Content-Length: 100\r\n\r\n" + BODY, 400, id="body that breaks off"),
+        pytest.param(b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 413, id="huge length"),
+        pytest.param(b"Content-Encoding: gzip\r\n" + whole(BODY), 415, id="compressed body"),
         # what the body is
-        (whole(b"\xef\xbb\xbf" + BODY), 400),
-        (whole(b'{"url": "\xed\xa0\x80"}'), 400),
-        (whole(b'{"url": "\0"}'), 400),
-        (whole(b'{"url": ' + b"[" * 500 + b"]" * 500 + b"}"), 422),
-        (whole(b'{"url": 1e999}'), 422),
-        (whole(b'{"url": -0.0}'), 422),
-        (whole(b'{"\\ud800~/\\n": 1}'), 422),
-        (whole(b'{"url": "https://\\u2100.com"}'), 422),
-        (whole(b'{"url": "https://xn--\\udc00"}'), 422),
-        (whole(b'{"url": "https://a\\u0000b.com"}'), 422),
-        (whole(b'{"url": "https://[::1%25\\u0301]/"}'), 422),
+        pytest.param(whole(b"\xef\xbb\xbf" + BODY), 400, id="byte order mark"),
+        pytest.param(whole(b'{"url": "\xed\xa0\x80"}'), 400, id="surrogate in UTF-8"),
+        pytest.param(whole(b'{"url": "\0"}'), 400, id="null byte"),
+        pytest.param(
+            whole(b'{"url": ' + b"[" * 500 + b"]" * 500 + b"}"), 422, id="deeply nested URL"
+        ),
+        pytest.param(whole(b'{"url": 1e999}'), 422, id="infinite number"),
+        pytest.param(whole(b'{"url": -0.0}'), 422, id="negative zero"),
+        pytest.param(whole(b'{"\\ud800~/\\n": 1}'), 422, id="odd field name"),
+        pytest.param(
+            whole(b'{"url": "https://\\u2100.com"}'), 422, id="host that normalizes to a path"
+        ),
+        pytest.param(whole(b'{"url": "https://xn--\\udc00"}'), 422, id="surrogate in the host"),
+        pytest.param(whole(b'{"url": "https://a\\u0000b.com"}'), 422, id="null byte in the host"),
+        pytest.param(
+            whole(b'{"url": "https://[::1%25\\u0301]/"}'), 422, id="accent in an IPv6 zone"
+        ),
         # headers
-        (b"Idempotency-Key:\r\n" + whole(BODY), 400),
-        (b"Idempotency-Key: \xff\r\n" + whole(BODY), 400),
-        (b"Idempotency-Key: " + b"x" * 256 + b"\r\n" + whole(BODY), 400),
+        pytest.param(b"Idempotency-Key:\r\n" + whole(BODY), 400, id="empty key"),
+        pytest.param(b"Idempotency-Key: \xff\r\n" + whole(BODY), 400, id="key that is not ASCII"),
+        pytest.param(
+            b"Idempotency-Key: " + b"x" * 256 + b"\r\n" + whole(BODY), 400, id="key too long"
+        ),
     ],
 )
 def test_odd_creation_is_a_problem(service: Service, rest: bytes, status: int) -> None:
@@ -72,7 +85,11 @@ def test_odd_creation_is_a_problem(service: Service, rest: bytes, status: int) -
 
 
 @pytest.mark.parametrize(
-    "nested", [b"[" * 32_000 + b"]" * 32_000, b'{"url": ' * 6_000 + b"1" + b"}" * 6_000]
+    "nested",
+    [
+        pytest.param(b"[" * 32_000 + b"]" * 32_000, id="lists"),
+        pytest.param(b'{"url": ' * 6_000 + b"1" + b"}" * 6_000, id="objects"),
+    ],
 )
 def test_deep_body_is_refused(service: Service, nested: bytes) -> None:
     """A body may be too deep for the reader or for the schema: Python's versions differ."""
@@ -80,7 +97,17 @@ def test_deep_body_is_refused(service: Service, nested: bytes) -> None:
     assert_problem(answer, 422 if answer.status == 422 else 400)
 
 
-@pytest.mark.parametrize("host", [b"<script>", b"a b", b"[::", b"a:99999", b"a." * 200, b"\xff"])
+@pytest.mark.parametrize(
+    "host",
+    [
+        pytest.param(b"<script>", id="markup"),
+        pytest.param(b"a b", id="space"),
+        pytest.param(b"[::", id="half an IPv6 address"),
+        pytest.param(b"a:99999", id="huge port"),
+        pytest.param(b"a." * 200, id="long host"),
+        pytest.param(b"\xff", id="not ASCII"),
+    ],
+)
 def test_odd_host_is_in_no_short_url(service: Service, host: bytes) -> None:
     """Where the answer would repeat it, a host that can't be is refused."""
     assert_problem(post(service, whole(BODY), host), 400)
@@ -92,7 +119,15 @@ def test_body_that_never_comes_is_not_waited_for(service: Service) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["🚀", "\u202eabc\u2066", "\ufeff", "e\u0301", "\ufffd\uffff", "'\"<&"]
+    "text",
+    [
+        pytest.param("🚀", id="emoji"),
+        pytest.param("\u202eabc\u2066", id="direction marks"),
+        pytest.param("\ufeff", id="byte order mark"),
+        pytest.param("e\u0301", id="combining accent"),
+        pytest.param("\ufffd\uffff", id="noncharacter"),
+        pytest.param("'\"<&", id="quotes and markup"),
+    ],
 )
 def test_any_text_comes_back_as_it_was(service: Service, links: Links, text: str) -> None:
     """Four bytes long, right to left, combining: text is kept, not tidied up."""
@@ -101,7 +136,20 @@ def test_any_text_comes_back_as_it_was(service: Service, links: Links, text: str
     assert service.get(f"/api/links/{link['code']}").json() == link
 
 
-@pytest.mark.parametrize("limit", ["1_0", "%D9%A2", "+5", "%205", "5.0", "1e1", "0x10", "", "-0"])
+@pytest.mark.parametrize(
+    "limit",
+    [
+        pytest.param("1_0", id="underscore"),
+        pytest.param("%D9%A2", id="Arabic digit"),
+        pytest.param("+5", id="plus sign"),
+        pytest.param("%205", id="leading space"),
+        "5.0",
+        "1e1",
+        "0x10",
+        pytest.param("", id="empty"),
+        "-0",
+    ],
+)
 def test_only_digits_are_a_number(service: Service, limit: str) -> None:
     """What only Python takes for a number is none."""
     assert service.get(f"/api/links?limit={limit}").status_code == 422

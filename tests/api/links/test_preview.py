@@ -16,13 +16,15 @@ BOTH = pytest.mark.parametrize("ending", ["+", ".qr"])
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
-        ("*/*", "application/json"),
-        ("application/json", "application/json"),
-        ("text/plain", "application/json"),
-        ("nonsense", "application/json"),
-        ("application/json;q=0.5,text/html;q=0.4", "application/json"),
-        ("text/html", "text/html"),
-        (BROWSER, "text/html"),
+        pytest.param("*/*", "application/json", id="anything"),
+        pytest.param("application/json", "application/json", id="JSON"),
+        pytest.param("text/plain", "application/json", id="plain text"),
+        pytest.param("nonsense", "application/json", id="nonsense"),
+        pytest.param(
+            "application/json;q=0.5,text/html;q=0.4", "application/json", id="JSON before HTML"
+        ),
+        pytest.param("text/html", "text/html", id="HTML"),
+        pytest.param(BROWSER, "text/html", id="browser"),
     ],
 )
 def test_preview_is_a_page_for_browsers(
@@ -56,12 +58,12 @@ def test_page_shows_any_text_as_text(service: Service, links: Links) -> None:
 @pytest.mark.parametrize(
     ("accept", "kind"),
     [
-        ("*/*", "image/svg+xml"),
-        ("image/*", "image/svg+xml"),
-        ("text/html", "image/svg+xml"),
-        ("image/png", "image/png"),
-        ("image/svg+xml;q=0.5,image/png", "image/png"),
-        (BROWSER, "image/svg+xml"),
+        pytest.param("*/*", "image/svg+xml", id="anything"),
+        pytest.param("image/*", "image/svg+xml", id="any image"),
+        pytest.param("text/html", "image/svg+xml", id="HTML"),
+        pytest.param("image/png", "image/png", id="PNG"),
+        pytest.param("image/svg+xml;q=0.5,image/png", "image/png", id="PNG before SVG"),
+        pytest.param(BROWSER, "image/svg+xml", id="browser"),
     ],
 )
 def test_picture_is_of_the_short_url(

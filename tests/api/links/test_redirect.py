@@ -14,24 +14,73 @@ from tests.support.service import Service
 @pytest.mark.parametrize(
     ("target", "rest", "location"),
     [
-        ("https://example.com", "", "https://example.com"),
-        ("https://example.com/a", "/b/c", "https://example.com/a/b/c"),
-        ("https://example.com/a/", "/b", "https://example.com/a/b"),
-        ("https://example.com", "/b", "https://example.com/b"),
-        ("https://example.com/a", "/", "https://example.com/a/"),
-        ("https://example.com/a", "//b//", "https://example.com/a//b//"),
-        ("https://example.com/a", "/b%2Fc%20d", "https://example.com/a/b%2Fc%20d"),
-        ("https://example.com/a", "/%C3%A4", "https://example.com/a/%C3%A4"),
-        ("https://example.com/a", "/https://b.c/d", "https://example.com/a/https://b.c/d"),
-        ("https://example.com/a", "/ftp://b/c", "https://example.com/a/ftp://b/c"),
-        ("https://example.com/a", "/b%0Ac", "https://example.com/a/b%0Ac"),
-        ("https://example.com/a?x=1", "?y=2", "https://example.com/a?x=1&y=2"),
-        ("https://example.com/a?x=1#f", "/b?x=2&x=3", "https://example.com/a/b?x=1&x=2&x=3#f"),
-        ("https://example.com/a#f", "?", "https://example.com/a#f"),
-        ("https://example.com/a", "?a=%2B+b%0D%0A", "https://example.com/a?a=%2B+b%0D%0A"),
-        ("https://bücher.example/ä", "/b", "https://xn--bcher-kva.example/%C3%A4/b"),
-        ("https://example.com/a", "/..b/c..", "https://example.com/a/..b/c.."),
-        ("https://example.com/a", "/b\\c", "https://example.com/a/b%5Cc"),
+        pytest.param("https://example.com", "", "https://example.com", id="nothing more"),
+        pytest.param("https://example.com/a", "/b/c", "https://example.com/a/b/c", id="path"),
+        pytest.param(
+            "https://example.com/a/",
+            "/b",
+            "https://example.com/a/b",
+            id="target with a trailing slash",
+        ),
+        pytest.param(
+            "https://example.com", "/b", "https://example.com/b", id="target without a path"
+        ),
+        pytest.param("https://example.com/a", "/", "https://example.com/a/", id="slash"),
+        pytest.param(
+            "https://example.com/a", "//b//", "https://example.com/a//b//", id="repeated slashes"
+        ),
+        pytest.param(
+            "https://example.com/a",
+            "/b%2Fc%20d",
+            "https://example.com/a/b%2Fc%20d",
+            id="encoded slash and space",
+        ),
+        pytest.param(
+            "https://example.com/a", "/%C3%A4", "https://example.com/a/%C3%A4", id="encoded letter"
+        ),
+        pytest.param(
+            "https://example.com/a",
+            "/https://b.c/d",
+            "https://example.com/a/https://b.c/d",
+            id="URL as a path",
+        ),
+        pytest.param(
+            "https://example.com/a",
+            "/ftp://b/c",
+            "https://example.com/a/ftp://b/c",
+            id="FTP URL as a path",
+        ),
+        pytest.param(
+            "https://example.com/a", "/b%0Ac", "https://example.com/a/b%0Ac", id="encoded newline"
+        ),
+        pytest.param(
+            "https://example.com/a?x=1", "?y=2", "https://example.com/a?x=1&y=2", id="two queries"
+        ),
+        pytest.param(
+            "https://example.com/a?x=1#f",
+            "/b?x=2&x=3",
+            "https://example.com/a/b?x=1&x=2&x=3#f",
+            id="path, query and fragment",
+        ),
+        pytest.param("https://example.com/a#f", "?", "https://example.com/a#f", id="empty query"),
+        pytest.param(
+            "https://example.com/a",
+            "?a=%2B+b%0D%0A",
+            "https://example.com/a?a=%2B+b%0D%0A",
+            id="encoded query",
+        ),
+        pytest.param(
+            "https://bücher.example/ä",
+            "/b",
+            "https://xn--bcher-kva.example/%C3%A4/b",
+            id="international host and path",
+        ),
+        pytest.param(
+            "https://example.com/a", "/..b/c..", "https://example.com/a/..b/c..", id="dots in names"
+        ),
+        pytest.param(
+            "https://example.com/a", "/b\\c", "https://example.com/a/b%5Cc", id="backslash"
+        ),
     ],
 )
 def test_path_and_query_are_passed_on(
@@ -43,7 +92,17 @@ def test_path_and_query_are_passed_on(
 
 
 @pytest.mark.parametrize(
-    "rest", ["/..", "/.", "/a/../b", "/%2e%2E/b", "/a/.%2e", "/..\\b", "/..%5cb", "/./"]
+    "rest",
+    [
+        "/..",
+        "/.",
+        "/a/../b",
+        pytest.param("/%2e%2E/b", id="encoded dots"),
+        pytest.param("/a/.%2e", id="half-encoded dots"),
+        pytest.param("/..\\b", id="backslash"),
+        pytest.param("/..%5cb", id="encoded backslash"),
+        "/./",
+    ],
 )
 def test_dot_segments_lead_nowhere(service: Service, links: Links, rest: str) -> None:
     """Nobody climbs out of a target's path, and the attempt is no click."""
@@ -74,7 +133,16 @@ def test_absolute_form_is_understood(service: Service, links: Links) -> None:
     assert answer.headers["Location"] == "https://example.com/docs/x?y"
 
 
-@pytest.mark.parametrize("path", ["/{}%2Fx", "/-{}", "/{}.html", "/{}%0A", "//{}"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param("/{}%2Fx", id="encoded slash"),
+        pytest.param("/-{}", id="leading hyphen"),
+        pytest.param("/{}.html", id="file extension"),
+        pytest.param("/{}%0A", id="encoded newline"),
+        pytest.param("//{}", id="two slashes"),
+    ],
+)
 def test_what_is_no_code_is_not_found(service: Service, links: Links, path: str) -> None:
     """Only the whole first segment of the path is a code."""
     assert service.raw(path.format(links.create()["code"])).status == 404
@@ -149,7 +217,9 @@ def test_clicks_survive_deletes_at_the_same_time(service: Service, links: Links)
     assert service.get(f"/api/links/{steady}").json()["clicks"] == 10
 
 
-@pytest.mark.parametrize(("by", "buckets"), [("hour", 24), ("day", 30)])
+@pytest.mark.parametrize(
+    ("by", "buckets"), [pytest.param("hour", 24, id="hour"), pytest.param("day", 30, id="day")]
+)
 def test_series_shows_recent_clicks(service: Service, links: Links, by: str, buckets: int) -> None:
     """The last hours or days come with empty buckets, the current one last."""
     code = links.create()["code"]
@@ -180,12 +250,20 @@ def test_series_takes_whole_buckets(service: Service, links: Links) -> None:
 @pytest.mark.parametrize(
     ("query", "parameter"),
     [
-        ("by=week", "by"),
-        ("from=2026-01-01", "from"),
-        ("to=now", "to"),
-        ("from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
-        ("from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from"),
-        ("from=9999-12-31T23:00:00Z&to=9999-12-31T23:30:00Z", "from"),
+        pytest.param("by=week", "by", id="unknown bucket"),
+        pytest.param("from=2026-01-01", "from", id="start without a time"),
+        pytest.param("to=now", "to", id="end that is no time"),
+        pytest.param(
+            "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from", id="start after the end"
+        ),
+        pytest.param(
+            "from=2020-01-01T00:00:00Z&to=2026-01-01T00:00:00Z", "from", id="span too long"
+        ),
+        pytest.param(
+            "from=9999-12-31T23:00:00Z&to=9999-12-31T23:30:00Z",
+            "from",
+            id="last hour of the calendar",
+        ),
     ],
 )
 def test_wrong_span_is_named(service: Service, links: Links, query: str, parameter: str) -> None:

@@ -69,7 +69,7 @@ def test_every_answer_has_all_clicks(links: Links, code: str, rollups: Rollups) 
     assert rollups() == [[until, clicks]]
 
 
-@pytest.mark.parametrize("path", ["/api/links?q={}", "/api/links/{}"])
+@pytest.mark.parametrize("path", ["/api/links?q={}", "/api/links/{}"], ids=["list", "link"])
 def test_reading_rolls_up(links: Links, code: str, rollups: Rollups, path: str) -> None:
     """A list does, and so does a link."""
     links.service.get(path.format(code))

@@ -144,7 +144,15 @@ def test_refused_rows_are_named(deployment: Deployment, links: Links) -> None:
     ]
 
 
-@pytest.mark.parametrize("header", ["", "code", "code,url,short_url", '{"code": "x"}'])
+@pytest.mark.parametrize(
+    "header",
+    [
+        pytest.param("", id="empty"),
+        pytest.param("code", id="missing column"),
+        pytest.param("code,url,short_url", id="unknown column"),
+        pytest.param('{"code": "x"}', id="JSON"),
+    ],
+)
 def test_csv_must_name_its_columns(deployment: Deployment, header: str) -> None:
     """A file whose first line does not name columns that there are is not read on."""
     refused = Refused(deployment, "csv", f"{header}\nx,{TARGET},y\n")

@@ -1,52 +1,18 @@
-"""What people do on the page of links, on the stack: without JavaScript and with it."""
+"""Each job on the page of links, on the stack: without JavaScript and with it."""
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import pytest
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Open, sign_in
+from tests.browser.conftest import Open
+from tests.browser.links.conftest import signed_in
 from tests.support.compose import Stack
 from tests.support.links.client import TARGET, Links
-from tests.support.service import Service
 
 SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
-
-
-@pytest.fixture
-def links(stack: Stack, tokens: dict[str, str]) -> Iterator[Links]:
-    """Links that are gone after the test."""
-    with Service(stack.url, tokens["write"]) as service:
-        links = Links(service)
-        yield links
-        links.delete()
-
-
-@pytest.fixture
-def page(stack: Stack, tokens: dict[str, str], open_page: Open, javascript: bool) -> Page:
-    """The list, signed in."""
-    return signed_in(stack, tokens["write"], open_page, java_script_enabled=javascript)
-
-
-@pytest.fixture
-def scripted(stack: Stack, tokens: dict[str, str], open_page: Open) -> Page:
-    """The list, signed in, where scripts run."""
-    return signed_in(stack, tokens["write"], open_page)
-
-
-def signed_in(
-    stack: Stack, token: str, open_page: Open, path: str = "/links", **options: Any
-) -> Page:
-    """Open a page that sends to the sign-in and back."""
-    page = open_page(stack.url, path, **options)
-    sign_in(page, token)
-    expect(page).to_have_url(stack.url + path)
-    return page
 
 
 def codes(page: Page) -> list[str]:
@@ -234,169 +200,3 @@ def test_reader_gets_no_buttons(
         page.goto(path)
         assert page.locator("main form:not([role=search]), main .danger").count() == 0
         assert page.get_by_role("link", name="New link").count() == 0
-
-
-def test_keyboard_is_enough(
-    stack: Stack, tokens: dict[str, str], open_page: Open, links: Links
-) -> None:
-    """Sign in, make a link and delete it without a mouse; what has the focus shows it."""
-    page, code = open_page(stack.url), links.new_code()
-    expect(page.get_by_label("Token")).to_be_focused()
-    page.keyboard.type(tokens["write"])
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("heading", name="Links", exact=True)).to_be_visible()
-    tab_to(page, "New link")
-    page.keyboard.press("Enter")
-    expect(page.get_by_label("Target URL")).to_be_focused()
-    page.keyboard.type(TARGET)
-    tab_to(page, "Code")
-    page.keyboard.type(code)
-    tab_to(page, "Create")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text(f"Created {code}.")
-    tab_to(page, "Delete")
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("dialog")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
-    expect(page.get_by_role("link", name="Delete")).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("link", name="Cancel")).to_be_focused()  # what does no harm
-    page.keyboard.press("Shift+Tab")
-    expect(page.get_by_role("button", name="Delete")).to_be_focused()
-    page.keyboard.press("Enter")
-    expect(page.get_by_role("status")).to_have_text(f"Deleted {code}.")
-
-
-FOCUSED = """() => {
-    const { activeElement: it } = document, { outlineStyle, outlineWidth } = getComputedStyle(it);
-    return [it.labels?.[0]?.innerText ?? it.innerText, outlineStyle + ' ' + outlineWidth];
-}"""
-
-
-def tab_to(page: Page, name: str) -> None:
-    """Press the tabulator until what has a name has the focus; all on the way must show it."""
-    for _ in range(30):
-        page.keyboard.press("Tab")
-        text, outline = page.evaluate(FOCUSED)
-        assert not outline.startswith("none"), text
-        if text.startswith(name):
-            return
-    pytest.fail(f"{name} gets no focus")
-
-
-def test_nothing_is_loaded_needlessly(scripted: Page, links: Links) -> None:
-    """A search as one types, tags and pages change the list and not the page; Back goes back."""
-    word = links.new_code()
-    link = links.create(title=word, tags=[word[:20]])
-    links.create()
-    scripted.evaluate("window.same = true")
-    scripted.get_by_label("Search").press_sequentially(word)
-    expect(scripted.locator(".links .code")).to_have_text([link["code"]])
-    expect(scripted).to_have_url(re.compile(f"q={word}"))
-    scripted.get_by_role("link", name=word[:20]).click()
-    expect(scripted.get_by_role("link", name="All tags")).to_be_visible()
-    scripted.go_back()
-    expect(scripted.get_by_role("link", name="All tags")).to_have_count(0)
-    expect(scripted.get_by_label("Search")).to_have_value(word)
-    assert scripted.evaluate("window.same") is True
-
-
-def test_code_is_checked_as_one_types(scripted: Page, links: Links) -> None:
-    """Whether it is free, taken in any spelling, or no code at all."""
-    link = links.create(code=links.new_code())
-    scripted.goto("/links/-/new")
-    told = scripted.locator("[data-checked]")
-    scripted.get_by_label("Code").fill(links.new_code())
-    expect(told).to_contain_text("is free")
-    scripted.get_by_label("Code").fill(link["code"].upper())
-    expect(told).to_have_text("Another link has this code.")
-    scripted.get_by_label("Code").fill("docs")
-    expect(told).not_to_be_empty()
-    expect(told).not_to_contain_text("free")
-
-
-def test_short_url_is_copied(scripted: Page, links: Links) -> None:
-    """A button puts it where one can paste it from, and says so."""
-    link = links.create(code=links.new_code())
-    scripted.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    scripted.goto(f"/links/{link['code']}")
-    button = scripted.get_by_role("button", name="Copy")
-    button.click()
-    expect(button).to_have_text("Copied")
-    assert scripted.evaluate("navigator.clipboard.readText()") == link["short_url"]
-    expect(scripted.locator("[aria-live=polite]")).to_have_text("Copied")
-    scripted.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error()); }")
-    button.click()
-    expect(button).to_have_text("Not copied")
-
-
-def test_search_is_told_to_who_does_not_see_it(scripted: Page, links: Links) -> None:
-    """How many links there are, each time that the list changes while one types."""
-    word = links.new_code()
-    for _ in range(21):
-        links.create(title=word)
-    told = scripted.locator("[aria-live=polite]")
-    scripted.get_by_label("Search").fill(word)
-    expect(told).to_have_text("20 links, and more")
-    scripted.get_by_label("Search").fill(f"{word}x")
-    expect(told).to_have_text("0 links")
-
-
-def test_next_page_is_seen_from_its_beginning(scripted: Page, links: Links) -> None:
-    """The link to it is at the end of the page before."""
-    for _ in range(41):
-        links.create()
-    scripted.goto("/links")
-    scripted.get_by_role("link", name="Next page").click()
-    expect(scripted.get_by_role("link", name="First page")).to_be_attached()
-    expect(scripted.get_by_role("heading", name="Links", exact=True)).to_be_in_viewport()
-
-
-def test_double_click_asks_once(scripted: Page, links: Links) -> None:
-    """Else a second question would be behind the first."""
-    scripted.goto(f"/links/{links.create()['code']}")
-    scripted.get_by_role("link", name="Delete").evaluate("link => { link.click(); link.click(); }")
-    expect(scripted.get_by_role("dialog")).to_be_visible()
-    scripted.wait_for_load_state("networkidle")
-    scripted.keyboard.press("Escape")
-    expect(scripted.get_by_role("dialog")).to_have_count(0)
-
-
-def test_scripts_that_get_nothing_stop_nobody(scripted: Page, links: Links) -> None:
-    """Where a script's request fails, the browser's own comes in its place."""
-    path = f"/links/{links.create()['code']}"
-    scripted.goto(path)
-    scripted.route(
-        "**/delete",
-        lambda route: (
-            route.abort("aborted") if route.request.resource_type == "fetch" else route.continue_()
-        ),
-    )
-    scripted.get_by_role("link", name="Delete").click()
-    scripted.wait_for_url(f"**{path}/delete")
-    expect(scripted.get_by_role("button", name="Delete")).to_be_visible()
-
-
-def test_scripts_notice_a_sign_out(stack: Stack, scripted: Page) -> None:
-    """In another tab, say: a code is called neither free nor taken then, nor is it an error."""
-    scripted.goto("/links/-/new")
-    scripted.context.clear_cookies()
-    with scripted.expect_event(
-        "requestfinished", lambda request: request.url.startswith(f"{stack.url}/sign-in")
-    ):
-        scripted.get_by_label("Code").fill("abc")
-    expect(scripted.locator("[data-checked]")).to_be_empty()
-
-
-def test_skip_link_loses_nothing(scripted: Page) -> None:
-    """It moves the focus and loads nothing, so what was typed stays."""
-    scripted.goto("/links/-/new")
-    scripted.get_by_label("Target URL").fill(TARGET)
-    asked: list[str] = []
-    scripted.on("request", lambda request: asked.append(request.url))
-    scripted.get_by_role("link", name="Skip to the content").press("Enter")
-    expect(scripted.locator("main")).to_be_focused()
-    scripted.evaluate("fetch('/links/-/check')")  # what the link may have begun comes before
-    assert [url for url in asked if "/links" in url] == [asked[-1]]
-    expect(scripted.get_by_label("Target URL")).to_have_value(TARGET)

@@ -120,7 +120,11 @@ def check(answer: requests.Response, case: Case, links: Links, code: str) -> Non
         assert found.json()["clicks"] in ({1, 2} if case.method == "GET" else {0})
 
 
-@pytest.mark.parametrize("case", [KEYED, CASES["change"], CASES["delete"]])
+@pytest.mark.parametrize(
+    "case",
+    [KEYED, CASES["change"], CASES["delete"]],
+    ids=["create with a key", "change", "delete"],
+)
 def test_victim_of_a_deadlock_tries_again(stack: Stack, links: Links, case: Case) -> None:
     """The client does not hear of it."""
     names = prepare(case, links)
@@ -135,7 +139,7 @@ def test_victim_of_a_deadlock_tries_again(stack: Stack, links: Links, case: Case
         check(sent.result(), case, links, names["code"])
 
 
-@pytest.mark.parametrize("case", [CASES[name] for name in WRITES])
+@pytest.mark.parametrize("case", [CASES[name] for name in WRITES], ids=WRITES)
 def test_lock_that_goes_is_waited_for(stack: Stack, links: Links, case: Case) -> None:
     """A wait that has ended in vain once is tried again while there is time."""
     for _ in range(TRIES):

@@ -105,7 +105,7 @@ def rows_read(stack: Stack, sql: str) -> int:
     return sum(int(row[1]) for row in told if row[0].startswith("Handler_read_"))
 
 
-@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("tag", TAGS, ids=lambda tag: tag or "no tag")
 @pytest.mark.parametrize("sort", PLACES)
 def test_page_is_read_from_an_index(filled: Stack, sort: str, tag: str | None) -> None:
     """Every sort, with a tag and without, has an index that gives any page in its order."""
@@ -118,7 +118,7 @@ def test_page_is_read_from_an_index(filled: Stack, sort: str, tag: str | None) -
         assert rows_read(filled, sql) <= 6 * PAGE, planned
 
 
-@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("tag", TAGS, ids=lambda tag: tag or "no tag")
 @pytest.mark.parametrize("sort", PLACES)
 def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -> None:
     """Words are looked up, and only links that have them are read and sorted."""

@@ -12,9 +12,14 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 @pytest.mark.parametrize(
     ("end", "by", "last"),
     [
-        (NOON, "hour", NOON),
-        (NOON + timedelta(microseconds=1), "hour", NOON + timedelta(hours=1)),
-        (NOON, "day", NOON + timedelta(hours=12)),
+        pytest.param(NOON, "hour", NOON, id="full hour"),
+        pytest.param(
+            NOON + timedelta(microseconds=1),
+            "hour",
+            NOON + timedelta(hours=1),
+            id="a moment after the full hour",
+        ),
+        pytest.param(NOON, "day", NOON + timedelta(hours=12), id="middle of a day"),
     ],
 )
 def test_span_ends_with_a_whole_bucket(end: datetime, by: str, last: datetime) -> None:

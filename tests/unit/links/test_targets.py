@@ -13,12 +13,12 @@ OWN = "https://go.example.com"
 @pytest.mark.parametrize(
     "url",
     [
-        "https://go.example.com",
-        "http://go.example.com:443/x",
-        "http://go.example.com",
-        "https://GO.example.com./x",
-        "https://user:pw@go.example.com:443",
-        "HTTPS://go.example.com?x",
+        pytest.param("https://go.example.com", id="own address"),
+        pytest.param("http://go.example.com:443/x", id="HTTP on the HTTPS port"),
+        pytest.param("http://go.example.com", id="HTTP"),
+        pytest.param("https://GO.example.com./x", id="upper case and final dot"),
+        pytest.param("https://user:pw@go.example.com:443", id="user and port"),
+        pytest.param("HTTPS://go.example.com?x", id="upper-case scheme"),
     ],
 )
 def test_own_address_is_a_loop(url: str) -> None:
@@ -29,12 +29,12 @@ def test_own_address_is_a_loop(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "https://go.example.com:8443",
-        "https://example.com",
-        "https://[2001:db8::1]:8080/x",
-        "https://bücher.example/ü?ü#ü",
-        "https://example.com/" + "x" * (2048 - 20),
-        "https://a/b|c^d`{e}",
+        pytest.param("https://go.example.com:8443", id="other port"),
+        pytest.param("https://example.com", id="other host"),
+        pytest.param("https://[2001:db8::1]:8080/x", id="IPv6 address"),
+        pytest.param("https://bücher.example/ü?ü#ü", id="international host"),
+        pytest.param("https://example.com/" + "x" * (2048 - 20), id="longest"),
+        pytest.param("https://a/b|c^d`{e}", id="punctuation"),
     ],
 )
 def test_other_addresses_are_fine(url: str) -> None:
@@ -45,12 +45,12 @@ def test_other_addresses_are_fine(url: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        "http://%67o.example.com",
-        "http://exa%00mple.com",
-        "http://<b>.example",
-        "http://straße.example",
-        "http://[fe80::1%25eth0]/",
-        "http://a|b/",
+        pytest.param("http://%67o.example.com", id="encoded letter"),
+        pytest.param("http://exa%00mple.com", id="encoded null byte"),
+        pytest.param("http://<b>.example", id="markup"),
+        pytest.param("http://straße.example", id="sharp s"),
+        pytest.param("http://[fe80::1%25eth0]/", id="IPv6 zone"),
+        pytest.param("http://a|b/", id="pipe"),
     ],
 )
 def test_odd_hosts_are_refused(url: str) -> None:
@@ -62,7 +62,14 @@ def test_odd_hosts_are_refused(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["a..example.com", ".example.com", "a" * 64, "example.com:65536", "[2001:db8::1"]
+    "host",
+    [
+        "a..example.com",
+        ".example.com",
+        pytest.param("a" * 64, id="long label"),
+        "example.com:65536",
+        pytest.param("[2001:db8::1", id="half an IPv6 address"),
+    ],
 )
 def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:
     """The rules of DNS, of ports and of IPv6 hold."""
@@ -72,24 +79,34 @@ def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:
 @pytest.mark.parametrize(
     "url",
     [
-        f"https://example.com/{targets.ALLOWED}",
-        f"https://example.com/?{targets.ALLOWED}",
-        *(f"https://example.com/{chr(c)}" for c in range(0x21, 0x100)),
-        *(f"https://example.com/?{chr(c)}" for c in range(0x21, 0x100)),
-        "https://example.com",
-        "https://example.com?",
-        "https://EXAMPLE.com/",
-        "HTTPS://example.com/",
-        "https://example.com./",
-        "https://example.com:443/",
-        "https://example.com:0443/",
-        "https://example.com:0/",
-        "https://example.com:/",
-        "https://user:@example.com/",
-        "https://@example.com/",
-        "https://[2001:DB8::1]/",
-        "https://xn--bcher-kva.example/",
-        "https://bücher.example/",
+        pytest.param(
+            f"https://example.com/{targets.ALLOWED}", id="all allowed characters in the path"
+        ),
+        pytest.param(
+            f"https://example.com/?{targets.ALLOWED}", id="all allowed characters in the query"
+        ),
+        *(
+            pytest.param(f"https://example.com/{chr(c)}", id=f"path {c:#x}")
+            for c in range(0x21, 0x100)
+        ),
+        *(
+            pytest.param(f"https://example.com/?{chr(c)}", id=f"query {c:#x}")
+            for c in range(0x21, 0x100)
+        ),
+        pytest.param("https://example.com", id="no path"),
+        pytest.param("https://example.com?", id="empty query"),
+        pytest.param("https://EXAMPLE.com/", id="upper-case host"),
+        pytest.param("HTTPS://example.com/", id="upper-case scheme"),
+        pytest.param("https://example.com./", id="final dot"),
+        pytest.param("https://example.com:443/", id="default port"),
+        pytest.param("https://example.com:0443/", id="default port with a zero"),
+        pytest.param("https://example.com:0/", id="port 0"),
+        pytest.param("https://example.com:/", id="empty port"),
+        pytest.param("https://user:@example.com/", id="empty password"),
+        pytest.param("https://@example.com/", id="empty user"),
+        pytest.param("https://[2001:DB8::1]/", id="IPv6 address"),
+        pytest.param("https://xn--bcher-kva.example/", id="punycode"),
+        pytest.param("https://bücher.example/", id="international host"),
     ],
 )
 def test_location_is_a_uri(url: str) -> None:

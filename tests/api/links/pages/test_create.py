@@ -1,0 +1,99 @@
+"""The form that creates a link."""
+
+import re
+
+import pytest
+
+from tests.support.links.client import TARGET, Links
+from tests.support.links.pages import is_wrong
+from tests.support.visitor import Visitor, form
+
+
+def test_link_is_created(member: Visitor, links: Links) -> None:
+    """All fields of the form are the link's, and its page says so."""
+    code = links.new_code()
+    fields = {"code": code, "url": TARGET, "title": "Ä 'title'", "tags": "docs\r\n\r\n a b \r\nc,d"}
+    answer = member.submit("/links/-/new", **fields, expires_at="2040-02-03T04:05")
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/links/{code}")
+    link = links.service.get(f"/api/links/{code}").json()
+    assert (link["url"], link["title"]) == (TARGET, "Ä 'title'")
+    assert (link["tags"], link["expires_at"]) == (["docs", "a b", "c,d"], "2040-02-03T04:05:00Z")
+    page = member.get(answer.headers["Location"]).text
+    assert f"Created {code}." in page
+    assert f"Created {code}." not in member.get(f"/links/{code}").text
+    assert f'src="/{code}.qr"' in page
+
+
+def test_url_is_enough(member: Visitor, links: Links) -> None:
+    """A code is made where none is wanted."""
+    answer = member.submit("/links/-/new", url=TARGET)
+    code = answer.headers["Location"].removeprefix("/links/")
+    links.codes.append(code)
+    assert re.fullmatch("[a-z0-9]{7}", code)
+    assert answer.headers["RateLimit-Policy"].startswith('"create"')  # a creation like any other
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        pytest.param("url", "", id="empty URL"),
+        pytest.param("url", "example.com", id="URL without a scheme"),
+        pytest.param("url", "javascript:alert(1)", id="JavaScript"),
+        pytest.param("url", "{own}/x", id="own address"),
+        pytest.param("code", "-x", id="leading hyphen in the code"),
+        pytest.param("code", "ü", id="code that is not ASCII"),
+        pytest.param("code", "links", id="reserved: links"),
+        pytest.param("code", "Sign-In", id="reserved: sign-in"),
+        pytest.param("code", "x" * 65, id="code too long"),
+        pytest.param("title", "x" * 201, id="title too long"),
+        pytest.param("tags", "a\nb\na", id="same tag twice"),
+        pytest.param("tags", "x" * 51, id="tag too long"),
+        pytest.param("expires_at", "soon", id="word for the expiry"),
+        pytest.param("expires_at", "2040-02-30T00:00", id="expiry on a day that does not exist"),
+    ],
+)
+def test_wrong_field_is_told_at_its_place(member: Visitor, field: str, value: str) -> None:
+    """The rules are the API's; what was typed is still there."""
+    value = value.replace("{own}", member.url)
+    fields = {"url": TARGET, "title": "kept <b>", field: value}
+    answer = member.submit("/links/-/new", **fields)
+    assert answer.status_code == 422
+    assert is_wrong(answer.text, field)
+    shown = form(answer.text)
+    assert {name: shown[name] for name in fields} == fields
+
+
+def test_taken_code_is_told(member: Visitor, links: Links) -> None:
+    """In any spelling."""
+    code = links.create(code=links.new_code())["code"]
+    answer = member.submit("/links/-/new", url=TARGET, code=f"{code.upper()}-")
+    assert answer.status_code == 409
+    assert is_wrong(answer.text, "code")
+
+
+def test_code_is_checked_before_it_is_sent(links: Links, reader: Visitor) -> None:
+    """While somebody types, the page asks what would be wrong with a code."""
+    taken = links.create(code=links.new_code())["code"]
+
+    def problem(code: str) -> str:
+        answer = reader.get("/links/-/check", params={"code": code})
+        assert answer.headers["Content-Type"] == "application/json"
+        return str(answer.json()["problem"])
+
+    assert problem(links.new_code()) == problem("") == ""
+    assert problem(taken) == problem(f"{taken.upper()}-") == "Another link has this code."
+    assert problem("links") == "Is a word of this service."
+    assert problem("-x").startswith("Must be 1 to 64")
+    assert problem("a\0") != ""
+
+
+def test_unknown_code_is_offered(member: Visitor, reader: Visitor, links: Links) -> None:
+    """Who may create it is asked to, where a code has no link; others are not."""
+    code = links.new_code()
+    for path in (f"/{code}", f"/{code}/further?x=1", f"/links/{code}"):
+        answer = member.get(path)
+        assert answer.status_code == 404
+        assert f'href="/links/-/new?code={code}"' in answer.text
+        assert "/links/-/new" not in reader.get(path).text
+    assert "/links/-/new" not in member.again().get(f"/{code}").text
+    assert form(member.get(f"/links/-/new?code={code}").text)["code"] == code

@@ -1,0 +1,85 @@
+"""The page that lists links: page by page, searched, and with expired links."""
+
+import html
+import re
+import secrets
+
+import pytest
+
+from tests.support.links.client import TARGET, Links
+from tests.support.links.pages import listed
+from tests.support.visitor import Visitor
+
+
+def test_list_has_pages(member: Visitor, links: Links) -> None:
+    """Each order, with a tag, one page after the other: every link once."""
+    tag = f"tag {secrets.token_hex(4)}"
+    made = [links.create(tags=[tag])["code"] for _ in range(23)]
+    for sort, wanted in (("-created_at", made[::-1]), ("code", sorted(made))):
+        found, path = [], f"/links?tag={tag}&sort={sort}"
+        while path:
+            page = member.get(path).text
+            found += listed(page)
+            following = re.search('href="([^"]*)" rel="next"', page)
+            path = html.unescape(following[1]) if following else ""
+        assert found == wanted
+        assert "First page" in page
+
+
+def test_list_is_searched(member: Visitor, links: Links) -> None:
+    """By words of code, title or URL, with a tag or without."""
+    word = f"w{secrets.token_hex(6)}"
+    first = links.create(title=f"One {word}", tags=["a"])["code"]
+    second = links.create(url=f"{TARGET}/{word}", tags=["b"])["code"]
+    assert listed(member.get("/links", params={"q": word[:9]}).text) == [second, first]
+    assert listed(member.get("/links", params={"q": word, "tag": "a"}).text) == [first]
+    tagged = member.get("/links", params={"tag": "a"})
+    assert 'href="/links" data-swap>All tags' in tagged.text  # and no empty fields
+    page = member.get("/links", params={"q": word, "tag": "c"})
+    assert (page.status_code, "No link is here." in page.text) == (200, True)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        pytest.param("q=%21", id="search without words"),
+        pytest.param("q=" + "x" * 201, id="search too long"),
+        pytest.param("tag=%00", id="null byte in the tag"),
+        pytest.param("sort=x", id="unknown order"),
+        pytest.param("after=x", id="no cursor"),
+        pytest.param("after=ewo", id="cursor of JSON"),
+        pytest.param("limit=0", id="limit of zero"),
+    ],
+)
+def test_odd_list_is_told_what_is_wrong(member: Visitor, query: str) -> None:
+    """A search that can't be is no fault of the page."""
+    answer = member.get(f"/links?{query}")
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+
+
+def test_empty_fields_are_no_search(member: Visitor) -> None:
+    """A form that is sent as it is shows the list, whatever else the address has."""
+    assert member.get("/links?q=&tag=&sort=-created_at&utm_source=x").status_code == 200
+
+
+def test_expired_link_is_a_page(member: Visitor, links: Links) -> None:
+    """410 tells it; the list and the link's page do too, and show no picture that is gone."""
+    code = links.create(expires_at="2020-01-01T00:00:00Z", tags=[links.new_code()])["code"]
+    answer = member.again().get(f"/{code}")
+    assert (answer.status_code, "This link has expired." in answer.text) == (410, True)
+    page = member.get(f"/links/{code}").text
+    assert "Expired" in page
+    assert ".qr" not in page
+    assert ">expired<" in member.get("/links", params={"q": code}).text
+
+
+def test_first_page_is_small(member: Visitor, links: Links) -> None:
+    """A full list, with all that it loads, is less than 60 kB, in one request for each kind."""
+    for _ in range(20):
+        links.create(title="A title of some length", tags=["some", "tags"])
+    page = member.get("/links").text
+    files = re.findall(r'<(?:link|script)[^>]*(?:href|src)="([^"]*)"', page)
+    names = ["/static/page.css", "/static/icon.svg", "/static/page.js"]
+    assert [file.partition("?")[0] for file in files] == names
+    assert len(page) + sum(len(member.get(file).content) for file in files) < 60_000

@@ -1,0 +1,145 @@
+"""The page that imports and exports links."""
+
+import json
+import re
+import socket
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.api.conftest import embed
+from tests.support.links.client import TARGET, Links
+from tests.support.links.pages import XSS
+from tests.support.service import Service
+from tests.support.visitor import ACCEPT, Visitor, form
+from tests.support.waiting import wait_until
+
+FIELDS = b",".join(b'"%d": 1' % number for number in range(5000))
+
+
+@pytest.mark.parametrize("kind", ["jsonl", "csv"])
+def test_export_comes_back(member: Visitor, links: Links, kind: str) -> None:
+    """What was exported can be imported: what is there is unchanged, what is gone comes back."""
+    gone = links.create(title="=1+1", tags=["a,b"])
+    links.create()
+    answer = member.get("/links/-/export", params={"format": kind})
+    assert answer.headers["Content-Disposition"] == f'attachment; filename="links.{kind}"'
+    links.service.delete(f"/api/links/{gone['code']}")
+    report = send(member, answer.content, f"LINKS.{kind.upper()}")
+    assert report.status_code == 200
+    created, unchanged, refused = sums(report.text)
+    assert (created, refused) == (1, 0)
+    assert unchanged > 0
+    assert links.service.get(f"/api/links/{gone['code']}").json() == gone
+
+
+def send(visitor: Visitor, content: bytes, name: str = "links.jsonl") -> requests.Response:
+    """Upload a file."""
+    fields = form(visitor.get("/links/-/transfer").text)
+    return visitor.post("/links/-/transfer", data=fields, files={"file": (name, content)})
+
+
+def sums(page: str) -> tuple[int, ...]:
+    """Return what an import tells: created, unchanged and refused."""
+    found = re.findall(r"<strong>([\d,]+)</strong> (?:created|unchanged|refused)", page)
+    return tuple(int(number.replace(",", "")) for number in found)
+
+
+def test_refused_lines_are_told(member: Visitor, links: Links) -> None:
+    """By number and reason, as text, and not too many of them."""
+    good = json.dumps({"code": links.new_code(), "url": TARGET}).encode()
+    wrong = json.dumps({"code": XSS, "url": TARGET, XSS: 1}).encode()
+    report = send(member, b"\n".join([good, *[wrong] * 150, b"{"]))
+    assert sums(report.text) == (1, 0, 151)
+    assert "The first 100 refused lines" in report.text
+    assert '<th scope="row">2</th>' in report.text
+    assert XSS not in report.text
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        pytest.param("x.csv", b"a,b\r\n", id="other columns"),
+        pytest.param("x.csv", b"", id="empty CSV"),
+        pytest.param("x.jsonl", b"x" * 70_000, id="long line"),
+        pytest.param("", b"", id="no file"),
+    ],
+)
+def test_what_is_no_export_is_told(member: Visitor, name: str, content: bytes) -> None:
+    """A file of another form is refused."""
+    answer = send(member, content, name)
+    assert answer.status_code == 422
+    assert 'role="alert"' in answer.text
+
+
+def test_large_file_is_taken(member: Visitor) -> None:
+    """More than any other body may have."""
+    lines = b"".join(b'{"code": "-", "url": "%s"}\n' % (b"x" * 1000) for _ in range(2000))
+    answer = send(member, lines)
+    assert (answer.status_code, sums(answer.text)) == (200, (0, 0, 2000))
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        pytest.param(b"\n", id="empty lines"),
+        pytest.param(b"{%s}\n" % FIELDS, id="lines with many fields"),
+    ],
+)
+def test_import_keeps_nobody_waiting(tmp_path: Path, line: bytes) -> None:
+    """Whatever a file has in it, the process that reads it also answers others meanwhile."""
+    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
+        began = time.monotonic()
+        with ThreadPoolExecutor() as threads:
+            report = threads.submit(send, member, line * (4_000_000 // len(line)))
+            longest = 0.0
+            while not report.done():
+                asked = time.monotonic()
+                assert requests.get(f"{alone.url}/livez", timeout=60).ok
+                longest = max(longest, time.monotonic() - asked)
+        assert report.result().status_code == 200
+        assert longest < (time.monotonic() - began) / 2
+        assert len(report.result().content) < 200_000  # of what is wrong, only so much is told
+
+
+def test_one_file_at_a_time(tmp_path: Path) -> None:
+    """In each process, since they are in memory in the stack; who comes later may come again."""
+    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
+        host, _, port = alone.url.removeprefix("http://").partition(":")
+        head = f"POST /links/-/transfer HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n"
+        head += f"Content-Type: multipart/form-data; boundary=x\r\nAccept: {ACCEPT}\r\n"
+        head += f"Cookie: slipway={member.cookies['slipway']}\r\n\r\n--x"
+        with socket.create_connection((host, int(port))) as slow:
+            slow.sendall(head.encode())
+            wait_until(lambda: send(member, b"").status_code == 503)
+            answer = send(member, b"{}")
+            assert answer.headers["Retry-After"] == "1"
+            assert "Another file" in answer.text
+            assert member.get("/links/-/transfer").status_code == 200
+        wait_until(lambda: send(member, b"{}").status_code == 200)
+
+
+def test_import_that_breaks_off_says_so(tmp_path: Path) -> None:
+    """With the answer of any outage, which says when to come again; the log has the reason."""
+    line = json.dumps({"code": "a", "url": TARGET}).encode()
+    with embed(tmp_path) as broken, Visitor(broken.url, broken.token()) as member:
+        broken.sql("CREATE TRIGGER t BEFORE INSERT ON links BEGIN INSERT INTO x VALUES (1); END")
+        answer = send(member, line)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        assert "Send the file again" in answer.text
+        assert "no such table" in broken.log()
+
+
+def test_too_large_file_is_refused(member: Visitor) -> None:
+    """Before it is read; and from nobody who has not signed in is any of it read."""
+    head = {"Accept": ACCEPT, "Content-Type": "multipart/form-data; boundary=x"}
+    head |= {"Content-Length": str(64 * 1024 * 1024 + 1)}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    request = f"POST /links/-/transfer HTTP/1.1\r\nHost: localhost\r\n{lines}"
+    cookie = f"Cookie: slipway={member.cookies['slipway']}\r\n"
+    service = Service(member.url)
+    assert service.speak(f"{request}{cookie}\r\n".encode()).status == 413
+    assert service.speak(f"{request}\r\n".encode()).status == 303

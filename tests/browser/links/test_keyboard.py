@@ -1,0 +1,70 @@
+"""The page of links without a mouse."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Open
+from tests.support.compose import Stack
+from tests.support.links.client import TARGET, Links
+
+
+def test_keyboard_is_enough(
+    stack: Stack, tokens: dict[str, str], open_page: Open, links: Links
+) -> None:
+    """Sign in, make a link and delete it without a mouse; what has the focus shows it."""
+    page, code = open_page(stack.url), links.new_code()
+    expect(page.get_by_label("Token")).to_be_focused()
+    page.keyboard.type(tokens["write"])
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", name="Links", exact=True)).to_be_visible()
+    tab_to(page, "New link")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Target URL")).to_be_focused()
+    page.keyboard.type(TARGET)
+    tab_to(page, "Code")
+    page.keyboard.type(code)
+    tab_to(page, "Create")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text(f"Created {code}.")
+    tab_to(page, "Delete")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    expect(page.get_by_role("link", name="Delete")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="Cancel")).to_be_focused()  # what does no harm
+    page.keyboard.press("Shift+Tab")
+    expect(page.get_by_role("button", name="Delete")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("status")).to_have_text(f"Deleted {code}.")
+
+
+FOCUSED = """() => {
+    const { activeElement: it } = document, { outlineStyle, outlineWidth } = getComputedStyle(it);
+    return [it.labels?.[0]?.innerText ?? it.innerText, outlineStyle + ' ' + outlineWidth];
+}"""
+
+
+def tab_to(page: Page, name: str) -> None:
+    """Press the tabulator until what has a name has the focus; all on the way must show it."""
+    for _ in range(30):
+        page.keyboard.press("Tab")
+        text, outline = page.evaluate(FOCUSED)
+        assert not outline.startswith("none"), text
+        if text.startswith(name):
+            return
+    pytest.fail(f"{name} gets no focus")
+
+
+def test_skip_link_loses_nothing(scripted: Page) -> None:
+    """It moves the focus and loads nothing, so what was typed stays."""
+    scripted.goto("/links/-/new")
+    scripted.get_by_label("Target URL").fill(TARGET)
+    asked: list[str] = []
+    scripted.on("request", lambda request: asked.append(request.url))
+    scripted.get_by_role("link", name="Skip to the content").press("Enter")
+    expect(scripted.locator("main")).to_be_focused()
+    scripted.evaluate("fetch('/links/-/check')")  # what the link may have begun comes before
+    assert [url for url in asked if "/links" in url] == [asked[-1]]
+    expect(scripted.get_by_label("Target URL")).to_have_value(TARGET)

@@ -1,0 +1,112 @@
+"""The page of links in a browser that runs scripts."""
+
+import re
+
+from playwright.sync_api import Page, expect
+
+from tests.support.compose import Stack
+from tests.support.links.client import Links
+
+
+def test_nothing_is_loaded_needlessly(scripted: Page, links: Links) -> None:
+    """A search as one types, tags and pages change the list and not the page; Back goes back."""
+    word = links.new_code()
+    link = links.create(title=word, tags=[word[:20]])
+    links.create()
+    scripted.evaluate("window.same = true")
+    scripted.get_by_label("Search").press_sequentially(word)
+    expect(scripted.locator(".links .code")).to_have_text([link["code"]])
+    expect(scripted).to_have_url(re.compile(f"q={word}"))
+    scripted.get_by_role("link", name=word[:20]).click()
+    expect(scripted.get_by_role("link", name="All tags")).to_be_visible()
+    scripted.go_back()
+    expect(scripted.get_by_role("link", name="All tags")).to_have_count(0)
+    expect(scripted.get_by_label("Search")).to_have_value(word)
+    assert scripted.evaluate("window.same") is True
+
+
+def test_code_is_checked_as_one_types(scripted: Page, links: Links) -> None:
+    """Whether it is free, taken in any spelling, or no code at all."""
+    link = links.create(code=links.new_code())
+    scripted.goto("/links/-/new")
+    told = scripted.locator("[data-checked]")
+    scripted.get_by_label("Code").fill(links.new_code())
+    expect(told).to_contain_text("is free")
+    scripted.get_by_label("Code").fill(link["code"].upper())
+    expect(told).to_have_text("Another link has this code.")
+    scripted.get_by_label("Code").fill("docs")
+    expect(told).not_to_be_empty()
+    expect(told).not_to_contain_text("free")
+
+
+def test_short_url_is_copied(scripted: Page, links: Links) -> None:
+    """A button puts it where one can paste it from, and says so."""
+    link = links.create(code=links.new_code())
+    scripted.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    scripted.goto(f"/links/{link['code']}")
+    button = scripted.get_by_role("button", name="Copy")
+    button.click()
+    expect(button).to_have_text("Copied")
+    assert scripted.evaluate("navigator.clipboard.readText()") == link["short_url"]
+    expect(scripted.locator("[aria-live=polite]")).to_have_text("Copied")
+    scripted.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject(Error()); }")
+    button.click()
+    expect(button).to_have_text("Not copied")
+
+
+def test_search_is_told_to_who_does_not_see_it(scripted: Page, links: Links) -> None:
+    """How many links there are, each time that the list changes while one types."""
+    word = links.new_code()
+    for _ in range(21):
+        links.create(title=word)
+    told = scripted.locator("[aria-live=polite]")
+    scripted.get_by_label("Search").fill(word)
+    expect(told).to_have_text("20 links, and more")
+    scripted.get_by_label("Search").fill(f"{word}x")
+    expect(told).to_have_text("0 links")
+
+
+def test_next_page_is_seen_from_its_beginning(scripted: Page, links: Links) -> None:
+    """The link to it is at the end of the page before."""
+    for _ in range(41):
+        links.create()
+    scripted.goto("/links")
+    scripted.get_by_role("link", name="Next page").click()
+    expect(scripted.get_by_role("link", name="First page")).to_be_attached()
+    expect(scripted.get_by_role("heading", name="Links", exact=True)).to_be_in_viewport()
+
+
+def test_double_click_asks_once(scripted: Page, links: Links) -> None:
+    """Else a second question would be behind the first."""
+    scripted.goto(f"/links/{links.create()['code']}")
+    scripted.get_by_role("link", name="Delete").evaluate("link => { link.click(); link.click(); }")
+    expect(scripted.get_by_role("dialog")).to_be_visible()
+    scripted.wait_for_load_state("networkidle")
+    scripted.keyboard.press("Escape")
+    expect(scripted.get_by_role("dialog")).to_have_count(0)
+
+
+def test_scripts_that_get_nothing_stop_nobody(scripted: Page, links: Links) -> None:
+    """Where a script's request fails, the browser's own comes in its place."""
+    path = f"/links/{links.create()['code']}"
+    scripted.goto(path)
+    scripted.route(
+        "**/delete",
+        lambda route: (
+            route.abort("aborted") if route.request.resource_type == "fetch" else route.continue_()
+        ),
+    )
+    scripted.get_by_role("link", name="Delete").click()
+    scripted.wait_for_url(f"**{path}/delete")
+    expect(scripted.get_by_role("button", name="Delete")).to_be_visible()
+
+
+def test_scripts_notice_a_sign_out(stack: Stack, scripted: Page) -> None:
+    """In another tab, say: a code is called neither free nor taken then, nor is it an error."""
+    scripted.goto("/links/-/new")
+    scripted.context.clear_cookies()
+    with scripted.expect_event(
+        "requestfinished", lambda request: request.url.startswith(f"{stack.url}/sign-in")
+    ):
+        scripted.get_by_label("Code").fill("abc")
+    expect(scripted.locator("[data-checked]")).to_be_empty()
