@@ -73,9 +73,7 @@ def test_each_file_can_be_read_by_its_reader_only(stack: Stack) -> None:
     """Files are 0400 in a folder that is 0500, both owned by the user who reads them."""
     listed = run(stack, "find", "/secrets", "-mindepth", "1", "-printf", "%P %U:%G %m\n")
     wanted = {f"{folder} {owner} 500" for folder, owner in OWNERS.items()} | {
-        f"{folder}/{name} {OWNERS[folder]} 400"
-        for folder, names in FILES.items()
-        for name in names
+        f"{folder}/{name} {OWNERS[folder]} 400" for folder, names in FILES.items() for name in names
     }
     assert set(listed.splitlines()) == wanted
 
