@@ -33,7 +33,7 @@ token: .venv/run ## make a token, named NAME or me, for what run serves
 #@ Work on it
 
 test: lint ## run lint and all tests, on stacks of their own
-	pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone'
+	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
 	pytest -m alone
 
 fuzz: .venv/dev ## try the API with thousands of made-up requests

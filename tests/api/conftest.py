@@ -1,7 +1,6 @@
 """The service over HTTP: the same tests for the embedded run on SQLite and the stack on MySQL."""
 
 import json
-import os
 import secrets
 import sqlite3
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 from tests.support.compose import Stack, run
+from tests.support.environ import bare_environ
 from tests.support.scrape import Metrics
 from tests.support.service import Service
 from tests.support.visitor import Visitor
@@ -58,14 +58,13 @@ class Deployment:
 def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
     """Run a service without Docker, on a database of its own in a folder."""
     port, metrics_port = free_port(), free_port()
-    environ = {
-        "PATH": os.environ["PATH"],
-        "DATABASE_URL": f"sqlite:///{folder}/slipway.db",
-        "SECRET_KEY": secrets.token_hex(),
-        "SHUTDOWN_DELAY": "0",
-        "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
+    environ = bare_environ(
+        DATABASE_URL=f"sqlite:///{folder}/slipway.db",
+        SECRET_KEY=secrets.token_hex(),
+        SHUTDOWN_DELAY="0",
+        TRUSTED_PROXIES="1",  # so that a test can have an address of its own
         **settings,
-    }
+    )
 
     def sql(statement: str) -> list[list[Any]]:
         with closing(sqlite3.connect(folder / "slipway.db")) as database, database:
@@ -141,4 +140,4 @@ def member(service: Service) -> Iterator[Visitor]:
 def python(code: str, **environ: str) -> str:
     """Run Python with the service's code and return what it prints."""
     command = [sys.executable, "-c", code]
-    return subprocess.check_output(command, cwd=ROOT, env=environ, text=True)
+    return subprocess.check_output(command, cwd=ROOT, env=bare_environ(**environ), text=True)

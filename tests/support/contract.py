@@ -13,6 +13,7 @@ import jsonschema_rs
 import requests
 
 from tests.support.checkout import ROOT
+from tests.support.environ import bare_environ
 
 SERVERS_OWN = {"connection", "content-length", "content-type", "date", "server"}
 SERVERS_OWN |= {"transfer-encoding"}
@@ -22,7 +23,7 @@ SERVERS_OWN |= {"transfer-encoding"}
 def document() -> dict[str, Any]:
     """Return the document that this tree's code makes."""
     command = [sys.executable, "-m", "app", "openapi", "print"]
-    environ = {"DATABASE_URL": "sqlite:///unused.db"}
+    environ = bare_environ(DATABASE_URL="sqlite:///unused.db")
     found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))
     return found
 

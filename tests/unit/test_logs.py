@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.checkout import ROOT
+from tests.support.environ import bare_environ
 
 # An app with some ways to fail, and a client for it.
 APP = """
@@ -31,7 +32,7 @@ ID = {"X-Request-Id": "this-one"}
 
 def run(code: str, **environ: str) -> str:
     """Run code after `APP` and return what it logs."""
-    environ = {"DATABASE_URL": "sqlite:///unused.db", **environ}
+    environ = bare_environ(**{"DATABASE_URL": "sqlite:///unused.db", **environ})
     command = [sys.executable, "-c", APP + code]
     done = subprocess.run(
         command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True

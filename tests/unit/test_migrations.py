@@ -10,6 +10,7 @@ from alembic.script import ScriptDirectory
 
 from app.health.probes import known_migrations
 from tests.support.checkout import ROOT
+from tests.support.environ import bare_environ
 
 
 def alembic(database: Path, *arguments: str) -> str:
@@ -17,7 +18,7 @@ def alembic(database: Path, *arguments: str) -> str:
     return subprocess.check_output(
         [sys.executable, "-m", "alembic", *arguments],
         cwd=ROOT,
-        env={"DATABASE_URL": f"sqlite:///{database}"},
+        env=bare_environ(DATABASE_URL=f"sqlite:///{database}"),
         text=True,
     )
 

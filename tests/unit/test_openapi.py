@@ -13,6 +13,7 @@ import requests
 
 from tests.support import contract
 from tests.support.checkout import ROOT
+from tests.support.environ import bare_environ
 
 ROUTES = """
 import json
@@ -60,7 +61,7 @@ def test_every_route_is_documented() -> None:
 
     `/metrics` is only there so that nothing else is.
     """
-    environ = {"DATABASE_URL": "sqlite:///unused.db"}
+    environ = bare_environ(DATABASE_URL="sqlite:///unused.db")
     command = [sys.executable, "-c", ROUTES]
     routes = json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))
     existing = {

@@ -8,6 +8,7 @@ import pytest
 
 from app.telemetry.tracing import trace_id
 from tests.support.checkout import ROOT
+from tests.support.environ import bare_environ
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RECEIVER = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
@@ -65,6 +66,6 @@ def test_traceparent_is_read_strictly(given: str, found: str | None) -> None:
 )
 def test_opentelemetry_is_imported_only_where_it_is_on(environ: dict[str, str], on: bool) -> None:
     """A service without a receiver for traces has nothing of it in its memory."""
-    environ = {"DATABASE_URL": "sqlite:///unused.db"} | environ
+    environ = bare_environ(DATABASE_URL="sqlite:///unused.db", **environ)
     command = [sys.executable, "-c", MODULES]
     assert bool(json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))) == on
