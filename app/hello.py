@@ -5,6 +5,7 @@ from typing import Any
 from flask import Response, current_app, make_response
 
 from app.api.headers import prefers_html
+from app.api.openapi import named
 from app.api.resources import Blueprint
 from app.database import database
 from app.identity import sessions
@@ -24,12 +25,10 @@ README.md has a tour and says what is where.
     {"type": "string"},
     content_type="text/plain",
     example=GREETING.format("MySQL", "9.7.4"),
-    headers={"Vary": "Vary"},
+    headers=named("Vary"),
 )
 @blueprint.doc(
-    responses={
-        302: {"description": "The web page.", "headers": {"Location": "Location", "Vary": "Vary"}}
-    }
+    responses={302: {"description": "The web page.", "headers": named("Location", "Vary")}}
 )
 def hello() -> Any:
     """Greet with the database's name and version

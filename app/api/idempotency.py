@@ -14,18 +14,8 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Response, g, request
-from sqlalchemy import (
-    JSON,
-    Column,
-    Connection,
-    Integer,
-    LargeBinary,
-    Table,
-    delete,
-    insert,
-    select,
-)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.exc import IntegrityError, OperationalError
 from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
@@ -42,18 +32,20 @@ SWEEP_LIMIT = 1000  # rows
 
 
 # The first answer to each key.
-IDEMPOTENCY_KEYS = Table(
+IDEMPOTENCY_KEYS = sa.Table(
     "idempotency_keys",
     metadata,
-    Column("token_id", BigIntId, primary_key=True, autoincrement=False),
-    Column("key", ascii_string(255), primary_key=True),
-    Column("fingerprint", LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"), nullable=False),
-    Column("created_at", UTCDateTime(0), nullable=False, index=True),
-    Column("status", Integer),
-    Column("headers", JSON),
-    Column("body", LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")),
+    sa.Column("token_id", BigIntId, primary_key=True, autoincrement=False),
+    sa.Column("key", ascii_string(255), primary_key=True),
+    sa.Column(
+        "fingerprint", sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"), nullable=False
+    ),
+    sa.Column("created_at", UTCDateTime(0), nullable=False, index=True),
+    sa.Column("status", sa.Integer),
+    sa.Column("headers", sa.JSON),
+    sa.Column("body", sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")),
 )
-INSERT = insert(IDEMPOTENCY_KEYS)
+INSERT = sa.insert(IDEMPOTENCY_KEYS)
 
 
 class RepeatedError(Exception):
@@ -70,7 +62,7 @@ class StillRunningError(Conflict):
         return [*super().get_headers(*args, **kwargs), ("Retry-After", str(RETRY_AFTER))]
 
 
-def once(work: Callable[[Connection], Response], *, long: bool = False) -> Response:
+def once(work: Callable[[sa.Connection], Response], *, long: bool = False) -> Response:
     """Run `work` in a transaction and return its answer, or the first answer to this key.
 
     Only success is stored: work that raises leaves the key free.
@@ -106,7 +98,7 @@ def once(work: Callable[[Connection], Response], *, long: bool = False) -> Respo
 
 
 def _run_with_key(
-    connection: Connection, row: dict[str, object], work: Callable[[Connection], Response]
+    connection: sa.Connection, row: dict[str, object], work: Callable[[sa.Connection], Response]
 ) -> Response:
     response = work(connection)
     answer = {
@@ -133,11 +125,11 @@ def _replay(row: dict[str, object]) -> Response | None:
     too_old = datetime.now(UTC) - TTL
     this = (IDEMPOTENCY_KEYS.c.token_id == row["token_id"], IDEMPOTENCY_KEYS.c.key == row["key"])
     with database().autocommit.connect() as connection:
-        first = connection.execute(select(IDEMPOTENCY_KEYS).where(*this)).first()
+        first = connection.execute(sa.select(IDEMPOTENCY_KEYS).where(*this)).first()
         if first and first.created_at < too_old:
             # Only if it is still the old one: another request may have taken the key meanwhile.
             connection.execute(
-                delete(IDEMPOTENCY_KEYS).where(*this, IDEMPOTENCY_KEYS.c.created_at < too_old)
+                sa.delete(IDEMPOTENCY_KEYS).where(*this, IDEMPOTENCY_KEYS.c.created_at < too_old)
             )
             return None
     if first and first.fingerprint != row["fingerprint"]:
@@ -147,7 +139,7 @@ def _replay(row: dict[str, object]) -> Response | None:
 
 def _sweep() -> None:
     if random.random() < SWEEP_PROBABILITY:  # noqa: S311 no secret depends on it
-        old = delete(IDEMPOTENCY_KEYS).where(
+        old = sa.delete(IDEMPOTENCY_KEYS).where(
             IDEMPOTENCY_KEYS.c.created_at < datetime.now(UTC) - TTL
         )
         # The request itself has succeeded, so the client need not know of a failure here.

@@ -118,6 +118,11 @@ PROBLEM_HEADERS = {
 }
 
 
+def named(*headers: str) -> dict[str, str]:
+    """Return the headers of a response, by their names among the components."""
+    return {name: name for name in headers}
+
+
 def problems(*statuses: int) -> dict[int, str]:
     """Return the error responses with these statuses."""
     return {status: HTTP_STATUS_CODES[status].replace(" ", "") for status in statuses}
@@ -125,8 +130,7 @@ def problems(*statuses: int) -> dict[int, str]:
 
 def not_modified(*headers: str) -> dict[int, Any]:
     """Return the response of an operation that honours If-None-Match."""
-    names = {name: name for name in ("ETag", *headers)}
-    return {304: {"description": "This is the revision still.", "headers": names}}
+    return {304: {"description": "This is the revision still.", "headers": named("ETag", *headers)}}
 
 
 class CommonParts(BasePlugin):
@@ -151,16 +155,11 @@ class CommonParts(BasePlugin):
         for status, name in problems(*PROBLEMS).items():
             detail = PROBLEMS[status]
             content = {"schema": "Problem", "example": problem_body(status, detail, "/api/me")}
-            headers = [
-                *COMMON_HEADERS,
-                *RATE_LIMIT_HEADERS,
-                "Vary",
-                *PROBLEM_HEADERS.get(status, []),
-            ]
+            own = PROBLEM_HEADERS.get(status, [])
             response = {
                 "description": detail,
                 "content": {MEDIA_TYPE: content},
-                "headers": {header: header for header in headers},
+                "headers": named(*COMMON_HEADERS, *RATE_LIMIT_HEADERS, "Vary", *own),
             }
             spec.components.response(name, response)
 
@@ -200,10 +199,7 @@ class CommonParts(BasePlugin):
             for response in operation["responses"].values():
                 if isinstance(response, dict):
                     page = "text/html" in response.get("content", {})
-                    shared = {
-                        name: name
-                        for name in (*COMMON_HEADERS, *((*PAGE_HEADERS, "Vary") if page else ()))
-                    }
+                    shared = named(*COMMON_HEADERS, *((*PAGE_HEADERS, "Vary") if page else ()))
                     response["headers"] = response.get("headers", {}) | shared
             responses = operation["responses"] | problems(*statuses)
             operation["responses"] = dict(sorted(responses.items()))

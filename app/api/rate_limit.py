@@ -15,8 +15,8 @@ from itertools import accumulate
 from random import random
 from weakref import WeakValueDictionary
 
+import sqlalchemy as sa
 from flask import Flask, Response, current_app, g
-from sqlalchemy import BigInteger, Column, Connection, Table, delete, text
 from werkzeug.exceptions import TooManyRequests
 
 from app.config import RateLimit, Settings
@@ -30,24 +30,24 @@ SWEEP_LIMIT = 1000  # rows
 TTL = timedelta(days=2)  # longer than the longest window
 
 # How often one client did one thing in its current window.
-RATE_LIMITS = Table(
+RATE_LIMITS = sa.Table(
     "rate_limits",
     metadata,
-    Column("client", ascii_string(100), primary_key=True),
-    Column("period", BigInteger, nullable=False),  # second in which the window began
-    Column("hits", BigInteger, nullable=False),
-    Column("updated_at", UTCDateTime(0), nullable=False, index=True),
+    sa.Column("client", ascii_string(100), primary_key=True),
+    sa.Column("period", sa.BigInteger, nullable=False),  # second in which the window began
+    sa.Column("hits", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", UTCDateTime(0), nullable=False, index=True),
 )
 
 # LAST_INSERT_ID(value) returns a value from the statement (MySQL manual, "Information Functions").
 # Assignments run in this order: hits still sees the old period.
-INCREMENT_MYSQL = text("""
+INCREMENT_MYSQL = sa.text("""
     INSERT INTO rate_limits (client, period, hits, updated_at)
     VALUES (:client, :period, LAST_INSERT_ID(:amount), :now) AS new
     ON DUPLICATE KEY UPDATE
         hits = LAST_INSERT_ID(IF(new.period > rate_limits.period, 0, rate_limits.hits) + :amount),
         period = GREATEST(rate_limits.period, new.period), updated_at = new.updated_at""")
-INCREMENT_SQLITE = text("""
+INCREMENT_SQLITE = sa.text("""
     INSERT INTO rate_limits (client, period, hits, updated_at)
     VALUES (:client, :period, :amount, :now)
     ON CONFLICT (client) DO UPDATE SET
@@ -108,7 +108,7 @@ def _increment_for_all(
     return [hits - total + amount for amount in accumulate(amounts)]
 
 
-def increment(connection: Connection, client: str, period: int, amount: int) -> int:
+def increment(connection: sa.Connection, client: str, period: int, amount: int) -> int:
     """Add to a client's counter and return its sum in this period.
 
     It is one statement, so that no two clients see the same sum. A period that has passed (another
@@ -121,7 +121,7 @@ def increment(connection: Connection, client: str, period: int, amount: int) -> 
 
 
 def _sweep() -> None:
-    idle = delete(RATE_LIMITS).where(RATE_LIMITS.c.updated_at < datetime.now(UTC) - TTL)
+    idle = sa.delete(RATE_LIMITS).where(RATE_LIMITS.c.updated_at < datetime.now(UTC) - TTL)
     # The count itself has succeeded, so the client need not know of a failure here.
     with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
         connection.execute(idle.with_dialect_options(mysql_limit=SWEEP_LIMIT))

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Response, request, send_from_directory
 
-from app.api.openapi import not_modified
+from app.api.openapi import named, not_modified
 from app.api.resources import Blueprint
 
 FOLDER = Path(__file__).parents[1] / "static"
@@ -23,7 +23,7 @@ blueprint = Blueprint("static", __name__, description="Files of the web page.")
     {"type": "string"},
     content_type="text/css",
     example=":root {}",
-    headers={name: name for name in ("ETag", *FILE_HEADERS)},
+    headers=named("ETag", *FILE_HEADERS),
 )
 @blueprint.alt_response(
     200, schema={"type": "string"}, content_type="text/javascript", example='"use strict";'

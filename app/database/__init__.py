@@ -6,6 +6,7 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 from flask import Flask, current_app
@@ -37,20 +38,16 @@ class Database:
     """
 
     def __init__(self, settings: Settings) -> None:
-        short, long = SHORT_LIMITS, LONG_LIMITS
-        self.autocommit = autocommit_engine(settings, short, AUTOCOMMIT_SIZE, "autocommit")
-        self.transactional = transactional_engine(
-            settings, short, TRANSACTIONAL_SIZE, "transactional"
-        )
-        self.long_autocommit = autocommit_engine(settings, long, LONG_SIZE, "long_autocommit")
-        self.long_transactional = transactional_engine(
-            settings, long, LONG_SIZE, "long_transactional"
-        )
+        auto, begin = partial(autocommit_engine, settings), partial(transactional_engine, settings)
+        self.autocommit = auto("autocommit", SHORT_LIMITS, AUTOCOMMIT_SIZE)
+        self.transactional = begin("transactional", SHORT_LIMITS, TRANSACTIONAL_SIZE)
+        self.long_autocommit = auto("long_autocommit", LONG_LIMITS, LONG_SIZE)
+        self.long_transactional = begin("long_transactional", LONG_LIMITS, LONG_SIZE)
         self.replica, self.long_replica = self.autocommit, self.long_autocommit
         if settings.database_replica_url:
             there = replace(settings, database_url=settings.database_replica_url)
-            self.replica = autocommit_engine(there, short, AUTOCOMMIT_SIZE, "replica")
-            self.long_replica = autocommit_engine(there, long, LONG_SIZE, "long_replica")
+            self.replica = autocommit_engine(there, "replica", SHORT_LIMITS, AUTOCOMMIT_SIZE)
+            self.long_replica = autocommit_engine(there, "long_replica", LONG_LIMITS, LONG_SIZE)
 
     def read(self, *, long: bool = False, replica: bool = False) -> Connection:
         """Return a connection in autocommit, for a `with` block.

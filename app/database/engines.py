@@ -23,13 +23,13 @@ SQLITE_FUNCTIONS: dict[str, Callable[..., Any]] = {}
 """What SQLite lacks of MySQL, by the name in SQL. The modules whose queries use it add to it."""
 
 
-def autocommit_engine(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
+def autocommit_engine(settings: Settings, name: str, limits: Limits, size: int) -> Engine:
     """Return an engine whose statements each commit themselves, in one round trip."""
     autocommit = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
-    return _engine(settings, limits, size, name, autocommit)
+    return _engine(settings, name, limits, size, autocommit)
 
 
-def transactional_engine(settings: Settings, limits: Limits, size: int, name: str) -> Engine:
+def transactional_engine(settings: Settings, name: str, limits: Limits, size: int) -> Engine:
     """Return an engine for transactions: use its `begin`."""
     if is_mysql(settings):
         options = {
@@ -38,8 +38,8 @@ def transactional_engine(settings: Settings, limits: Limits, size: int, name: st
             # committed, and that is a round trip.
             "pool_reset_on_return": None,
         }
-        return _engine(settings, limits, size, name, options)
-    engine = _engine(settings, limits, size, name, {})
+        return _engine(settings, name, limits, size, options)
+    engine = _engine(settings, name, limits, size, {})
     # Otherwise two transactions that read before they write would fail instead of waiting.
     event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
@@ -51,14 +51,14 @@ def is_mysql(settings: Settings) -> bool:
 
 
 def _engine(
-    settings: Settings, limits: Limits, size: int, name: str, options: dict[str, Any]
+    settings: Settings, name: str, limits: Limits, size: int, options: dict[str, Any]
 ) -> Engine:
-    on_mysql = is_mysql(settings)
+    arguments = {"timeout": limits.answer}
+    if is_mysql(settings):
+        arguments = driver.connect_arguments(settings, limits)
     engine = create_engine(
         settings.database_url,
-        connect_args=driver.connect_arguments(settings, limits)
-        if on_mysql
-        else {"timeout": limits.answer},
+        connect_args=arguments,
         hide_parameters=True,  # errors are logged, and a parameter may hold a secret
         poolclass=_pool_class(limits),
         pool_logging_name=name,
@@ -68,7 +68,7 @@ def _engine(
         pool_use_lifo=True,
         **options,
     )
-    if on_mysql:
+    if is_mysql(settings):
         event.listen(engine, "do_connect", partial(driver.connect, limits))
         event.listen(engine, "checkout", driver.prepare_checkout)
     else:

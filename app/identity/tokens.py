@@ -13,21 +13,9 @@ from functools import partial
 from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Any
 
+import sqlalchemy as sa
 from flask import Flask, current_app, g, request
 from marshmallow import fields
-from sqlalchemy import (
-    Column,
-    LargeBinary,
-    Row,
-    RowMapping,
-    String,
-    Table,
-    bindparam,
-    delete,
-    insert,
-    select,
-    update,
-)
 from sqlalchemy.dialects import mysql
 from werkzeug.exceptions import HTTPException
 
@@ -47,27 +35,27 @@ blueprint = Blueprint("auth", __name__, url_prefix="/api", description="Who am I
 
 
 # Who may use the API. The token itself is not stored.
-TOKENS = Table(
+TOKENS = sa.Table(
     "tokens",
     metadata,
-    Column("id", BigIntId, primary_key=True),
-    Column("name", exact_string(NAME_LENGTH), nullable=False, unique=True),
-    Column(
+    sa.Column("id", BigIntId, primary_key=True),
+    sa.Column("name", exact_string(NAME_LENGTH), nullable=False, unique=True),
+    sa.Column(
         "digest",
-        LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"),
+        sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"),
         nullable=False,
         unique=True,
     ),
-    Column("scope", String(10), nullable=False),
-    Column("created_at", UTCDateTime(0), nullable=False),
-    Column("expires_at", UTCDateTime(0)),
-    Column("last_used_at", UTCDateTime(0)),
+    sa.Column("scope", sa.String(10), nullable=False),
+    sa.Column("created_at", UTCDateTime(0), nullable=False),
+    sa.Column("expires_at", UTCDateTime(0)),
+    sa.Column("last_used_at", UTCDateTime(0)),
     sqlite_autoincrement=True,  # no id twice, as in MySQL
 )
 
 # Compiled once: each request runs one of them.
-BY_DIGEST = select(TOKENS).where(TOKENS.c.digest.in_(bindparam("digests", expanding=True)))
-BY_ID = select(TOKENS).where(TOKENS.c.id == bindparam("number"))
+BY_DIGEST = sa.select(TOKENS).where(TOKENS.c.digest.in_(sa.bindparam("digests", expanding=True)))
+BY_ID = sa.select(TOKENS).where(TOKENS.c.id == sa.bindparam("number"))
 
 
 class MeSchema(ResponseSchema):
@@ -100,9 +88,9 @@ def init_app(app: Flask) -> None:
 
 @blueprint.route("/me")
 @blueprint.response(200, MeSchema)
-def me() -> RowMapping:
+def me() -> sa.RowMapping:
     """Tell the token's name and scope"""
-    token: Row[Any] = g.token
+    token: sa.Row[Any] = g.token
     return token._mapping
 
 
@@ -126,7 +114,7 @@ def authenticate() -> None:
     authorize(token)
 
 
-def authorize(token: Row[Any]) -> None:
+def authorize(token: sa.Row[Any]) -> None:
     """Allow the request with this token, if its scope is large enough.
 
     :raises RefusedError: 403, it is too small.
@@ -139,12 +127,12 @@ def authorize(token: Row[Any]) -> None:
     _record_use(token)
 
 
-def find_by_secret(secret: str) -> Row[Any] | None:
+def find_by_secret(secret: str) -> sa.Row[Any] | None:
     """Return the valid token with this secret text."""
     return _valid(current_app.extensions["token_lookups"](_digest(secret)))
 
 
-def find_by_id(number: int) -> Row[Any] | None:
+def find_by_id(number: int) -> sa.Row[Any] | None:
     """Return the valid token with this id."""
     with database().read() as connection:
         return _valid(connection.execute(BY_ID, {"number": number}).first())
@@ -158,14 +146,14 @@ def count_failed_attempt() -> None:
     rate_limit.count("auth", _network(request.remote_addr or ""))
 
 
-def _find_by_digests(database: Database, digests: Sequence[bytes]) -> list[Row[Any] | None]:
+def _find_by_digests(database: Database, digests: Sequence[bytes]) -> list[sa.Row[Any] | None]:
     with database.read() as connection:
         found = connection.execute(BY_DIGEST, {"digests": list(set(digests))}).all()
     tokens = {row.digest: row for row in found}
     return [tokens.get(digest) for digest in digests]
 
 
-def _valid(token: Row[Any] | None) -> Row[Any] | None:
+def _valid(token: sa.Row[Any] | None) -> sa.Row[Any] | None:
     expired = token and token.expires_at and token.expires_at <= datetime.now(UTC)
     return None if expired else token
 
@@ -181,11 +169,11 @@ def _network(address: str) -> str:
     return str(ip.ipv4_mapped or IPv6Network((int(ip) >> 64 << 64, 64)))
 
 
-def _record_use(token: Row[Any]) -> None:
+def _record_use(token: sa.Row[Any]) -> None:
     now = datetime.now(UTC)
     if token.last_used_at is None or token.last_used_at < now - LAST_USE_INTERVAL:
         # A database that is read-only for now can still serve reads.
-        used = update(TOKENS).where(TOKENS.c.id == token.id).values(last_used_at=now)
+        used = sa.update(TOKENS).where(TOKENS.c.id == token.id).values(last_used_at=now)
         with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
             connection.execute(used)
 
@@ -202,7 +190,7 @@ def create_token(database: Database, name: str, scope: str, expires: timedelta |
     """
     token = f"slipway_{secrets.token_urlsafe(32)}"
     now = datetime.now(UTC)
-    new = insert(TOKENS).values(
+    new = sa.insert(TOKENS).values(
         name=name,
         digest=_digest(token),
         scope=scope,
@@ -216,4 +204,4 @@ def create_token(database: Database, name: str, scope: str, expires: timedelta |
 def revoke_token(database: Database, name: str) -> bool:
     """Delete a token, and return whether there was one."""
     with database.autocommit.connect() as connection:
-        return bool(connection.execute(delete(TOKENS).where(TOKENS.c.name == name)).rowcount)
+        return bool(connection.execute(sa.delete(TOKENS).where(TOKENS.c.name == name)).rowcount)

@@ -10,7 +10,7 @@ from werkzeug.exceptions import Conflict
 from app.api import rate_limit
 from app.api.etags import check_if_match, etag, etag_headers, not_modified_or
 from app.api.idempotency import once
-from app.api.openapi import RATE_LIMIT_HEADERS, not_modified, problems
+from app.api.openapi import RATE_LIMIT_HEADERS, named, not_modified, problems
 from app.api.resources import Blueprint, body_limit
 from app.database import database
 from app.links import codes, queries, service
@@ -44,9 +44,7 @@ blueprint = Blueprint("links", __name__, url_prefix="/api/links", description="M
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(LinkCreateSchema())
-@blueprint.response(
-    201, LinkSchema, headers={h: h for h in ("ETag", "Location", *RATE_LIMIT_HEADERS)}
-)
+@blueprint.response(201, LinkSchema, headers=named("ETag", "Location", *RATE_LIMIT_HEADERS))
 @blueprint.doc(
     parameters=["Idempotency-Key"], responses={201: {"links": FOLLOW_UPS}} | problems(409)
 )
@@ -75,7 +73,7 @@ def create(fields: dict[str, Any]) -> Response:
 @blueprint.route(f"/{codes.BATCH}", methods=["POST"])
 @body_limit(BATCH_BODY_LIMIT)
 @blueprint.arguments(BatchSchema())
-@blueprint.response(201, CreatedSchema, headers={h: h for h in RATE_LIMIT_HEADERS})
+@blueprint.response(201, CreatedSchema, headers=named(*RATE_LIMIT_HEADERS))
 @blueprint.doc(parameters=["Idempotency-Key"], responses=problems(409))
 def create_all(batch: dict[str, Any]) -> Response:
     """Create up to 1,000 links: all of them, or none
@@ -101,7 +99,7 @@ def create_all(batch: dict[str, Any]) -> Response:
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(PageArgumentsSchema(), location="query")
-@blueprint.response(200, PageSchema, headers={"Link": "Link"})
+@blueprint.response(200, PageSchema, headers=named("Link"))
 @blueprint.doc(
     responses={
         200: {
@@ -141,7 +139,7 @@ def list_links(arguments: dict[str, Any]) -> Any:
 
 
 @blueprint.route("/<code:code>", methods=["GET"])
-@blueprint.response(200, LinkSchema, headers={"ETag": "ETag"})
+@blueprint.response(200, LinkSchema, headers=named("ETag"))
 @blueprint.doc(parameters=["If-None-Match"], responses=not_modified())
 def read(code: str) -> Any:
     """Read a link and its clicks
@@ -154,7 +152,7 @@ def read(code: str) -> Any:
 
 @blueprint.route("/<code:code>", methods=["PATCH"])
 @blueprint.arguments(LinkPatchSchema(), content_type="application/merge-patch+json")
-@blueprint.response(200, LinkSchema, headers={"ETag": "ETag"})
+@blueprint.response(200, LinkSchema, headers=named("ETag"))
 @blueprint.doc(
     parameters=["If-Match"],
     requestBody={"content": {"application/json": {"schema": LinkPatchSchema}}},

@@ -6,24 +6,24 @@ from datetime import datetime
 from types import SimpleNamespace
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, ScalarSelect, Select, and_, func, or_, select
+import sqlalchemy as sa
 
 from app.links.tables import LINK_CLICK_ROLLUPS, LINK_CLICKS, LINKS
 
 
-def _sum_of_hours(*conditions: ColumnElement[bool]) -> ScalarSelect[int]:
-    clicks = func.coalesce(func.sum(LINK_CLICKS.c.clicks), 0)
-    return select(clicks).where(*conditions).scalar_subquery()
+def _sum_of_hours(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
+    clicks = sa.func.coalesce(sa.func.sum(LINK_CLICKS.c.clicks), 0)
+    return sa.select(clicks).where(*conditions).scalar_subquery()
 
 
-def _clicks(rolled_up: ColumnElement[int]) -> ColumnElement[int]:
+def _clicks(rolled_up: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
     """Return the clicks of a link's roll-up, or the sum of all its hours if it has none."""
     found = _ROLLUP.with_only_columns(rolled_up).scalar_subquery()
     all_hours = _sum_of_hours(LINK_CLICKS.c.link_id == LINKS.c.id)
-    return func.coalesce(found, all_hours).label("clicks")
+    return sa.func.coalesce(found, all_hours).label("clicks")
 
 
-_ROLLUP = select(LINK_CLICK_ROLLUPS.c.until).where(LINK_CLICK_ROLLUPS.c.link_id == LINKS.c.id)
+_ROLLUP = sa.select(LINK_CLICK_ROLLUPS.c.until).where(LINK_CLICK_ROLLUPS.c.link_id == LINKS.c.id)
 _SINCE = _sum_of_hours(
     LINK_CLICKS.c.link_id == LINK_CLICK_ROLLUPS.c.link_id,
     LINK_CLICKS.c.hour >= LINK_CLICK_ROLLUPS.c.until,
@@ -34,7 +34,7 @@ CLICKS = _clicks(LINK_CLICK_ROLLUPS.c.clicks + _SINCE)
 ROLLED_UP_CLICKS = _clicks(LINK_CLICK_ROLLUPS.c.clicks)
 
 
-def add_recent_clicks(connection: Connection, links: Sequence[Row[Any]]) -> Sequence[Any]:
+def add_recent_clicks(connection: sa.Connection, links: Sequence[sa.Row[Any]]) -> Sequence[Any]:
     """Add to links that were read with `ROLLED_UP_CLICKS` the clicks since their roll-ups.
 
     In a statement that names the hours: MySQL uses the index only if it knows them before the
@@ -50,34 +50,38 @@ def add_recent_clicks(connection: Connection, links: Sequence[Row[Any]]) -> Sequ
     ]
 
 
-def recent_clicks(since: Mapping[int, datetime]) -> Select[int, int]:
+def recent_clicks(since: Mapping[int, datetime]) -> sa.Select[int, int]:
     """Return the query for the clicks of links since an hour each, given by their ids."""
     links_by_hour = defaultdict(list)
     for link, hour in since.items():
         links_by_hour[hour].append(link)
     ranges = (
-        and_(LINK_CLICKS.c.link_id.in_(links), LINK_CLICKS.c.hour >= hour)
+        sa.and_(LINK_CLICKS.c.link_id.in_(links), LINK_CLICKS.c.hour >= hour)
         for hour, links in links_by_hour.items()
     )
-    clicks = func.sum(LINK_CLICKS.c.clicks)
-    return select(LINK_CLICKS.c.link_id, clicks).where(or_(*ranges)).group_by(LINK_CLICKS.c.link_id)
+    clicks = sa.func.sum(LINK_CLICKS.c.clicks)
+    return (
+        sa.select(LINK_CLICKS.c.link_id, clicks)
+        .where(sa.or_(*ranges))
+        .group_by(LINK_CLICKS.c.link_id)
+    )
 
 
 def clicks_by_hour(
-    connection: Connection, link: Row[Any], start: datetime, end: datetime
+    connection: sa.Connection, link: sa.Row[Any], start: datetime, end: datetime
 ) -> dict[datetime, int]:
     """Return a link's clicks by hour, from `start` up to `end`, without empty hours."""
-    query = select(LINK_CLICKS.c.hour, LINK_CLICKS.c.clicks).where(
+    query = sa.select(LINK_CLICKS.c.hour, LINK_CLICKS.c.clicks).where(
         LINK_CLICKS.c.link_id == link.id, LINK_CLICKS.c.hour >= start, LINK_CLICKS.c.hour < end
     )
     return dict(connection.execute(query).all())
 
 
-def most_clicked(start: datetime, limit: int) -> Select[Any]:
+def most_clicked(start: datetime, limit: int) -> sa.Select[Any]:
     """Return the query for the links with the most clicks since `start`: their `recent` ones."""
-    clicks = func.sum(LINK_CLICKS.c.clicks).label("recent")
+    clicks = sa.func.sum(LINK_CLICKS.c.clicks).label("recent")
     top = (
-        select(LINK_CLICKS.c.link_id, clicks)
+        sa.select(LINK_CLICKS.c.link_id, clicks)
         .where(LINK_CLICKS.c.hour >= start)
         .group_by(LINK_CLICKS.c.link_id)
         .order_by(clicks.desc(), LINK_CLICKS.c.link_id)
@@ -85,7 +89,7 @@ def most_clicked(start: datetime, limit: int) -> Select[Any]:
         .subquery()
     )
     return (
-        select(LINKS, top.c.recent)
+        sa.select(LINKS, top.c.recent)
         .join(top, top.c.link_id == LINKS.c.id)
         .order_by(top.c.recent.desc(), LINKS.c.id)
     )

@@ -14,6 +14,7 @@ from typing import Any
 
 from flask import Response, request
 
+from app.api.openapi import named
 from app.api.resources import Blueprint
 from app.database import Database, database
 from app.links import queries
@@ -37,7 +38,7 @@ schema = LinkSchema(exclude=["short_url"])
     {"type": "string"},
     content_type="application/jsonl",
     example='{"code": "compose", …}\n',
-    headers={h: h for h in ("Content-Disposition", "Vary")},
+    headers=named("Content-Disposition", "Vary"),
 )
 @blueprint.alt_response(
     200, schema={"type": "string"}, content_type="text/csv", example="code,url,…\r\n"

@@ -9,7 +9,7 @@ from flask import Response, abort, jsonify, render_template, request
 from sqlalchemy import Row
 
 from app.api.headers import prefers_html
-from app.api.openapi import not_modified, problems
+from app.api.openapi import named, not_modified, problems
 from app.api.own_url import own_url
 from app.api.resources import Blueprint
 from app.database import database
@@ -22,7 +22,7 @@ blueprint = Blueprint("preview", __name__, description="Look at links, uncounted
 
 
 @blueprint.route("/<free:code>+")
-@blueprint.response(200, PreviewSchema, headers={"Vary": "Vary"})
+@blueprint.response(200, PreviewSchema, headers=named("Vary"))
 @blueprint.alt_response(
     200, schema={"type": "string"}, content_type="text/html", example="<!doctype html>…"
 )
@@ -47,7 +47,7 @@ def preview(code: str) -> Response:
     {"type": "string"},
     content_type="image/svg+xml",
     example="<svg/>",
-    headers={"ETag": "ETag", "Vary": "Vary"},
+    headers=named("ETag", "Vary"),
 )
 @blueprint.alt_response(200, schema={"contentMediaType": "image/png"}, content_type="image/png")
 @blueprint.doc(parameters=["If-None-Match"], responses=not_modified("Vary") | problems(410))

@@ -7,19 +7,7 @@ from functools import lru_cache
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    Connection,
-    Integer,
-    Row,
-    RowMapping,
-    Select,
-    bindparam,
-    insert,
-    or_,
-    select,
-    update,
-)
-from sqlalchemy import delete as delete_from
+import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from app.database.errors import is_duplicate
@@ -28,14 +16,17 @@ from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, a
 from app.links.tables import LINK_TAGS, LINKS
 
 # The most frequent queries, built once.
-INSERT = insert(LINKS)
-BY_KEY = select(LINKS).where(LINKS.c.lookup_key == bindparam("key"))
+INSERT = sa.insert(LINKS)
+BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
 BY_KEY_LOCKED = BY_KEY.with_for_update()
 BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
-LIST = select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
+LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
 
 OPTIONAL_FIELDS: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client can omit, with their defaults."""
+
+Check = Callable[[sa.Row[Any]], None]
+"""Raises if a link, as it is now, must not be changed."""
 
 SORTS = ("-created_at", "code")
 """How a list can be sorted: newest first, or by lookup key."""
@@ -60,7 +51,7 @@ class Position(NamedTuple):
     id: int
 
 
-def create(connection: Connection, fields: dict[str, Any]) -> SimpleNamespace:
+def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace:
     """Insert a link, with a random code if `fields` has none.
 
     :raises CodeTakenError: the code is taken; the transaction can't go on.
@@ -72,7 +63,7 @@ def create(connection: Connection, fields: dict[str, Any]) -> SimpleNamespace:
     return SimpleNamespace(**row, clicks=0)
 
 
-def create_all(connection: Connection, links: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
+def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
     """Insert links in a few statements, all or none, and return them without ids.
 
     :raises CodesTakenError: some of their own codes are taken, by links or by each other.
@@ -112,13 +103,13 @@ def new_row(fields: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def find_by_keys(connection: Connection, keys: Collection[str]) -> dict[str, RowMapping]:
+def find_by_keys(connection: sa.Connection, keys: Collection[str]) -> dict[str, sa.RowMapping]:
     """Return the links that have one of these lookup keys, by that key."""
-    rows = connection.execute(select(LINKS).where(LINKS.c.lookup_key.in_(keys)))
+    rows = connection.execute(sa.select(LINKS).where(LINKS.c.lookup_key.in_(keys)))
     return {row["lookup_key"]: row for row in rows.mappings()}
 
 
-def insert_all(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
+def insert_all(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert the rows of links and their tags in a few statements.
 
     :raises CodeTakenError: one of their codes is taken; the transaction can't go on.
@@ -126,7 +117,7 @@ def insert_all(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     with _translate_duplicate():
         connection.execute(INSERT, rows)  # PyMySQL makes statements of up to 1 MB
     tagged = {row["lookup_key"]: row for row in rows if row["tags"]}
-    query = select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(tagged))
+    query = sa.select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(tagged))
     _index_tags(
         connection, [tagged[key] | {"id": number} for number, key in connection.execute(query)]
     )
@@ -142,7 +133,7 @@ def _translate_duplicate() -> Iterator[None]:
         raise
 
 
-def find(connection: Connection, code: str, *, clicks: bool = True) -> Row[Any] | None:
+def find(connection: sa.Connection, code: str, *, clicks: bool = True) -> sa.Row[Any] | None:
     """Return the row of the link with this code, in any spelling.
 
     :param clicks: with its clicks, and until when they are rolled up.
@@ -152,8 +143,8 @@ def find(connection: Connection, code: str, *, clicks: bool = True) -> Row[Any] 
 
 
 def change(
-    connection: Connection, code: str, fields: dict[str, Any], check: Callable[[Row[Any]], None]
-) -> Row[Any] | None:
+    connection: sa.Connection, code: str, fields: dict[str, Any], check: Check
+) -> sa.Row[Any] | None:
     """Change a link if `check` does not raise, and return it as it is then, with its clicks.
 
     Its revision grows if a field differs.
@@ -161,18 +152,18 @@ def change(
     link = _locked(connection, code, check)
     if link and any(getattr(link, name) != value for name, value in fields.items()):
         new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
-        connection.execute(update(LINKS).where(LINKS.c.id == link.id).values(new))
+        connection.execute(sa.update(LINKS).where(LINKS.c.id == link.id).values(new))
         if "tags" in fields:
-            connection.execute(delete_from(LINK_TAGS).where(LINK_TAGS.c.link_id == link.id))
+            connection.execute(sa.delete(LINK_TAGS).where(LINK_TAGS.c.link_id == link.id))
             _index_tags(connection, [{**link._mapping, **new}])
     return link and find(connection, code)
 
 
-def delete(connection: Connection, code: str, check: Callable[[Row[Any]], None]) -> Row[Any] | None:
+def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
     """Delete a link and its clicks if `check` does not raise; return what was deleted."""
     link = _locked(connection, code, check)
     if link:
-        connection.execute(delete_from(LINKS).where(LINKS.c.id == link.id))
+        connection.execute(sa.delete(LINKS).where(LINKS.c.id == link.id))
     return link
 
 
@@ -181,16 +172,14 @@ def _key(code: str) -> str:
     return codes.lookup_key(code) if code.isascii() else ""
 
 
-def _locked(
-    connection: Connection, code: str, check: Callable[[Row[Any]], None]
-) -> Row[Any] | None:
+def _locked(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
     link = connection.execute(BY_KEY_LOCKED, {"key": _key(code)}).first()
     if link:
         check(link)
     return link
 
 
-def _index_tags(connection: Connection, links: Iterable[Mapping[str, Any]]) -> None:
+def _index_tags(connection: sa.Connection, links: Iterable[Mapping[str, Any]]) -> None:
     """Insert the tags of links into their index table."""
     rows = [
         {
@@ -203,17 +192,19 @@ def _index_tags(connection: Connection, links: Iterable[Mapping[str, Any]]) -> N
         for tag in link["tags"]
     ]
     if rows:
-        connection.execute(insert(LINK_TAGS), rows)
+        connection.execute(sa.insert(LINK_TAGS), rows)
 
 
-def list_links(connection: Connection, limit: int, **conditions: Any) -> tuple[Sequence[Any], bool]:
+def list_links(
+    connection: sa.Connection, limit: int, **conditions: Any
+) -> tuple[Sequence[Any], bool]:
     """Return up to `limit` links, and whether more follow. For `conditions` see `list_query`."""
     query = list_query(connection.dialect.name, **conditions)
     links = connection.execute(query, {"count": limit + 1}).all()
     return add_recent_clicks(connection, links[:limit]), len(links) > limit
 
 
-def after_id(connection: Connection, after: int, limit: int) -> Sequence[Any]:
+def after_id(connection: sa.Connection, after: int, limit: int) -> Sequence[Any]:
     """Return up to `limit` links with larger ids than `after`, by id, with their clicks."""
     query = LIST.where(LINKS.c.id > after).order_by(LINKS.c.id).limit(limit)
     return add_recent_clicks(connection, connection.execute(query).all())
@@ -226,14 +217,14 @@ def list_query(
     after: Position | str | None = None,
     tag: str | None = None,
     q: str | None = None,
-) -> Select[Any]:
+) -> sa.Select[Any]:
     """Return the query for the first `count` links in the order of `sort`.
 
     :param after: only those after this place, which is one of the same order.
     :param tag: only those with this tag.
     :param q: only those with these words: see `search.matches`.
     """
-    query = LIST.limit(bindparam("count", type_=Integer))
+    query = LIST.limit(sa.bindparam("count", type_=sa.Integer))
     links, tags = LINKS.columns, LINK_TAGS.columns
     time, number, key = links.created_at, links.id, links.lookup_key
     if q:
@@ -248,13 +239,13 @@ def list_query(
         query = query.join(LINK_TAGS, tags.link_id == links.id).where(tags.tag == tag)
     if isinstance(after, Position):
         # Spelled out, since MySQL does not use the index for a comparison of rows.
-        older = or_(time < after.created_at, number < after.id)
+        older = sa.or_(time < after.created_at, number < after.id)
         query = query.where(time <= after.created_at, older)
     elif after:
         query = query.where(key > after)
     return query.order_by(key) if sort == "code" else query.order_by(time.desc(), number.desc())
 
 
-def position(link: Row[Any], sort: str) -> Position | str:
+def position(link: sa.Row[Any], sort: str) -> Position | str:
     """Return a link's place in the list."""
     return link.lookup_key if sort == "code" else Position(link.created_at, link.id)

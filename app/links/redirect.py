@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import Gone, NotFound
 from werkzeug.routing import BaseConverter
 
-from app.api.openapi import problems
+from app.api.openapi import named, problems
 from app.api.problems import http_error
 from app.api.resources import Blueprint
 from app.links import codes, targets
@@ -54,8 +54,7 @@ def init_app(app: Flask) -> None:
 @blueprint.route(ROUTE_WITH_REST, endpoint="follow_further")
 @blueprint.route(ROUTE)
 @blueprint.doc(
-    responses={302: {"description": "The target.", "headers": {"Location": "Location"}}}
-    | problems(410)
+    responses={302: {"description": "The target.", "headers": named("Location")}} | problems(410)
 )
 def follow(**_decoded: str) -> Response:
     """Redirect to a link's target

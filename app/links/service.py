@@ -12,12 +12,10 @@ from sqlalchemy.exc import InternalError
 
 from app.database import Database
 from app.links import click_queries, histogram, queries, search
-from app.links.queries import CodeTakenError
+from app.links.queries import Check, CodeTakenError
 from app.links.rollups import roll_up
 
 T = TypeVar("T")
-Check = Callable[[Row[Any]], None]
-"""Raises if a link, as it is now, must not be changed."""
 
 CODE_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
 

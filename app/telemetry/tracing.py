@@ -170,15 +170,10 @@ class Tracing:
         )
 
     def begin_statement(
-        self,
-        connection: Connection,
-        _cursor: Any,
-        statement: str,
-        _parameters: Any,
-        context: Any,
-        _many: bool,
+        self, connection: Connection, _cursor: Any, statement: str, *rest: Any
     ) -> None:
         """Begin a statement's span, without its parameters."""
+        _parameters, context, _executemany = rest
         if self.trace.get_current_span().get_span_context().is_valid:
             operation = statement.split(maxsplit=1)[0].upper()
             attributes = {
@@ -190,16 +185,9 @@ class Tracing:
                 operation, kind=self.trace.SpanKind.CLIENT, attributes=attributes
             )
 
-    def end_statement(
-        self,
-        _connection: Connection,
-        _cursor: Any,
-        _statement: str,
-        _parameters: Any,
-        context: Any,
-        _many: bool,
-    ) -> None:
+    def end_statement(self, *event: Any) -> None:
         """End a statement's span."""
+        context = event[4]
         if span := context.__dict__.pop("span", None):
             span.end()
 

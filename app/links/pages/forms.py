@@ -11,8 +11,8 @@ from sqlalchemy import Row
 
 from app.api.etags import etag
 from app.api.problems import invalid_fields
+from app.links.queries import Check
 from app.links.schemas import LinkSchema
-from app.links.service import Check
 
 FIELDS = ("url", "code", "title", "tags", "expires_at")
 

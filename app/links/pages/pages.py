@@ -34,17 +34,7 @@ from app.database.errors import UNAVAILABLE
 from app.identity import sessions
 from app.links import exports, histogram, imports, queries, service
 from app.links.api import CODE_TAKEN, TOO_BROAD
-from app.links.pages.forms import (
-    ChangedError,
-    api_fields,
-    check_revision,
-    count_of,
-    field_errors,
-    form_of,
-    link_for_template,
-    submitted_form,
-    time_element,
-)
+from app.links.pages import forms
 from app.links.schemas import Cursor, LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
 from app.telemetry.logs import add_log_context
 
@@ -63,7 +53,7 @@ blueprint = Blueprint("pages", __name__, url_prefix="/links", template_folder="t
 
 def init_app(app: Flask) -> None:
     """Add the pages and their navigation."""
-    app.jinja_env.filters |= {"time": time_element, "count": count_of}
+    app.jinja_env.filters |= {"time": forms.time_element, "count": forms.count_of}
     app.config["NAVIGATION"] += [
         ("Links", "pages.listing"),
         ("Most clicked", "pages.top"),
@@ -103,11 +93,11 @@ def listing() -> Any:
     try:
         arguments = PageArgumentsSchema(unknown=EXCLUDE).load(given)
         page = service.list_links(database(), **arguments)
-        links = list(map(link_for_template, page.links))
+        links = list(map(forms.link_for_template, page.links))
         if page.next is not None:
             more = given | {"after": Cursor.encode(page.next)}
     except ValidationError as error:
-        errors = field_errors(error)
+        errors = forms.field_errors(error)
     except service.TooBroadError:
         errors = {"q": TOO_BROAD}
     html = render_template("listing.html", links=links, more=more, given=given, errors=errors)
@@ -119,17 +109,17 @@ def new() -> Any:
     """Show an empty form, and create a link from it."""
     if request.method != "POST":
         return _new_form({"code": request.args.get("code", "")}, {})
-    form = submitted_form()
+    form = forms.submitted_form()
     try:
         given = {name: value for name, value in form.items() if value}
-        fields = LinkCreateSchema().load(api_fields(given))
+        fields = LinkCreateSchema().load(forms.api_fields(given))
         rate_limit.count("create", str(g.token.id))
         link = service.with_code_retry(
             lambda: database().write(lambda c: queries.create(c, fields)),
             has_own_code="code" in fields,
         )
     except ValidationError as error:
-        return _new_form(form, field_errors(error), 422)
+        return _new_form(form, forms.field_errors(error), 422)
     except queries.CodeTakenError:
         return _new_form(form, {"code": CODE_TAKEN}, 409)
     flash(f"Created {link.code}.")
@@ -147,7 +137,7 @@ def check() -> Response:
             if queries.find(connection, code, clicks=False):
                 problem = CODE_TAKEN
     except ValidationError as error:
-        problem = field_errors(error)["code"]
+        problem = forms.field_errors(error)["code"]
     return jsonify({"problem": problem})
 
 
@@ -157,16 +147,18 @@ def show(code: str) -> Any:
     link = service.find(database(), code)
     if request.method != "POST":
         return _link_page(link)
-    form = submitted_form()
+    form = forms.submitted_form()
     try:
-        check_revision(request.form.get("revision", ""))(link)
+        forms.check_revision(request.form.get("revision", ""))(link)
         # Only what was edited: the form may be unable to show a whole field.
-        edited = {name: form[name] for name, was in form_of(link).items() if form[name] != was}
-        fields = LinkPatchSchema().load(api_fields(edited))
-        changed = service.change(database(), code, fields, check_revision(etag(link)))
+        edited = {
+            name: form[name] for name, was in forms.form_of(link).items() if form[name] != was
+        }
+        fields = LinkPatchSchema().load(forms.api_fields(edited))
+        changed = service.change(database(), code, fields, forms.check_revision(etag(link)))
     except ValidationError as error:
-        return _link_page(link, form, field_errors(error), 422)
-    except ChangedError:
+        return _link_page(link, form, forms.field_errors(error), 422)
+    except forms.ChangedError:
         link = service.find(database(), code)
         return _link_page(link, form, {"": CHANGED}, 412)
     flash("Saved." if fields else "Nothing was changed.")
@@ -178,12 +170,14 @@ def delete(code: str) -> Any:
     """Ask whether to delete a link, and do it."""
     link = service.find(database(), code)
     if request.method != "POST":
-        return render_template("delete.html", link=link_for_template(link))
+        return render_template("delete.html", link=forms.link_for_template(link))
     try:
-        service.delete(database(), code, check_revision(request.form.get("revision", "")))
-    except ChangedError:
+        service.delete(database(), code, forms.check_revision(request.form.get("revision", "")))
+    except forms.ChangedError:
         link = service.find(database(), code)
-        return render_template("delete.html", link=link_for_template(link), error=CHANGED), 412
+        return render_template(
+            "delete.html", link=forms.link_for_template(link), error=CHANGED
+        ), 412
     flash(f"Deleted {link.code}.")
     return redirect(url_for("pages.listing"), 303)
 
@@ -193,7 +187,7 @@ def top() -> str:
     """Show which links were clicked most in the last week."""
     start = histogram.bucket_start(datetime.now(UTC) - WEEK, "hour")
     rows = service.most_clicked(database(), start, TOP_LIMIT)
-    links = [link_for_template(link) | {"recent": link.recent} for link in rows]
+    links = [forms.link_for_template(link) | {"recent": link.recent} for link in rows]
     return render_template("top.html", links=links)
 
 
@@ -251,9 +245,9 @@ def _link_page(
     }
     page = render_template(
         "link.html",
-        link=link_for_template(link),
+        link=forms.link_for_template(link),
         charts=charts,
-        form=form or form_of(link),
+        form=form or forms.form_of(link),
         errors=errors or {},
     )
     return page, status
