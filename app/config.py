@@ -45,11 +45,8 @@ class _DatabaseURL(fields.Field[URL]):
             url = make_url(value)
         except (ArgumentError, ValueError):
             url = URL.create("unknown")
-        if url.drivername not in {"mysql+pymysql", "sqlite"} or url.database in {
-            None,
-            "",
-            ":memory:",
-        }:
+        is_stored = url.database not in {None, "", ":memory:"}
+        if url.drivername not in {"mysql+pymysql", "sqlite"} or not is_stored:
             raise ValidationError(
                 "Must be mysql+pymysql://user:password@host/database or sqlite:///file."
             )
@@ -99,8 +96,7 @@ class Settings:
 
     database_url: URL = _setting(
         _DatabaseURL(
-            required=True,
-            error_messages={"required": "Is not set. It says where the database is."},
+            required=True, error_messages={"required": "Is not set. It says where the database is."}
         ),
         secret=True,
     )

@@ -57,12 +57,8 @@ def page() -> Response:
         shared = item.pop("parameters", [])
         for operation in item.values():
             operation["parameters"] = shared + operation["parameters"]
-    helpers = {
-        "follow": follow,
-        "curl": curl,
-        "markdown_to_html": markdown_to_html,
-        "dumps": json.dumps,
-    }
+    helpers = {"follow": follow, "curl": curl, "dumps": json.dumps}
+    helpers["markdown_to_html"] = markdown_to_html
     return Response(render_template("docs.html", spec=spec, **helpers))
 
 

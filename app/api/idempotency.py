@@ -23,7 +23,7 @@ from werkzeug.exceptions import BadRequest, Conflict, UnprocessableEntity
 from app.api.problems import RETRY_AFTER
 from app.database import database
 from app.database.errors import LOCK_WAIT_TIMEOUT, UNAVAILABLE, error_code, is_duplicate
-from app.database.types import BigIntId, UTCDateTime, ascii_string, metadata
+from app.database.types import BigIntId, UTCDateTime, ascii_string, binary, metadata
 
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 TTL = timedelta(hours=24)
@@ -37,9 +37,7 @@ IDEMPOTENCY_KEYS = sa.Table(
     metadata,
     sa.Column("token_id", BigIntId, primary_key=True, autoincrement=False),
     sa.Column("key", ascii_string(255), primary_key=True),
-    sa.Column(
-        "fingerprint", sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"), nullable=False
-    ),
+    sa.Column("fingerprint", binary(32), nullable=False),
     sa.Column("created_at", UTCDateTime(0), nullable=False, index=True),
     sa.Column("status", sa.Integer),
     sa.Column("headers", sa.JSON),

@@ -83,14 +83,8 @@ RESPONSE_HEADERS = {
     "WWW-Authenticate": _text("What is wrong with the token.", 'Bearer realm="slipway"'),
 }
 # All others are on each response that names them.
-OPTIONAL_HEADERS = {
-    *RATE_LIMIT_HEADERS,
-    *PAGE_HEADERS,
-    "Last-Modified",
-    "Link",
-    "Retry-After",
-    "Vary",
-}
+OPTIONAL_HEADERS = {*RATE_LIMIT_HEADERS, *PAGE_HEADERS}
+OPTIONAL_HEADERS |= {"Last-Modified", "Link", "Retry-After", "Vary"}
 
 PROBLEMS = {
     400: "The request is malformed.",
@@ -109,13 +103,8 @@ PROBLEMS = {
     500: "This is a fault of the service. It has been logged.",
     503: "The database does not answer. Try again.",
 }
-PROBLEM_HEADERS = {
-    401: ["WWW-Authenticate"],
-    403: ["WWW-Authenticate"],
-    409: ["Retry-After"],
-    429: ["Retry-After"],
-    503: ["Retry-After"],
-}
+PROBLEM_HEADERS = dict.fromkeys((401, 403), ("WWW-Authenticate",))
+PROBLEM_HEADERS |= dict.fromkeys((409, 429, 503), ("Retry-After",))
 
 
 def named(*headers: str) -> dict[str, str]:
@@ -139,14 +128,9 @@ class CommonParts(BasePlugin):
     def init_spec(self, spec: APISpec) -> None:
         """Define the components that operations refer to."""
         self.schemas = spec.components.schemas
-        spec.components.security_scheme(
-            "bearer",
-            {
-                "type": "http",
-                "scheme": "bearer",
-                "description": "A token. Its scope is `read` (GET), or `write`: all else too.",
-            },
-        )
+        description = "A token. Its scope is `read` (GET), or `write`: all else too."
+        bearer = {"type": "http", "scheme": "bearer", "description": description}
+        spec.components.security_scheme("bearer", bearer)
         for name, parameter in PARAMETERS.items():
             spec.components.parameter(name, "header", {"name": name, **parameter})
         for name, header in RESPONSE_HEADERS.items():
@@ -155,7 +139,7 @@ class CommonParts(BasePlugin):
         for status, name in problems(*PROBLEMS).items():
             detail = PROBLEMS[status]
             content = {"schema": "Problem", "example": problem_body(status, detail, "/api/me")}
-            own = PROBLEM_HEADERS.get(status, [])
+            own = PROBLEM_HEADERS.get(status, ())
             response = {
                 "description": detail,
                 "content": {MEDIA_TYPE: content},

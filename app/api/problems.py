@@ -8,14 +8,8 @@ from urllib.parse import quote
 from flask import Flask, Response, jsonify, render_template, request
 from marshmallow import Schema, fields
 from sqlalchemy.exc import ProgrammingError
+from werkzeug import exceptions
 from werkzeug.datastructures import Headers
-from werkzeug.exceptions import (
-    HTTPException,
-    InternalServerError,
-    RequestEntityTooLarge,
-    ServiceUnavailable,
-    UnprocessableEntity,
-)
 from werkzeug.http import HTTP_STATUS_CODES
 
 from app.api.headers import is_api, prefers_html
@@ -49,20 +43,20 @@ class ProblemSchema(Schema):
 
 def init_app(app: Flask) -> None:
     """Answer every error in the one format."""
-    app.register_error_handler(HTTPException, http_error)
-    app.register_error_handler(RequestEntityTooLarge, body_too_large)
+    app.register_error_handler(exceptions.HTTPException, http_error)
+    app.register_error_handler(exceptions.RequestEntityTooLarge, body_too_large)
     app.register_error_handler(Exception, unexpected)
     app.register_error_handler(ProgrammingError, no_schema)
     for error in UNAVAILABLE:
         app.register_error_handler(error, database_unavailable)
 
 
-def http_error(error: HTTPException) -> Response:
+def http_error(error: exceptions.HTTPException) -> Response:
     """Turn an HTTP error into a problem; its headers (Allow, WWW-Authenticate, …) stay."""
     details = getattr(error, "data", None) or {}
     body = problem_body(error.code or 500, error.description or "", quote(request.path))
     if "messages" in details:
-        if error.code == UnprocessableEntity.code:
+        if error.code == exceptions.UnprocessableEntity.code:
             body["detail"] = "The request has invalid fields."
         body["errors"] = list(invalid_fields(details["messages"]))
         add_log_context(
@@ -96,7 +90,7 @@ def problem_body(status: int, detail: str, instance: str) -> dict[str, Any]:
     }
 
 
-def body_too_large(error: RequestEntityTooLarge) -> Response:
+def body_too_large(error: exceptions.RequestEntityTooLarge) -> Response:
     """Answer 413 after reading on for a while: a client that still sends would only see a reset."""
     body = request.environ["wsgi.input"]
     with suppress(Exception):  # the rest may stop or be malformed: the answer stays the same
@@ -109,7 +103,9 @@ def body_too_large(error: RequestEntityTooLarge) -> Response:
 def database_unavailable(error: Exception) -> Response:
     """Answer 503: the database can't do this now, for whatever reason."""
     response = http_error(
-        ServiceUnavailable("The database does not answer. Try again.", retry_after=RETRY_AFTER)
+        exceptions.ServiceUnavailable(
+            "The database does not answer. Try again.", retry_after=RETRY_AFTER
+        )
     )
     add_log_context(error=str(getattr(error, "orig", error)))
     return response
@@ -123,7 +119,9 @@ def no_schema(error: ProgrammingError) -> Response:
 def unexpected(error: Exception) -> Response:
     """Answer 500 and log the trace, which the client does not see."""
     add_log_context(exc_info=error)
-    return http_error(InternalServerError("This is a fault of the service. It has been logged."))
+    return http_error(
+        exceptions.InternalServerError("This is a fault of the service. It has been logged.")
+    )
 
 
 def invalid_fields(messages: dict[str, Any]) -> Iterator[dict[str, str]]:

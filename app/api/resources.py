@@ -14,12 +14,7 @@ import flask_smorest
 from flask import Flask, Request, request
 from marshmallow import Schema, ValidationError, fields
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import (
-    BadRequest,
-    HTTPException,
-    RequestEntityTooLarge,
-    UnsupportedMediaType,
-)
+from werkzeug import exceptions
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response
 
@@ -47,19 +42,21 @@ class StrictJsonParser(FlaskParser):
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002 webargs's signature
         """Return the request's body.
 
-        :raises HTTPException: it is not JSON, is incomplete, or is too large.
+        :raises exceptions.HTTPException: it is not JSON, is incomplete, or is too large.
         """
         if req.mimetype not in JSON_TYPES or req.content_encoding:
-            raise UnsupportedMediaType("The body must be application/json, not compressed.")
+            raise exceptions.UnsupportedMediaType(
+                "The body must be application/json, not compressed."
+            )
         body = req.get_data()
         if len(body) < (req.content_length or 0):
-            raise BadRequest("The body is shorter than its Content-Length.")
+            raise exceptions.BadRequest("The body is shorter than its Content-Length.")
         if req.environ["wsgi.input"].read(1):  # werkzeug truncates chunked bodies
-            raise RequestEntityTooLarge
+            raise exceptions.RequestEntityTooLarge
         try:
             return strict_json(body)
         except ValueError as error:
-            raise BadRequest(f"The body is not JSON: {error}") from None
+            raise exceptions.BadRequest(f"The body is not JSON: {error}") from None
 
 
 class Blueprint(flask_smorest.Blueprint):
@@ -126,7 +123,7 @@ class Api(flask_smorest.Api):
         # flask-smorest's own pagination, which the service does not use.
         del self.spec.components.schemas["PaginationMetadata"]
 
-    def handle_http_exception(self, error: HTTPException) -> Response:
+    def handle_http_exception(self, error: exceptions.HTTPException) -> Response:
         """Return the error in the service's one format."""
         return problems.http_error(error)
 

@@ -33,6 +33,14 @@ def yield_to_other_requests() -> None:
         idle()
 
 
+def run_in_background(work: Callable[[], None]) -> None:
+    """Run `work` in a greenlet or thread of its own, in no context: it may outlive the request."""
+    if monkey.is_module_patched("threading"):
+        spawn_raw(work)
+    else:  # not `Thread.start`, which waits
+        contextvars.Context().run(_thread.start_new_thread, work, ())
+
+
 class Batcher(Generic[T, R]):
     """Runs its work for all callers that wait. Any thread, greenlet or loop callback may call it.
 
@@ -55,7 +63,7 @@ class Batcher(Generic[T, R]):
         outcomes: SimpleQueue[R | BaseException] = SimpleQueue()
         with charge_time():
             if self._enqueue(item, outcomes.put) and self._lead():
-                self._start_leader()
+                run_in_background(self._lead_while_needed)
             try:
                 outcome = outcomes.get(timeout=max(time_left(), 0))
             except Empty:
@@ -72,7 +80,7 @@ class Batcher(Generic[T, R]):
             has more to do: it must neither wait nor fail.
         """
         if self._enqueue(item, resolve):
-            self._start_leader()
+            run_in_background(self._lead_while_needed)
 
     def _enqueue(self, item: T, resolve: Callable[[R | BaseException], object]) -> bool:
         """Add an item, and return whether the caller has become the leader."""
@@ -97,13 +105,6 @@ class Batcher(Generic[T, R]):
             resolve(outcome)
         self._leadership.release()
         return bool(self._waiting) and self._leadership.acquire(blocking=False)
-
-    def _start_leader(self) -> None:
-        # In no context: under load, the leader outlives the request that started it.
-        if monkey.is_module_patched("threading"):
-            spawn_raw(self._lead_while_needed)
-        else:  # not `Thread.start`, which waits
-            contextvars.Context().run(_thread.start_new_thread, self._lead_while_needed, ())
 
     def _lead_while_needed(self) -> None:
         while self._lead():

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, DateTime, Dialect, Integer, MetaData, String
+from sqlalchemy import BigInteger, DateTime, Dialect, Integer, LargeBinary, MetaData, String
 from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
@@ -41,6 +41,11 @@ def ascii_string(length: int) -> String:
     """Return a type for keys, compared byte by byte: by default, MySQL takes 'A' for 'a'."""
     exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
     return String(length).with_variant(exact, "mysql")
+
+
+def binary(length: int) -> LargeBinary:
+    """Return a type for bytes of a fixed length, such as hashes."""
+    return LargeBinary(length).with_variant(mysql.BINARY(length), "mysql")
 
 
 def exact_string(length: int) -> String:

@@ -124,11 +124,8 @@ def check_csrf() -> None:
     default = "same-origin" if origin == request.host_url[:-1] else "cross-site"
     site = request.headers.get("Sec-Fetch-Site", default)
     wanted, given = session.get(CSRF_FIELD), request.form.get(CSRF_FIELD, "")
-    if (
-        site not in {"same-origin", "none"}
-        or not wanted
-        or not hmac.compare_digest(wanted.encode(), given.encode())
-    ):
+    is_own = wanted and hmac.compare_digest(wanted.encode(), given.encode())
+    if site not in {"same-origin", "none"} or not is_own:
         abort(403, "The form is not from this page, or is too old. Go back, reload, and try again.")
 
 

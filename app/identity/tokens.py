@@ -16,7 +16,6 @@ from typing import Any
 import sqlalchemy as sa
 from flask import Flask, current_app, g, request
 from marshmallow import fields
-from sqlalchemy.dialects import mysql
 from werkzeug.exceptions import HTTPException
 
 from app.api import rate_limit
@@ -25,7 +24,7 @@ from app.api.resources import Blueprint, ResponseSchema
 from app.database import Database, database
 from app.database.batching import Batcher
 from app.database.errors import UNAVAILABLE
-from app.database.types import BigIntId, UTCDateTime, exact_string, metadata
+from app.database.types import BigIntId, UTCDateTime, binary, exact_string, metadata
 
 SCOPES = ("read", "write")  # each includes those before it
 NAME_LENGTH = 100
@@ -40,12 +39,7 @@ TOKENS = sa.Table(
     metadata,
     sa.Column("id", BigIntId, primary_key=True),
     sa.Column("name", exact_string(NAME_LENGTH), nullable=False, unique=True),
-    sa.Column(
-        "digest",
-        sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql"),
-        nullable=False,
-        unique=True,
-    ),
+    sa.Column("digest", binary(32), nullable=False, unique=True),
     sa.Column("scope", sa.String(10), nullable=False),
     sa.Column("created_at", UTCDateTime(0), nullable=False),
     sa.Column("expires_at", UTCDateTime(0)),
@@ -190,13 +184,8 @@ def create_token(database: Database, name: str, scope: str, expires: timedelta |
     """
     token = f"slipway_{secrets.token_urlsafe(32)}"
     now = datetime.now(UTC)
-    new = sa.insert(TOKENS).values(
-        name=name,
-        digest=_digest(token),
-        scope=scope,
-        created_at=now,
-        expires_at=now + expires if expires else None,
-    )
+    row = {"name": name, "digest": _digest(token), "scope": scope, "created_at": now}
+    new = sa.insert(TOKENS).values(**row, expires_at=now + expires if expires else None)
     database.write(lambda connection: connection.execute(new))
     return token
 

@@ -13,19 +13,7 @@ from app.api.idempotency import once
 from app.api.openapi import RATE_LIMIT_HEADERS, named, not_modified, problems
 from app.api.resources import Blueprint, body_limit
 from app.database import database
-from app.links import codes, queries, service
-from app.links.schemas import (
-    BatchSchema,
-    CreatedSchema,
-    Cursor,
-    LinkCreateSchema,
-    LinkPatchSchema,
-    LinkSchema,
-    PageArgumentsSchema,
-    PageSchema,
-    SeriesArgumentsSchema,
-    SeriesSchema,
-)
+from app.links import codes, queries, schemas, service
 
 CODE_TAKEN = "Another link has this code."
 TOO_BROAD = "Too many links have these words. Use rarer ones."
@@ -37,14 +25,15 @@ FOLLOW_UPS = {
     for name in ("read", "change", "delete", "clicks")
 }
 
-link_schema = LinkSchema()  # made once, as those of arguments: to make one costs more than its use
+# Made once, as those of arguments: to make one costs more than to use it.
+link_schema = schemas.LinkSchema()
 
 blueprint = Blueprint("links", __name__, url_prefix="/api/links", description="Manage links.")
 
 
 @blueprint.route("", methods=["POST"])
-@blueprint.arguments(LinkCreateSchema())
-@blueprint.response(201, LinkSchema, headers=named("ETag", "Location", *RATE_LIMIT_HEADERS))
+@blueprint.arguments(schemas.LinkCreateSchema())
+@blueprint.response(201, schemas.LinkSchema, headers=named("ETag", "Location", *RATE_LIMIT_HEADERS))
 @blueprint.doc(
     parameters=["Idempotency-Key"], responses={201: {"links": FOLLOW_UPS}} | problems(409)
 )
@@ -72,8 +61,8 @@ def create(fields: dict[str, Any]) -> Response:
 
 @blueprint.route(f"/{codes.BATCH}", methods=["POST"])
 @body_limit(BATCH_BODY_LIMIT)
-@blueprint.arguments(BatchSchema())
-@blueprint.response(201, CreatedSchema, headers=named(*RATE_LIMIT_HEADERS))
+@blueprint.arguments(schemas.BatchSchema())
+@blueprint.response(201, schemas.CreatedSchema, headers=named(*RATE_LIMIT_HEADERS))
 @blueprint.doc(parameters=["Idempotency-Key"], responses=problems(409))
 def create_all(batch: dict[str, Any]) -> Response:
     """Create up to 1,000 links: all of them, or none
@@ -85,7 +74,7 @@ def create_all(batch: dict[str, Any]) -> Response:
 
     def work(connection: Connection) -> Response:
         created = queries.create_all(connection, links)
-        response: Response = jsonify(CreatedSchema().dump({"links": created}))
+        response: Response = jsonify(schemas.CreatedSchema().dump({"links": created}))
         response.status_code = 201
         return response
 
@@ -98,18 +87,15 @@ def create_all(batch: dict[str, Any]) -> Response:
 
 
 @blueprint.route("", methods=["GET"])
-@blueprint.arguments(PageArgumentsSchema(), location="query")
-@blueprint.response(200, PageSchema, headers=named("Link"))
+@blueprint.arguments(schemas.PageArgumentsSchema(), location="query")
+@blueprint.response(200, schemas.PageSchema, headers=named("Link"))
 @blueprint.doc(
     responses={
         200: {
             "links": {
                 "next": {
                     "operationId": "links.list_links",
-                    "parameters": {
-                        "after": "$response.body#/next",
-                        "sort": "$request.query.sort",
-                    },
+                    "parameters": {"after": "$response.body#/next", "sort": "$request.query.sort"},
                 }
             }
         }
@@ -133,13 +119,13 @@ def list_links(arguments: dict[str, Any]) -> Any:
         abort_with(422, messages={"query": {"q": [TOO_BROAD]}})
     if page.next is None:
         return {"links": page.links, "next": None}
-    cursor = Cursor.encode(page.next)
+    cursor = schemas.Cursor.encode(page.next)
     url = url_for("links.list_links", **arguments | {"after": cursor})
     return {"links": page.links, "next": cursor}, 200, {"Link": f'<{url}>; rel="next"'}
 
 
 @blueprint.route("/<code:code>", methods=["GET"])
-@blueprint.response(200, LinkSchema, headers=named("ETag"))
+@blueprint.response(200, schemas.LinkSchema, headers=named("ETag"))
 @blueprint.doc(parameters=["If-None-Match"], responses=not_modified())
 def read(code: str) -> Any:
     """Read a link and its clicks
@@ -151,11 +137,11 @@ def read(code: str) -> Any:
 
 
 @blueprint.route("/<code:code>", methods=["PATCH"])
-@blueprint.arguments(LinkPatchSchema(), content_type="application/merge-patch+json")
-@blueprint.response(200, LinkSchema, headers=named("ETag"))
+@blueprint.arguments(schemas.LinkPatchSchema(), content_type="application/merge-patch+json")
+@blueprint.response(200, schemas.LinkSchema, headers=named("ETag"))
 @blueprint.doc(
     parameters=["If-Match"],
-    requestBody={"content": {"application/json": {"schema": LinkPatchSchema}}},
+    requestBody={"content": {"application/json": {"schema": schemas.LinkPatchSchema}}},
     responses=problems(412),
 )
 def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, str]]:
@@ -180,8 +166,8 @@ def delete(code: str) -> None:
 
 
 @blueprint.route("/<code:code>/clicks", methods=["GET"])
-@blueprint.arguments(SeriesArgumentsSchema(), location="query")
-@blueprint.response(200, SeriesSchema)
+@blueprint.arguments(schemas.SeriesArgumentsSchema(), location="query")
+@blueprint.response(200, schemas.SeriesSchema)
 def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
     """Count a link's clicks by hour or day
 

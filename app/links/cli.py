@@ -52,11 +52,11 @@ def import_links(file: IO[bytes], file_format: str | None) -> None:
         with click.progressbar(
             length=length, file=sys.stderr, hidden=not on_terminal, item_show_func=_sums
         ) as bar:
-            for number, batch in enumerate(imports.run(database(), file, file_format), 1):
-                for line, reason in batch.refused.items():
+            batches = imports.run(database(), file, file_format, report)
+            for number, refused in enumerate(batches, 1):
+                for line, reason in refused.items():
                     clear = CLEAR_LINE if on_terminal else ""
                     click.echo(f"{clear}Line {line}: {reason}", err=True)
-                report.add(batch)
                 if on_terminal:
                     bar.update(file.tell() - read, report)
                     read = file.tell()

@@ -6,8 +6,6 @@ answered click is counted. While it commits, the next batch forms. So many reque
 commit, and a lone one waits for nobody.
 """
 
-import _thread
-import contextvars
 import json
 import threading
 import time
@@ -25,7 +23,7 @@ from sqlalchemy import Connection, Engine, TextClause, bindparam, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
-from app.database.batching import BATCH_LIMIT, Batcher
+from app.database.batching import BATCH_LIMIT, Batcher, run_in_background
 from app.database.errors import is_conflict
 from app.links.tables import LINK_CLICKS, LINKS
 from app.telemetry import metrics, tracing
@@ -128,9 +126,7 @@ class Resolver:
             return
         with self._starting:
             if not self._started:
-                # Not `Thread.start`, which waits, and not in the context of the first request,
-                # which the thread would keep forever.
-                contextvars.Context().run(_thread.start_new_thread, self._watch, ())
+                run_in_background(self._watch)
                 self._started = True
 
     def _watch(self) -> None:

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
-from typing import IO, Any, NamedTuple
+from typing import IO, Any
 
 from marshmallow import ValidationError
 from sqlalchemy import Connection
@@ -35,37 +35,34 @@ class FormatError(Exception):
     """From some line on, the file does not have its format."""
 
 
-class BatchReport(NamedTuple):
-    """The result of a batch of lines."""
-
-    created: int
-    unchanged: int
-    refused: dict[int, str]  # the reasons, by the number of the line
-
-
 class ImportReport(Counter[str]):
-    """How many lines of an import were created, unchanged and refused."""
+    """How many lines of an import were created, unchanged and refused so far."""
 
     def __init__(self) -> None:
         super().__init__(created=0, unchanged=0, refused=0)
-
-    def add(self, batch: BatchReport) -> None:
-        """Add the report of one batch."""
-        self.update(batch._asdict() | {"refused": len(batch.refused)})
 
     def __str__(self) -> str:
         """Return all sums in one line."""
         return ", ".join(f"{count:,} {name}" for name, count in self.items())
 
 
-def run(database: Database, file: IO[bytes], file_format: str) -> Iterator[BatchReport]:
-    """Create the links of a file, "jsonl" or "csv", and yield the report of each batch.
+def run(
+    database: Database, file: IO[bytes], file_format: str, report: ImportReport
+) -> Iterator[dict[int, str]]:
+    """Create the links of a file, "jsonl" or "csv", in batches, and add up what became of them.
+
+    For each batch, it yields the reasons for refused lines, by their numbers.
 
     :raises FormatError: the rest can't be read; the batches that were yielded are committed.
     """
     records = _csv(_lines(file)) if file_format == "csv" else _jsonl(_lines(file))
     while any(checked := _check(islice(records, BATCH))):
-        yield _save(database, *checked)
+        links, refused = checked
+        created, taken = _save(database, links)
+        refused |= taken
+        unchanged = len(links) - created - len(taken)
+        report.update(created=created, unchanged=unchanged, refused=len(refused))
+        yield refused
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
@@ -130,12 +127,11 @@ def _check(batch: Iterable[Record]) -> tuple[dict[int, dict[str, Any]], dict[int
     return links, refused
 
 
-def _save(
-    database: Database, links: dict[int, dict[str, Any]], refused: dict[int, str]
-) -> BatchReport:
+def _save(database: Database, links: dict[int, dict[str, Any]]) -> tuple[int, dict[int, str]]:
+    """Create links, and return how many, and the reasons for those whose codes are taken."""
     keys = [codes.lookup_key(fields["code"]) for fields in links.values()]
 
-    def work(connection: Connection) -> BatchReport:
+    def work(connection: Connection) -> tuple[int, dict[int, str]]:
         existing: dict[str, Any] = dict(queries.find_by_keys(connection, keys))
         created, taken = [], {}
         for number, fields in links.items():
@@ -149,7 +145,7 @@ def _save(
                 taken[number] = "Another link has this code."
         if created:
             queries.insert_all(connection, created)
-        return BatchReport(len(created), len(links) - len(created) - len(taken), refused | taken)
+        return len(created), taken
 
     while True:
         try:

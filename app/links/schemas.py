@@ -8,15 +8,8 @@ from typing import Any
 from flask import current_app
 from marshmallow import Schema, ValidationError, fields, post_load, pre_load, validate, validates
 
+from app.api import resources
 from app.api.own_url import own_url
-from app.api.resources import (
-    RFC3339,
-    TEXT_SCHEMA,
-    ResponseSchema,
-    Timestamp,
-    WholeNumber,
-    validate_printable,
-)
 from app.links import codes, histogram, queries, targets
 from app.links.search import WORD_LENGTH, search_terms
 
@@ -36,8 +29,8 @@ URL = {
     "examples": ["https://docs.docker.com/compose/"],
 }
 NEW_URL = {**URL, "format": "iri"}  # browsers take more than IRIs, and so do we
-TITLE = {**TEXT_SCHEMA, "examples": ["Docker Compose"]}
-TAG = {**TEXT_SCHEMA, "examples": ["docs"]}
+TITLE = {**resources.TEXT_SCHEMA, "examples": ["Docker Compose"]}
+TAG = {**resources.TEXT_SCHEMA, "examples": ["docs"]}
 Q = {
     "description": "Words, each of which must begin a word of the code, the title or the URL.",
     "examples": ["docker compose"],
@@ -48,7 +41,7 @@ CURSOR = {
     "examples": ["MjAyNi0xMS0yM1QxMjowMDowMCswMDowMCAx"],
 }
 TIME = {
-    "pattern": f"^{RFC3339.pattern}$",
+    "pattern": f"^{resources.RFC3339.pattern}$",
     "description": "From 1970 on. Of the fraction of a second, six digits count.",
     "examples": ["2030-01-01T00:00:00Z"],
 }
@@ -93,23 +86,22 @@ class Cursor(fields.Field[queries.Position | str]):
         return position
 
 
-TAG_RULES = (validate.Length(min=1, max=50), validate_printable)
+TITLE_RULES = (validate.Length(max=200), resources.validate_printable)
+TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 
 
 class LinkPatchSchema(Schema):
     """What can be changed of a link; null gives a field its first value back (RFC 7396)."""
 
     url = fields.String(metadata=NEW_URL)
-    title = fields.String(
-        allow_none=True, validate=[validate.Length(max=200), validate_printable], metadata=TITLE
-    )
+    title = fields.String(allow_none=True, validate=TITLE_RULES, metadata=TITLE)
     tags = fields.List(
         fields.String(validate=TAG_RULES, metadata=TAG),
         allow_none=True,
         validate=validate.Length(max=20),
         metadata={"uniqueItems": True},
     )
-    expires_at = Timestamp(allow_none=True, metadata=TIME)
+    expires_at = resources.Timestamp(allow_none=True, metadata=TIME)
 
     @pre_load
     def read_null_as_default(self, data: Any, **_kwargs: Any) -> Any:
@@ -152,8 +144,8 @@ class LinkImportSchema(LinkCreateSchema):
     """A link from an export. Without a code, each import would create another link."""
 
     code = fields.String(required=True)
-    created_at = Timestamp()
-    updated_at = Timestamp()
+    created_at = resources.Timestamp()
+    updated_at = resources.Timestamp()
     clicks = fields.Raw()
 
     @post_load
@@ -182,7 +174,7 @@ class BatchSchema(Schema):
     )
 
 
-class PreviewSchema(ResponseSchema):
+class PreviewSchema(resources.ResponseSchema):
     """A link as everyone may see it."""
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
@@ -202,13 +194,13 @@ class LinkSchema(PreviewSchema):
     """A link as it is told to those with a token."""
 
     tags = fields.List(fields.String(metadata=TAG))
-    expires_at = Timestamp(allow_none=True, metadata=TIME)
-    created_at = Timestamp(metadata=CREATED_AT)
-    updated_at = Timestamp(metadata=CREATED_AT)
+    expires_at = resources.Timestamp(allow_none=True, metadata=TIME)
+    created_at = resources.Timestamp(metadata=CREATED_AT)
+    updated_at = resources.Timestamp(metadata=CREATED_AT)
     clicks = fields.Integer(metadata={"minimum": 0, "examples": [42]})
 
 
-class CreatedSchema(ResponseSchema):
+class CreatedSchema(resources.ResponseSchema):
     """The links of a batch, in the order in which they came."""
 
     links = fields.Nested(LinkSchema, many=True)
@@ -223,11 +215,9 @@ class ExportArgumentsSchema(Schema):
 class PageArgumentsSchema(Schema):
     """Which page of the list."""
 
-    limit = WholeNumber(load_default=20, validate=validate.Range(min=1, max=100))
+    limit = resources.WholeNumber(load_default=20, validate=validate.Range(min=1, max=100))
     after = Cursor(metadata=CURSOR)
-    q = fields.String(
-        validate=[validate.Length(max=200), validate_printable, validate_search], metadata=Q
-    )
+    q = fields.String(validate=[*TITLE_RULES, validate_search], metadata=Q)
     tag = fields.String(validate=TAG_RULES, metadata=TAG)
     sort = fields.String(load_default=queries.SORTS[0], validate=validate.OneOf(queries.SORTS))
 
@@ -239,7 +229,7 @@ class PageArgumentsSchema(Schema):
         return data
 
 
-class PageSchema(ResponseSchema):
+class PageSchema(resources.ResponseSchema):
     """A page of the list, and where the next one begins: null on the last."""
 
     links = fields.Nested(LinkSchema, many=True)
@@ -252,11 +242,10 @@ class SeriesArgumentsSchema(Schema):
     class Meta:
         """`from` is a keyword of Python, so it can't be an attribute."""
 
-        include = {  # noqa: RUF012 marshmallow's form
-            "from": Timestamp(metadata=TIME | {"description": "If absent, a day or 30 days ago."})
-        }
+        start = TIME | {"description": "If absent, a day or 30 days ago."}
+        include = {"from": resources.Timestamp(metadata=start)}  # noqa: RUF012 marshmallow's form
 
-    to = Timestamp(metadata=TIME | {"description": "If absent, now."})
+    to = resources.Timestamp(metadata=TIME | {"description": "If absent, now."})
     by = fields.String(load_default="day", validate=validate.OneOf(list(histogram.BUCKET_SIZES)))
 
     @post_load
@@ -270,14 +259,14 @@ class SeriesArgumentsSchema(Schema):
         return {"first": first, "last": last, "by": by}
 
 
-class BucketSchema(ResponseSchema):
+class BucketSchema(resources.ResponseSchema):
     """The clicks of one hour or day."""
 
-    at = Timestamp(metadata={"examples": ["2026-11-23T00:00:00Z"]})
+    at = resources.Timestamp(metadata={"examples": ["2026-11-23T00:00:00Z"]})
     clicks = fields.Integer(metadata={"minimum": 0, "examples": [42]})
 
 
-class SeriesSchema(ResponseSchema):
+class SeriesSchema(resources.ResponseSchema):
     """All buckets of a span, empty ones too, and their sum."""
 
     total = fields.Integer(metadata={"minimum": 0, "examples": [42]})

@@ -75,6 +75,18 @@ def with_code_retry(create: Callable[[], T], *, has_own_code: bool) -> T:
     return create()
 
 
+def create(database: Database, fields: dict[str, Any]) -> Any:
+    """Create a link, with a random code if `fields` has none.
+
+    :raises CodeTakenError: another link has the code.
+    """
+
+    def run() -> Any:
+        return database.write(lambda connection: queries.create(connection, fields))
+
+    return with_code_retry(run, has_own_code="code" in fields)
+
+
 def change(database: Database, code: str, fields: Mapping[str, Any], check: Check) -> Row[Any]:
     """Change a link if `check` does not raise, and return it as it is then, with its clicks.
 

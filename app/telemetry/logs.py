@@ -64,16 +64,9 @@ def log_request(
         write = log.warning
     else:
         write = log.debug if path in quiet_paths else log.info
-    write(
-        "request",
-        method=method,
-        path=path,
-        route=route,
-        status=status,
-        client=environ.get("REMOTE_ADDR"),
-        **context,
-        ms=round(seconds * 1000, 1),
-    )
+    line = {"method": method, "path": path, "route": route, "status": status}
+    client, milliseconds = environ.get("REMOTE_ADDR"), round(seconds * 1000, 1)
+    write("request", **line, client=client, **context, ms=milliseconds)
 
 
 def log_unparsed(status: int, error: str, request_id: str) -> None:
@@ -106,6 +99,13 @@ def configure_logging(settings: Settings) -> None:
 
 def logging_config(settings: Settings) -> dict[str, Any]:
     """Return the configuration of `logging` that gives libraries' lines the form of ours."""
+    remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    line = {
+        "()": structlog.stdlib.ProcessorFormatter,
+        "foreign_pre_chain": [*_shared_processors(), structlog.stdlib.add_logger_name],
+        "processors": [remove_meta, *_renderers(settings)],
+    }
+    stdout = {"class": "logging.StreamHandler", "stream": sys.stdout, "formatter": "line"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
@@ -113,24 +113,8 @@ def logging_config(settings: Settings) -> dict[str, Any]:
             "opentelemetry": {"()": lambda: throttle_opentelemetry},
             "queries": {"()": lambda: strip_query_strings},
         },
-        "formatters": {
-            "line": {
-                "()": structlog.stdlib.ProcessorFormatter,
-                "foreign_pre_chain": [*_shared_processors(), structlog.stdlib.add_logger_name],
-                "processors": [
-                    structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                    *_renderers(settings),
-                ],
-            }
-        },
-        "handlers": {
-            "stdout": {
-                "class": "logging.StreamHandler",
-                "stream": sys.stdout,
-                "formatter": "line",
-                "filters": ["opentelemetry"],
-            }
-        },
+        "formatters": {"line": line},
+        "handlers": {"stdout": stdout | {"filters": ["opentelemetry"]}},
         "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
         "loggers": {
             # gunicorn would otherwise add handlers of its own

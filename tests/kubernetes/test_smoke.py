@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.checkout import ROOT
 from tests.support.compose import MYSQL_ROOT, Stack, docker
 from tests.support.kubernetes.pods import HELPER, Cluster, Pod
 
@@ -33,7 +34,7 @@ def smoke(  # noqa: PLR0913, PLR0917
 ) -> Iterator[Smoke]:
     """Run it, with the service and a client in Docker; what it has made is removed."""
     kubectl = tmp_path / "kubectl"
-    program = Path(__file__).with_name("fake_kubectl.py")
+    program = ROOT / "tests" / "support" / "kubernetes" / "fake_kubectl.py"
     kubectl.write_text(f'#!/bin/sh\nexec {sys.executable} "{program}" "$@"\n')
     kubectl.chmod(0o755)
     state = {"pods": ["slipway-a", "slipway-b"], "gone": [], "evicted": []}

@@ -5,7 +5,8 @@ import subprocess
 
 import pytest
 
-from tests.support.compose import ROOT, Stack, docker
+from tests.support.checkout import ROOT
+from tests.support.compose import Stack, docker
 
 OWNERS = {"db": "999:999", "migrate": "10001:10001", "app": "10001:10001"}
 FILES = {

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from app.config import RateLimit, Settings
-from tests.support.compose import ROOT, Stack
+from tests.support.checkout import ROOT
+from tests.support.compose import Stack
 
 pytestmark = pytest.mark.usefixtures("engine")
 

@@ -11,9 +11,9 @@ from typing import Any, Self
 
 import requests
 
+from tests.support.checkout import ROOT
 from tests.support.waiting import free_port, wait_until
 
-ROOT = Path(__file__).parents[2]
 # A shell command for the database's container, which reads SQL from standard input.
 MYSQL_ROOT = (
     "MYSQL_PWD=$(</run/secrets/root_password)"

@@ -90,7 +90,7 @@ PARTS = {
     "gunicorn util.write_error": Part(WORKER, server.write_error),
     "gunicorn util.write_nonblock": Part(WORKER, exists(util)),
     "opentelemetry-sdk BatchSpanProcessor._batch_processor.shutdown": Part(
-        "app/telemetry/tracing.py", web.batch_shutdown
+        "app/telemetry/spans.py", web.batch_shutdown
     ),
     "prometheus-client values.MultiProcessValue": Part(
         "app/telemetry/metrics.py", web.multi_process_value

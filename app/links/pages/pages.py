@@ -9,18 +9,7 @@ from datetime import UTC, datetime, timedelta
 from threading import Semaphore
 from typing import Any
 
-from flask import (
-    Blueprint,
-    Flask,
-    Response,
-    flash,
-    g,
-    jsonify,
-    redirect,
-    render_template,
-    request,
-    url_for,
-)
+from flask import Blueprint, Flask, flash, g, jsonify, redirect, render_template, request, url_for
 from marshmallow import EXCLUDE, ValidationError
 from sqlalchemy import Row
 from werkzeug.exceptions import ServiceUnavailable
@@ -114,10 +103,7 @@ def new() -> Any:
         given = {name: value for name, value in form.items() if value}
         fields = LinkCreateSchema().load(forms.api_fields(given))
         rate_limit.count("create", str(g.token.id))
-        link = service.with_code_retry(
-            lambda: database().write(lambda c: queries.create(c, fields)),
-            has_own_code="code" in fields,
-        )
+        link = service.create(database(), fields)
     except ValidationError as error:
         return _new_form(form, forms.field_errors(error), 422)
     except queries.CodeTakenError:
@@ -127,7 +113,7 @@ def new() -> Any:
 
 
 @blueprint.route("/-/check")
-def check() -> Response:
+def check() -> Any:
     """Answer what is wrong with a code before the form is sent; "" if nothing is."""
     code = request.args.get("code", "")
     problem = ""
@@ -192,7 +178,7 @@ def top() -> str:
 
 
 @blueprint.route("/-/export")
-def export() -> Response:
+def export() -> Any:
     """Send all links as a file."""
     return exports.attachment("csv" if request.args.get("format") == "csv" else "jsonl")
 
@@ -210,10 +196,9 @@ def transfer() -> Any:
     refused: dict[int, str] = {}
     error, status, headers = "", 200, {}
     try:
-        for batch in imports.run(database(), file.stream, file_format):
+        for more in imports.run(database(), file.stream, file_format, report):
             renew_budget()
-            report.add(batch)
-            refused |= batch.refused if len(refused) < MAX_REFUSED_LINES else {}
+            refused |= more if len(refused) < MAX_REFUSED_LINES else {}
     except imports.FormatError as failure:
         error, status = str(failure), 422
     except UNAVAILABLE as failure:
@@ -229,25 +214,15 @@ def _new_form(form: Mapping[str, str], errors: Mapping[str, str], status: int = 
 
 
 def _link_page(
-    link: Row[Any],
-    form: Mapping[str, str] | None = None,
-    errors: Mapping[str, str] | None = None,
-    status: int = 200,
+    link: Row[Any], form: dict[str, str] | None = None, errors: Any = (), status: int = 200
 ) -> Any:
     """Show a link, its clicks, and a form with what was typed, or with the link's fields."""
     ranges = {by: histogram.bucket_range(None, None, by) for by in histogram.BUCKET_SIZES}
     hours = service.count_clicks(database(), link, *ranges["day"])
-    charts = {
-        by: histogram.bucketize(
-            {hour: n for hour, n in hours.items() if hour >= first}, first, last, by
-        )
-        for by, (first, last) in ranges.items()
-    }
-    page = render_template(
-        "link.html",
-        link=forms.link_for_template(link),
-        charts=charts,
-        form=form or forms.form_of(link),
-        errors=errors or {},
-    )
+    charts = {}
+    for by, (first, last) in ranges.items():
+        inside = {hour: clicks for hour, clicks in hours.items() if hour >= first}
+        charts[by] = histogram.bucketize(inside, first, last, by)
+    shown, form = forms.link_for_template(link), form or forms.form_of(link)
+    page = render_template("link.html", link=shown, charts=charts, form=form, errors=dict(errors))
     return page, status

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from tests.support.compose import MYSQL_ROOT, ROOT, Stack, docker
+from tests.support.checkout import ROOT
+from tests.support.compose import MYSQL_ROOT, Stack, docker
 from tests.support.links.client import TARGET
 from tests.support.service import Service
 from tests.support.waiting import wait_until

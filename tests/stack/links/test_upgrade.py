@@ -39,7 +39,7 @@ depends_on = None
 """
 # In app/identity/tokens.py: what the new version has in front of a line.
 CHANGE = {
-    '    Column("scope"': 'Column("team", String(100), nullable=False, default=""),',
+    '    sa.Column("scope"': 'sa.Column("team", sa.String(100), nullable=False, default=""),',
     "    scope = fields.String": "team = fields.String()",
 }
 
@@ -140,7 +140,7 @@ def _versions(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """This version in service; a later one, with a migration more, is built."""
     later = copy_project(tmp_path_factory.mktemp("later"))
     (later / "db/migrations/versions/0004_teams.py").write_text(HEAD + EXAMPLE)
-    auth = later / "app" / "auth.py"
+    auth = later / "app" / "identity" / "tokens.py"
     text = auth.read_text()
     for line, more in CHANGE.items():
         assert text.count(line) == 1

@@ -1,0 +1,142 @@
+"""OpenTelemetry, set up: spans of requests and of their database statements.
+
+Import it only where tracing is on: it costs memory and time (`tracing.py` does so).
+"""
+
+import atexit
+import threading
+from contextlib import AbstractContextManager
+from typing import Any
+
+import structlog
+from flask import Flask, Response, g, request
+from opentelemetry import context, trace
+from opentelemetry.exporter.otlp.json.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from sqlalchemy import Connection, Engine, ExceptionContext, event
+
+from app.telemetry import quiet_paths
+from app.telemetry.tracing import trace_id
+
+STATEMENT_LENGTH = 1000  # characters of a statement in its span
+FLUSH_TIMEOUT = 3000  # milliseconds for the spans that are left when the process ends
+
+resource = Resource.create()
+if str(resource.attributes["service.name"]).startswith("unknown_service"):
+    resource = resource.merge(Resource({"service.name": "slipway"}))
+provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+tracer = provider.get_tracer("slipway")
+propagator = TraceContextTextMapPropagator()
+
+_starting = threading.Lock()
+_processors: list[BatchSpanProcessor] = []  # one, from the first request on
+
+
+def init_app(app: Flask) -> None:
+    """Trace the app's requests."""
+    app.before_request(_begin_request)
+    app.after_request(_describe_request)
+    app.teardown_request(_end_request)
+
+
+def current_span_context() -> trace.SpanContext | None:
+    """Return the current span's context, if the span is sampled."""
+    span_context = trace.get_current_span().get_span_context()
+    return span_context if span_context.trace_flags.sampled else None
+
+
+def batch_span(name: str, traced: list[trace.SpanContext]) -> AbstractContextManager[Any]:
+    """Return the span for `tracing.batch_span`."""
+    first, *others = traced
+    return tracer.start_as_current_span(
+        name,
+        trace.set_span_in_context(trace.NonRecordingSpan(first)),
+        links=[trace.Link(other) for other in others],
+        attributes={"slipway.batch.size": len(traced)},
+        record_exception=False,
+    )
+
+
+def _start_sending() -> None:
+    # At the first request: a thread would not survive gunicorn's fork.
+    with _starting:
+        if not _processors:
+            processor = BatchSpanProcessor(OTLPSpanExporter())
+            provider.add_span_processor(processor)
+            # Its own `shutdown` waits for half a minute where the receiver is away.
+            atexit.register(processor._batch_processor.shutdown, FLUSH_TIMEOUT)
+            _processors.append(processor)
+
+
+def _begin_request() -> None:
+    if request.path in quiet_paths:
+        return
+    if not _processors:
+        _start_sending()
+    is_valid = trace_id(request.headers.get("traceparent", ""))
+    parent = propagator.extract(request.headers) if is_valid else context.Context()
+    route = request.url_rule.rule if request.url_rule else ""
+    method = request.method if request.method.isalpha() else "_OTHER"
+    attributes = {
+        "http.request.method": method,
+        "url.scheme": request.scheme,
+        "url.path": request.path,
+        "client.address": request.remote_addr or "",
+        "server.address": request.host.partition(":")[0],
+    }
+    if route:
+        attributes["http.route"] = route
+    name = f"{method} {route}".rstrip()
+    g.span = tracer.start_span(name, parent, trace.SpanKind.SERVER, attributes)
+    g.span_token = context.attach(trace.set_span_in_context(g.span, parent))
+    found = trace.format_trace_id(g.span.get_span_context().trace_id)
+    structlog.contextvars.bind_contextvars(trace_id=found)
+
+
+def _describe_request(response: Response) -> Response:
+    if "span" in g:
+        g.span.set_attribute("http.response.status_code", response.status_code)
+        g.span.set_attribute("http.response.header.x-request-id", [g.request_ids["request_id"]])
+        if response.status_code >= 500:  # noqa: PLR2004
+            g.span.set_attribute("error.type", str(response.status_code))
+            g.span.set_status(trace.StatusCode.ERROR)
+    return response
+
+
+def _end_request(_error: BaseException | None) -> None:
+    if span := g.pop("span", None):
+        context.detach(g.pop("span_token"))
+        span.end()
+
+
+@event.listens_for(Engine, "before_cursor_execute")
+def _begin_statement(connection: Connection, _cursor: Any, statement: str, *rest: Any) -> None:
+    _parameters, execution, _executemany = rest
+    if trace.get_current_span().get_span_context().is_valid:
+        operation = statement.split(maxsplit=1)[0].upper()
+        attributes = {
+            "db.system.name": connection.dialect.name,
+            "db.operation.name": operation,
+            "db.query.text": statement[:STATEMENT_LENGTH],  # without its parameters
+        }
+        kind = trace.SpanKind.CLIENT
+        execution.span = tracer.start_span(operation, kind=kind, attributes=attributes)
+
+
+@event.listens_for(Engine, "after_cursor_execute")
+def _end_statement(*arguments: Any) -> None:
+    execution = arguments[4]
+    if span := execution.__dict__.pop("span", None):
+        span.end()
+
+
+@event.listens_for(Engine, "handle_error")
+def _fail_statement(failure: ExceptionContext) -> None:
+    execution = failure.execution_context
+    if execution and (span := execution.__dict__.pop("span", None)):
+        span.set_attribute("error.type", type(failure.original_exception).__qualname__)
+        span.set_status(trace.StatusCode.ERROR)
+        span.end()
