@@ -9,7 +9,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from app.database import AUTOCOMMIT_SIZE, TRANSACTIONAL_SIZE
+from app.database import AUTOCOMMIT_SIZE, LONG_SIZE, TRANSACTIONAL_SIZE
 from tests.kubernetes.conftest import build
 from tests.support.checkout import ROOT
 from tests.support.compose import docker, run
