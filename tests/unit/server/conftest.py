@@ -1,9 +1,10 @@
-"""The server's end of a connection, and its client, under gevent's hub and without gunicorn.
+"""The server's end of a connection and its client, in one process and in gevent's hub.
 
-Nothing is patched, so whatever waits here must wait in gevent: time.sleep would stop the server.
+Nothing is monkey patched, so tests must wait with gevent: time.sleep would stop the server too.
 """
 
 import os
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from http.client import parse_headers
@@ -18,7 +19,7 @@ from gunicorn.config import Config
 
 from app.server import responses
 from app.server.connection import Connection
-from app.server.fast_path import Handler
+from app.server.fast_path import Handler, Respond
 from app.server.worker import Worker
 from tests.support.service import RawAnswer
 
@@ -30,11 +31,21 @@ PLAIN = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n"
 PARSED = b"GET /parsed HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"  # not a plain GET
 
 
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """Fail if a test leaves watchers in gevent's loop."""
+    loop = gevent.get_hub().loop
+    before = loop.activecnt
+    yield
+    wait_for(lambda: loop.activecnt == before)
+
+
 def wait_for(condition: Callable[[], object]) -> None:
     """Let the server work until the condition holds."""
-    with gevent.Timeout(LIMIT):
-        while not condition():
-            gevent.sleep(0.001)
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline
+        gevent.sleep(0.001)
 
 
 def fill(connection: socket) -> bytes:
@@ -46,8 +57,26 @@ def fill(connection: socket) -> bytes:
     return sent
 
 
+class FakeHandler:
+    """A handler that answers when the test says, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[WSGIEnvironment, Respond]] = []
+
+    def __call__(self, environ: "WSGIEnvironment", respond: Respond) -> bool:
+        """Answer later."""
+        self.asked.append((environ, respond))
+        return True
+
+
+def redirect(environ: "WSGIEnvironment", respond: Respond) -> bool:
+    """Answer at once."""
+    respond({"Location": f"/to{environ['PATH_INFO']}"})
+    return True
+
+
 class FakeWorker:
-    """What a connection needs of its worker."""
+    """The part of a worker that its connections use."""
 
     def __init__(self) -> None:
         self.alive = True
@@ -111,7 +140,8 @@ class Line:
 
     def receive(self) -> RawAnswer:
         """Return the next answer."""
-        _version, status, _reason = self.answers.readline().split(maxsplit=2)
+        version, status, _reason = self.answers.readline().split(maxsplit=2)
+        assert version == b"HTTP/1.1"
         headers = parse_headers(self.answers)
         return RawAnswer(int(status), headers, self.answers.read(int(headers["Content-Length"])))
 
@@ -121,12 +151,12 @@ class Line:
         return self.read_more()
 
     def read_more(self) -> gevent.Greenlet:
-        """Begin to read what follows of a request."""
+        """Begin to read the rest of a request."""
         self.readers.append(gevent.spawn(self.connection.recv, 8192))
         return self.readers[-1]
 
     def serve(self) -> None:
-        """Let the worker serve the connection with gunicorn's parser."""
+        """Let a real worker serve the connection, with gunicorn's parser."""
         listening = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 8000))
         arguments = (listening, self.connection, ("192.0.2.7", 1))
         self.readers.append(gevent.spawn(self.worker.handle, *arguments))

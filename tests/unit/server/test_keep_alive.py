@@ -1,4 +1,4 @@
-"""Between two requests: what the loop answers, and what wakes the connection's greenlet."""
+"""Between two requests, the loop answers, or wakes the connection's greenlet."""
 
 from typing import TYPE_CHECKING
 
@@ -10,8 +10,9 @@ from tests.unit.server.conftest import (
     PARSED,
     PLAIN,
     Connect,
-    FakeWorker,
+    FakeHandler,
     fill,
+    redirect,
     wait_for,
 )
 
@@ -22,32 +23,17 @@ HOST = b"Host: a\r\n"
 LONG = "/" + "x" * 50_000  # more than the buffers of a connection hold
 
 
-class FakeHandler:
-    """A handler that answers when the test says, and notes what it is asked."""
-
-    def __init__(self) -> None:
-        self.asked: list[tuple[WSGIEnvironment, Respond]] = []
-
-    def __call__(self, environ: "WSGIEnvironment", respond: Respond) -> bool:
-        """Answer later."""
-        self.asked.append((environ, respond))
-        return True
-
-
-def redirect(environ: "WSGIEnvironment", respond: Respond) -> bool:
-    """Answer at once."""
-    respond({"Location": f"/to{environ['PATH_INFO']}"})
-    return True
-
-
 def decline(_environ: "WSGIEnvironment", _respond: Respond) -> bool:
     """Leave all requests to gunicorn."""
     return False
 
 
-def test_plain_gets_are_answered_while_the_greenlet_sleeps(connect: Connect) -> None:
-    """The greenlet gets only the first request that the handler can't answer."""
+def test_plain_gets_are_answered_while_the_greenlet_sleeps(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop answers them. The greenlet gets only the first request that is no plain GET."""
     line = connect(redirect)
+    monkeypatch.setattr(line.connection, "sendall", None)  # only the greenlet would call it
     reader = line.next_request()
     for path in ("/a", "/b", "/c"):
         line.client.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
@@ -74,7 +60,7 @@ def test_plain_gets_are_answered_while_the_greenlet_sleeps(connect: Connect) -> 
 def test_requests_that_are_not_plain_gets_go_to_the_parser(
     connect: Connect, data: bytes, *, one_get: bool
 ) -> None:
-    """The handler is not asked. If more may follow, the loop must not read it either."""
+    """The handler is not asked. Unless it was one whole GET, the parser gets the rest too."""
     handler = FakeHandler()
     line = connect(handler)
     line.client.sendall(data)
@@ -83,7 +69,9 @@ def test_requests_that_are_not_plain_gets_go_to_the_parser(
     assert line.connection.parser_is_empty == one_get
 
 
-@pytest.mark.parametrize("handler", [pytest.param(decline, id="declines"), None])
+@pytest.mark.parametrize(
+    "handler", [pytest.param(decline, id="declines"), pytest.param(None, id="none")]
+)
 def test_requests_without_a_handler_that_takes_them_go_to_the_parser(
     connect: Connect, handler: FakeHandler | None
 ) -> None:
@@ -97,7 +85,7 @@ def test_requests_without_a_handler_that_takes_them_go_to_the_parser(
 
 
 def test_handler_can_pass_a_request_on_later(connect: Connect) -> None:
-    """The application gets what the handler added to the environ, and the next request does not."""
+    """The application gets what the handler added to the environ; the next request does not."""
     handler = FakeHandler()
     line = connect(handler)
     reader = line.next_request()
@@ -114,8 +102,26 @@ def test_handler_can_pass_a_request_on_later(connect: Connect) -> None:
     assert line.connection.extra_environ == {}
 
 
-def test_request_in_two_parts_is_left_to_the_parser(connect: Connect) -> None:
-    """Though the second part looks like a whole request."""
+def test_request_that_comes_early_waits_for_its_turn(connect: Connect) -> None:
+    """The loop reads it only after the answer to the request before it."""
+    handler = FakeHandler()
+    line, other = connect(handler), connect(redirect)
+    line.next_request()
+    other.next_request()
+    line.client.sendall(PLAIN)
+    wait_for(lambda: handler.asked)
+    line.client.sendall(PLAIN)
+    other.client.sendall(PLAIN)
+    other.receive()  # so the loop could have read what was sent before
+    assert len(handler.asked) == 1
+    for number in range(2):
+        handler.asked[number][1]({"Location": f"/{number}"})
+        assert line.receive().headers["Location"] == f"/{number}"
+        wait_for(lambda: len(handler.asked) == 2)
+
+
+def test_request_in_two_parts_goes_to_the_parser(connect: Connect) -> None:
+    """The parser gets the second part too, though it looks like a whole request."""
     line = connect(redirect)
     begun = PLAIN[:-2] + b"X: "
     line.client.sendall(begun)
@@ -124,8 +130,8 @@ def test_request_in_two_parts_is_left_to_the_parser(connect: Connect) -> None:
     assert line.read_more().get(timeout=LIMIT) == PLAIN
 
 
-def test_what_follows_unparsed_bytes_is_left_to_the_parser(connect: Connect) -> None:
-    """Until the parser has read all that came before."""
+def test_bytes_behind_unparsed_ones_go_to_the_parser(connect: Connect) -> None:
+    """The loop answers nothing until the parser has read everything that came before."""
     line = connect(redirect)
     line.connection.parser_is_empty = False
     for _ in range(3):
@@ -138,9 +144,12 @@ def test_what_follows_unparsed_bytes_is_left_to_the_parser(connect: Connect) -> 
     assert line.receive().status == 302
 
 
-def test_shed_request_keeps_its_connection(connect: Connect) -> None:
-    """The loop answers it, and the same connection's next request can be served."""
+def test_shed_request_keeps_its_connection(
+    connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop answers 503, and can serve the next request of the same connection."""
     line = connect(redirect)
+    monkeypatch.setattr(line.connection, "sendall", None)  # only the greenlet would call it
     line.worker.paths_to_shed = {"/plain"}
     reader = line.next_request()
     for _ in range(2):
@@ -152,7 +161,14 @@ def test_shed_request_keeps_its_connection(connect: Connect) -> None:
     assert not reader.dead
 
 
-@pytest.mark.parametrize("value", ["close", "Close", "keep-alive, close"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        pytest.param("close", id="close"),
+        pytest.param("Close", id="capitals"),
+        pytest.param("keep-alive, close", id="list"),
+    ],
+)
 def test_shed_request_that_is_the_last_goes_to_the_parser(connect: Connect, value: str) -> None:
     """Only gunicorn closes the connection after its answer."""
     line = connect(redirect)
@@ -202,7 +218,7 @@ def test_answer_is_a_connections_last_if_the_worker_stops_meanwhile(connect: Con
     "filled", [pytest.param(False, id="sent in parts"), pytest.param(True, id="nothing sent yet")]
 )
 def test_slow_client_gets_the_whole_answer(connect: Connect, *, filled: bool) -> None:
-    """What the socket does not take at once is sent later, before any other answer."""
+    """The part that the socket does not take is sent later, before any other answer."""
     line = connect(lambda _, respond: respond({"Location": LONG}) or True)
     sent = fill(line.connection) if filled else b""
     reader = line.next_request()
@@ -217,9 +233,11 @@ def test_slow_client_gets_the_whole_answer(connect: Connect, *, filled: bool) ->
     assert not reader.dead
 
 
-@pytest.mark.parametrize("reset", [False, True])
+@pytest.mark.parametrize(
+    "reset", [pytest.param(False, id="closed"), pytest.param(True, id="reset")]
+)
 def test_client_that_is_gone_ends_the_stream(connect: Connect, *, reset: bool) -> None:
-    """The loop does not fail when the client resets its connection."""
+    """The loop treats a reset like the end of the stream."""
     line = connect(redirect)
     reader = line.next_request()
     wait_for(lambda: line.connection.is_idle)
@@ -230,7 +248,7 @@ def test_client_that_is_gone_ends_the_stream(connect: Connect, *, reset: bool) -
 
 
 def test_client_that_is_gone_before_its_answer_ends_the_stream(connect: Connect) -> None:
-    """The handler need not know."""
+    """The handler need not know that the client is gone."""
     handler = FakeHandler()
     line = connect(handler)
     reader = line.next_request()
@@ -242,7 +260,7 @@ def test_client_that_is_gone_before_its_answer_ends_the_stream(connect: Connect)
 
 
 def test_handlers_error_is_raised_in_the_greenlet(connect: Connect) -> None:
-    """There, gunicorn logs it and answers 500."""
+    """The loop would swallow it; in the greenlet, gunicorn logs it and answers 500."""
 
     def fail(_environ: "WSGIEnvironment", _respond: Respond) -> bool:
         raise LookupError("not found")
@@ -252,41 +270,3 @@ def test_handlers_error_is_raised_in_the_greenlet(connect: Connect) -> None:
     with pytest.raises(LookupError, match="not found"):
         line.connection.recv(8192)
     assert not line.connection.is_idle
-
-
-def test_worker_knows_what_waits_and_what_is_active(connect: Connect) -> None:
-    """A connection waits for its client or has an active request, and is idle between requests."""
-    handler = FakeHandler()
-    line = connect(handler)
-    connection, worker = line.connection, line.worker
-
-    def state() -> tuple[bool, bool, int]:
-        waits = list(worker.waiting_connections) == [connection]
-        return waits, connection.is_idle, worker.active_requests
-
-    assert state() == (False, False, 0)
-    reader = line.next_request()
-    wait_for(lambda: state() == (True, True, 0))
-    line.client.sendall(PLAIN)
-    wait_for(lambda: handler.asked)
-    assert state() == (False, False, 1)
-    handler.asked[0][1]({"Location": "/"})
-    assert state() == (True, True, 0)
-    line.client.sendall(PARSED)
-    reader.get(timeout=LIMIT)
-    assert state() == (False, False, 0)
-
-
-def test_longest_wait_comes_first(connect: Connect) -> None:
-    """A connection that was answered waits anew."""
-    worker = FakeWorker()
-    lines = [connect(redirect, worker) for _ in range(3)]
-    for line in lines:
-        line.next_request()
-    wait_for(lambda: len(worker.waiting_connections) == 3)
-    lines[0].client.sendall(PLAIN)
-    lines[0].receive()
-    expected = [lines[number].connection for number in (1, 2, 0)]
-    assert list(worker.waiting_connections) == expected
-    times = list(worker.waiting_connections.values())
-    assert times == sorted(times)
