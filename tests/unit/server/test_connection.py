@@ -1,4 +1,4 @@
-"""While a request is read and answered: how long the server waits for its client."""
+"""Time limits for the client while its request is read and answered."""
 
 import gevent
 import pytest
