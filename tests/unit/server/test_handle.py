@@ -35,7 +35,7 @@ def line(connect: Connect, worker: Worker) -> Line:
 
 
 def test_connections_are_counted(connect: Connect, worker: Worker) -> None:
-    """From the first moment until they are closed, however they end."""
+    """A connection counts until it is closed, however it ends."""
     lines = [connect(worker=worker) for _ in range(3)]
     for line in lines:
         line.serve()
@@ -50,13 +50,15 @@ def test_connections_are_counted(connect: Connect, worker: Worker) -> None:
 def test_connection_is_shed_only_as_long_as_there_are_too_many(
     connect: Connect, worker: Worker
 ) -> None:
-    """A connection without a place gets one when another connection ends."""
+    """A connection without a place gets one when another ends, and takes none from others."""
     worker.worker_connections = 1
     first, second = (connect(worker=worker) for _ in range(2))
     for line, status in ((first, 200), (second, 503)):
         line.serve()
         line.client.sendall(PARSED)
         assert line.receive().status == status
+    first.client.sendall(PARSED)
+    assert first.receive().status == 200
     first.hang_up()
     wait_for(lambda: worker.connections == 1)
     second.client.sendall(PARSED)
@@ -64,7 +66,7 @@ def test_connection_is_shed_only_as_long_as_there_are_too_many(
 
 
 def test_new_connection_closes_a_slow_one(connect: Connect, worker: Worker, line: Line) -> None:
-    """If there is no place left."""
+    """If no place is left, the connection that has waited longest for its client is closed."""
     worker.worker_connections = 1
     wait_for(lambda: line.connection.is_idle)
     worker.waiting_connections[line.connection] -= SLOW_AFTER + 1
@@ -91,7 +93,7 @@ def test_new_connection_closes_a_slow_one(connect: Connect, worker: Worker, line
 def test_parser_is_empty_only_if_the_next_request_is_still_in_the_socket(
     line: Line, data: bytes, answers: int, *, is_empty: bool
 ) -> None:
-    """Otherwise the next bytes can look like a request, but belong to what gunicorn has read."""
+    """The loop must not read on in the middle of what gunicorn has begun to read."""
     line.client.sendall(data)
     for _ in range(answers):
         assert line.receive().status == 200
@@ -102,9 +104,14 @@ def test_parser_is_empty_only_if_the_next_request_is_still_in_the_socket(
 def test_body_that_looks_like_a_request_is_none(
     connect: Connect, worker: Worker, application: Application
 ) -> None:
-    """The fast path gets neither a body that nobody has read, nor what follows it at once."""
+    """The fast path gets neither a body that nobody has read, nor the request after it."""
     asked = []
-    line = connect(lambda environ, _respond: bool(asked.append(environ["PATH_INFO"])), worker)
+
+    def note(environ: "WSGIEnvironment", _respond: Respond) -> bool:
+        asked.append(environ["PATH_INFO"])
+        return False
+
+    line = connect(note, worker)
     line.serve()
     length = f"Content-Length: {len(PLAIN)}\r\n\r\n".encode()
     line.client.sendall(UNREAD + length)
@@ -137,7 +144,7 @@ def test_requests_beyond_the_limit_are_shed(
 
 
 def test_shed_request_that_is_the_last_ends_its_connection(worker: Worker, line: Line) -> None:
-    """The client asked for it."""
+    """gunicorn closes it after the 503, as the client has asked."""
     worker.active_requests = MAX_CONCURRENT_REQUESTS
     line.client.sendall(LAST)
     assert line.receive().status == 503
@@ -146,7 +153,7 @@ def test_shed_request_that_is_the_last_ends_its_connection(worker: Worker, line:
 
 
 def test_active_requests_are_counted(worker: Worker, line: Line, application: Application) -> None:
-    """Also those that fail."""
+    """A request is active until it is answered, also when it fails."""
     seen = []
 
     def fail() -> None:
@@ -197,7 +204,7 @@ def test_application_gets_what_the_fast_path_found(
 def test_connection_ends_with_its_answer_when_the_service_begins_to_stop(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client is told, so that it does not send the next request."""
+    """The client is told that it must not send another request."""
     monkeypatch.setattr("app.server.shutdown.has_begun", lambda: True)
     line.client.sendall(PARSED)
     answer = line.receive()
@@ -208,7 +215,7 @@ def test_connection_ends_with_its_answer_when_the_service_begins_to_stop(
 def test_worker_that_is_to_stop_closes_idle_connections_at_once(
     connect: Connect, worker: Worker, line: Line, application: Application
 ) -> None:
-    """An active request is answered first."""
+    """The signal's handler leaves alone the connection of an active request."""
     active = connect(worker=worker)
     active.serve()
     wait_for(lambda: len(worker.waiting_connections) == 2)
@@ -234,7 +241,7 @@ def test_worker_that_is_to_stop_closes_idle_connections_at_once(
         ),
     ],
 )
-def test_what_is_not_http_gets_a_problem(
+def test_malformed_http_gets_a_problem(
     line: Line, monkeypatch: pytest.MonkeyPatch, data: bytes, status: int, logged: str
 ) -> None:
     """Its log line has the answer's request id, and nothing that the client sent."""

@@ -1,4 +1,4 @@
-"""What the worker decides when there is more to do than it can, and what it accepts."""
+"""The worker under overload and while it stops, and the listener that accepts for it."""
 
 import time
 from collections.abc import Iterator
@@ -11,28 +11,35 @@ from gevent.socket import create_connection, socket
 from prometheus_client import REGISTRY
 
 from app.server.connection import Connection
-from app.server.worker import MAX_CONCURRENT_REQUESTS, SLOW_AFTER, Listener, Worker
+from app.server.worker import MAX_CONCURRENT_REQUESTS, Listener, Worker
 from app.telemetry import metrics
 from tests.unit.server.conftest import LIMIT, wait_for
 
 PLACES = 3
-SLOW = SLOW_AFTER * 100  # seconds without a byte
-KEEPALIVE = SLOW_AFTER * 50
+LIMIT_OF_WAIT = 50.0  # seconds
+OLD, YOUNG = LIMIT_OF_WAIT + 5, LIMIT_OF_WAIT - 5
 
 
 @pytest.fixture(autouse=True)
-def _few_places(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+def _small_limits(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
     worker.worker_connections = PLACES
+    monkeypatch.setattr("app.server.worker.SLOW_AFTER", LIMIT_OF_WAIT)
     monkeypatch.setattr("app.server.worker.quiet_paths", {"/livez"})
 
 
 @pytest.fixture
-def listener(worker: Worker) -> Iterator[Listener]:
-    """A listener on a port of 127.0.0.1 that does not accept by itself."""
-    listening = socket()
-    listening.bind(("127.0.0.1", 0))
-    listening.listen()
-    listening.setblocking(0)
+def listening() -> Iterator[socket]:
+    """A socket that listens at a free port of 127.0.0.1."""
+    with socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(0)
+        yield listening
+
+
+@pytest.fixture
+def listener(worker: Worker, listening: socket) -> Iterator[Listener]:
+    """A listener that has not been started."""
     listener = Listener(worker, listening)
     yield listener
     listener.close()
@@ -72,7 +79,7 @@ def let_wait(worker: Worker, *connections: FakeConnection) -> None:
 def test_load_decides_what_is_shed(
     worker: Worker, *, came_late: bool, connections: int, active: int, shed: bool
 ) -> None:
-    """There can be too many requests, or no place for the connection."""
+    """A request is shed if too many are active, or if its connection has no place."""
     worker.connections = connections
     worker.active_requests = active
     connection: Any = SimpleNamespace(is_over_capacity=came_late)
@@ -81,13 +88,24 @@ def test_load_decides_what_is_shed(
 
 @pytest.mark.parametrize(
     ("path", "shed"),
-    [("/livez", False), ("/metrics", False), ("/livez/", True), ("/metricsx", True), ("/", True)],
+    [
+        pytest.param("/livez", False, id="health check"),
+        pytest.param("/metrics", False, id="metrics"),
+        pytest.param("/livez/", True, id="like a health check"),
+        pytest.param("/metricsx", True, id="like metrics"),
+    ],
 )
-@pytest.mark.parametrize("requests", [0, MAX_CONCURRENT_REQUESTS])
+@pytest.mark.parametrize(
+    "requests",
+    [
+        pytest.param(0, id="connections"),
+        pytest.param(MAX_CONCURRENT_REQUESTS, id="connections and requests"),
+    ],
+)
 def test_health_checks_and_metrics_are_never_shed(
     worker: Worker, requests: int, path: str, *, shed: bool
 ) -> None:
-    """Neither for want of a place nor because of too many requests."""
+    """Their paths are answered however much there is to do."""
     worker.connections = PLACES + 1
     worker.active_requests = requests
     connection: Any = SimpleNamespace(is_over_capacity=True)
@@ -95,7 +113,7 @@ def test_health_checks_and_metrics_are_never_shed(
 
 
 def test_shed_requests_are_counted(worker: Worker) -> None:
-    """Each response is one more in the metrics."""
+    """Each response that sheds a request counts in the metrics."""
 
     def count() -> float:
         return REGISTRY.get_sample_value("slipway_requests_shed_total") or 0
@@ -109,18 +127,18 @@ def test_shed_requests_are_counted(worker: Worker) -> None:
 @pytest.mark.parametrize(
     ("connections", "waited", "closed"),
     [
-        pytest.param(PLACES, [SLOW, SLOW], [False, False], id="a place for each"),
-        pytest.param(PLACES + 1, [SLOW, SLOW], [True, False], id="one too many"),
-        pytest.param(PLACES + 2, [SLOW, SLOW, SLOW], [True, True, False], id="two too many"),
-        pytest.param(PLACES + 2, [SLOW, 0, 0], [True, False, False], id="only one is slow"),
-        pytest.param(PLACES + 2, [0, 0], [False, False], id="none is slow"),
+        pytest.param(PLACES, [OLD, OLD], [False, False], id="a place for each"),
+        pytest.param(PLACES + 1, [OLD, OLD], [True, False], id="one too many"),
+        pytest.param(PLACES + 2, [OLD, OLD, OLD], [True, True, False], id="two too many"),
+        pytest.param(PLACES + 2, [OLD, YOUNG, YOUNG], [True, False, False], id="only one is slow"),
+        pytest.param(PLACES + 2, [YOUNG, YOUNG], [False, False], id="none is slow"),
         pytest.param(PLACES + 2, [], [], id="none waits"),
     ],
 )
 def test_slow_connections_give_way(
     worker: Worker, connections: int, waited: list[float], closed: list[bool]
 ) -> None:
-    """As many are closed as there are too many, the longest wait first, idle or not."""
+    """The worker closes as many as there are too many, the longest wait first, idle or not."""
     worker.connections = connections
     waiting = [
         FakeConnection(seconds, is_idle=number % 2 == 0) for number, seconds in enumerate(waited)
@@ -131,11 +149,11 @@ def test_slow_connections_give_way(
 
 
 def test_idle_connections_are_closed(worker: Worker) -> None:
-    """Those that have been idle for long, not those whose request is slow."""
-    idle, reading, idle_too = (FakeConnection(SLOW, is_idle=idle) for idle in (True, False, True))
-    young = FakeConnection(0)
+    """A connection that has been idle for too long is closed; one that is only slow is not."""
+    idle, reading, idle_too = (FakeConnection(OLD, is_idle=idle) for idle in (True, False, True))
+    young = FakeConnection(YOUNG)
     let_wait(worker, idle, reading, idle_too, young)
-    worker.close_idle(KEEPALIVE)
+    worker.close_idle(LIMIT_OF_WAIT)
     waiting = (idle, reading, idle_too, young)
     assert [connection.is_closed for connection in waiting] == [True, False, True, False]
     worker.close_idle(0)
@@ -144,15 +162,15 @@ def test_idle_connections_are_closed(worker: Worker) -> None:
 
 def test_search_for_idle_connections_ends_at_the_first_young_one(worker: Worker) -> None:
     """All behind it have waited less, so thousands of connections cost nothing."""
-    young = FakeConnection(0)
-    behind = FakeConnection(SLOW)  # which never happens
+    young = FakeConnection(YOUNG)
+    behind = FakeConnection(OLD)  # which never happens
     let_wait(worker, young, behind)
-    worker.close_idle(KEEPALIVE)
+    worker.close_idle(LIMIT_OF_WAIT)
     assert not behind.is_closed
 
 
 def test_busy_worker_accepts_more_at_once(worker: Worker, listener: Listener) -> None:
-    """An idle one leaves connections to others; a busy one must be able to shed them."""
+    """An idle worker leaves connections to others; a busy one accepts them to shed them."""
     idle = listener.max_accept
     worker.active_requests = 100
     assert listener.max_accept == idle + 100
@@ -161,29 +179,37 @@ def test_busy_worker_accepts_more_at_once(worker: Worker, listener: Listener) ->
 
 
 def test_nothing_is_accepted_when_nobody_connects(listener: Listener) -> None:
-    """Another worker may have been faster."""
+    """The listener gives up if another worker was faster."""
     assert listener.do_read() is None
 
 
-@pytest.mark.parametrize("is_for_metrics", [False, True])
-def test_accepted_connection_knows_its_client(
-    worker: Worker, listener: Listener, monkeypatch: pytest.MonkeyPatch, *, is_for_metrics: bool
-) -> None:
-    """Ports for metrics have no fast path, since a handler could take /metrics for its own."""
-    port = listener.socket.getsockname()[1]
-    monkeypatch.setattr(metrics, "metrics_ports", {str(port)} if is_for_metrics else set())
-    worker.fast_path = lambda _environ, _respond: False
-    listener = Listener(worker, listener.socket)
-    with create_connection(("127.0.0.1", port), timeout=LIMIT) as client:
-        accepted: list[tuple[Connection, Any]] = []
-        wait_for(lambda: accepted.extend(filter(None, [listener.do_read()])) or accepted)
+def test_accepted_connection_knows_its_client(listener: Listener) -> None:
+    """The listener makes connections of our class, which can be used at once."""
+    accepted: list[tuple[Connection, Any]] = []
+
+    def accept() -> bool:
+        accepted.extend(filter(None, [listener.do_read()]))
+        return bool(accepted)
+
+    with create_connection(listener.socket.getsockname(), timeout=LIMIT) as client:
+        wait_for(accept)
         [(connection, address)] = accepted
         with connection:
             assert address == client.getsockname()
             assert connection.client_address == "127.0.0.1"
-            assert connection.fast_path == (None if is_for_metrics else worker.fast_path)
             connection.sendall(b"hello")
             assert client.recv(5) == b"hello"
+
+
+def test_port_for_metrics_has_no_fast_path(
+    worker: Worker, listening: socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler could take /metrics for a path of its own."""
+    worker.fast_path = lambda _environ, _respond: False
+    port = str(listening.getsockname()[1])
+    for ports, fast_path in (({"1"}, worker.fast_path), ({"1", port}, None)):
+        monkeypatch.setattr(metrics, "metrics_ports", ports)
+        assert Listener(worker, listening).fast_path == fast_path
 
 
 def test_listener_serves_what_it_accepts(worker: Worker, listener: Listener) -> None:
@@ -195,14 +221,18 @@ def test_listener_serves_what_it_accepts(worker: Worker, listener: Listener) -> 
     wait_for(lambda: worker.connections == 0)
 
 
-def test_worker_that_stops_waits_for_its_requests(worker: Worker) -> None:
-    """It closes idle connections, and ends with the last request."""
+def test_worker_that_stops_waits_for_its_requests(worker: Worker, listening: socket) -> None:
+    """It stops listening, closes idle connections, and returns after the last request."""
     idle, active = FakeConnection(0), FakeConnection(0, is_idle=False)
     let_wait(worker, idle, active)
+    worker.sockets = [listening]
     worker.connections = 2
     worker.alive = False
+    address = listening.getsockname()
     running = gevent.spawn(worker.run)
     wait_for(lambda: idle.is_closed)
+    with pytest.raises(ConnectionRefusedError):
+        create_connection(address, timeout=LIMIT)
     assert not running.dead
     assert not active.is_closed
     worker.connections = 0
@@ -210,7 +240,7 @@ def test_worker_that_stops_waits_for_its_requests(worker: Worker) -> None:
 
 
 def test_worker_that_stops_does_not_wait_for_ever(worker: Worker) -> None:
-    """After the grace period it ends though a request is still active."""
+    """After the grace period it returns, though a request is still active."""
     worker.cfg.set("graceful_timeout", 0)
     worker.connections = 1
     worker.alive = False
