@@ -1,4 +1,4 @@
-"""Responses as bytes: as complete as those that Flask and gunicorn make."""
+"""Responses as bytes are as complete as those that Flask and gunicorn make."""
 
 import io
 import json
@@ -37,7 +37,7 @@ def test_redirect_has_the_given_headers_and_gunicorns() -> None:
 
 
 def test_redirects_date_is_of_its_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What redirects of one second share is not kept for the next."""
+    """The part that redirects of one second share is made anew for the next."""
     dates = []
     for now in (784111777.0, 784111777.9, 784111778.0):
         monkeypatch.setattr(time, "time", lambda now=now: now)
@@ -78,7 +78,7 @@ def test_each_shed_request_has_an_id_of_its_own() -> None:
 
 
 def test_problem_is_as_long_as_it_says() -> None:
-    """Also if its detail is not ASCII, and it has the one header line that it was given."""
+    """The length counts bytes, and the one header line that was given is there."""
     status, headers, body = parse(responses.problem(414, "Ä is 100 % wrong", "7", "A: b"))
     assert status.startswith("HTTP/1.1 414 ")
     assert headers.items() == [
