@@ -1,4 +1,4 @@
-"""What SIGTERM does to the server, in a process of its own."""
+"""The server's reaction to SIGTERM, in a process of its own."""
 
 import subprocess
 import sys
@@ -52,7 +52,7 @@ else:
     ],
 )
 def test_server_stops_after_its_delay(seconds: int, then: str, printed: list[str]) -> None:
-    """Or at the second SIGTERM, or immediately without a delay. Its workers know meanwhile."""
+    """A second SIGTERM ends the delay. Workers know that it has begun."""
     command = [sys.executable, "-u", "-c", SERVER.format(seconds=seconds, then=then)]
     ran = subprocess.check_output(command, cwd=ROOT, text=True, timeout=60)
     assert ran.splitlines() == printed
