@@ -1,0 +1,195 @@
+"""The server's end of a connection and its client, in one process and in gevent's hub.
+
+Nothing is monkey patched, so tests must wait with gevent: time.sleep would stop the server too.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from http.client import parse_headers
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
+
+import gevent
+import pytest
+from gevent.socket import SO_SNDBUF, SOL_SOCKET, socket, socketpair
+from gunicorn.config import Config
+
+from app.server import responses
+from app.server.connection import Connection
+from app.server.fast_path import Handler, Respond
+from app.server.worker import Worker
+from tests.support.service import RawAnswer
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+LIMIT = 20  # seconds after which a test fails: nothing here takes long
+PLAIN = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n"
+PARSED = b"GET /parsed HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"  # not a plain GET
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_left() -> Iterator[None]:
+    """Fail if a test leaves watchers in gevent's loop."""
+    loop = gevent.get_hub().loop
+    before = loop.activecnt
+    yield
+    wait_for(lambda: loop.activecnt == before)
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    """Let the server work until the condition holds."""
+    deadline = time.monotonic() + LIMIT
+    while not condition():
+        assert time.monotonic() < deadline
+        gevent.sleep(0.001)
+
+
+def fill(connection: socket) -> bytes:
+    """Send until the client has to read before more can be sent, and return what was sent."""
+    sent = b""
+    with suppress(BlockingIOError):
+        while True:
+            sent += b"." * connection._sock.send(b"." * 1000)
+    return sent
+
+
+class FakeHandler:
+    """A handler that answers when the test says, and notes what it is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[WSGIEnvironment, Respond]] = []
+
+    def __call__(self, environ: "WSGIEnvironment", respond: Respond) -> bool:
+        """Answer later."""
+        self.asked.append((environ, respond))
+        return True
+
+
+def redirect(environ: "WSGIEnvironment", respond: Respond) -> bool:
+    """Answer at once."""
+    respond({"Location": f"/to{environ['PATH_INFO']}"})
+    return True
+
+
+class FakeWorker:
+    """The part of a worker that its connections use."""
+
+    def __init__(self) -> None:
+        self.alive = True
+        self.active_requests = 0
+        self.waiting_connections: dict[Connection, float] = {}
+        self.paths_to_shed: set[str] = set()
+        self.shed_response = responses.overloaded
+
+    def should_shed(self, _connection: Connection, path: str) -> bool:
+        """Return whether the test says so."""
+        return path in self.paths_to_shed
+
+
+class Application:
+    """A WSGI application that notes its environs, and reads a body only at /read."""
+
+    def __init__(self) -> None:
+        self.extensions: dict[str, Any] = {}
+        self.environs: list[WSGIEnvironment] = []
+        self.meanwhile: Callable[[], object] = lambda: None  # is called in each request
+
+    def __call__(self, environ: "WSGIEnvironment", start_response: Any) -> list[bytes]:
+        """Answer 200."""
+        self.environs.append(environ)
+        if environ["PATH_INFO"] == "/read":
+            environ["wsgi.input"].read()
+        self.meanwhile()
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"ok"]
+
+
+@pytest.fixture
+def application() -> Application:
+    """The application that the worker serves."""
+    return Application()
+
+
+@pytest.fixture
+def worker(application: Application) -> Iterator[Worker]:
+    """A worker with gunicorn's defaults and without its arbiter, which serves no socket yet."""
+    loader = SimpleNamespace(wsgi=lambda: application)
+    worker = Worker(1, os.getppid(), [], loader, 30, Config(), Mock())
+    worker.load_wsgi()
+    yield worker
+    worker.tmp.close()
+
+
+class Line:
+    """A connection, its client, and the greenlets that read requests as gunicorn would."""
+
+    def __init__(self, worker: Any, fast_path: Handler | None) -> None:
+        self.worker = worker
+        self.client, server = socketpair()
+        self.client.settimeout(LIMIT)
+        self.answers = self.client.makefile("rb")
+        server.setsockopt(SOL_SOCKET, SO_SNDBUF, 1)  # as little as the system allows
+        kind = server.family, server.type, server.proto
+        listener: Any = SimpleNamespace(worker=worker, fast_path=fast_path)
+        self.connection = Connection(listener, ("192.0.2.7", 1), *kind, fileno=server.detach())
+        self.readers: list[gevent.Greenlet] = []
+
+    def receive(self) -> RawAnswer:
+        """Return the next answer."""
+        version, status, _reason = self.answers.readline().split(maxsplit=2)
+        assert version == b"HTTP/1.1"
+        headers = parse_headers(self.answers)
+        return RawAnswer(int(status), headers, self.answers.read(int(headers["Content-Length"])))
+
+    def next_request(self) -> gevent.Greenlet:
+        """Begin to read the next request, in a greenlet that returns its first bytes."""
+        self.connection.deadline = None
+        return self.read_more()
+
+    def read_more(self) -> gevent.Greenlet:
+        """Begin to read the rest of a request."""
+        self.readers.append(gevent.spawn(self.connection.recv, 8192))
+        return self.readers[-1]
+
+    def serve(self) -> None:
+        """Let a real worker serve the connection, with gunicorn's parser."""
+        listening = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 8000))
+        arguments = (listening, self.connection, ("192.0.2.7", 1))
+        self.readers.append(gevent.spawn(self.worker.handle, *arguments))
+
+    def hang_up(self) -> None:
+        """Close the client's end."""
+        self.answers.close()
+        self.client.close()
+
+    def end(self) -> None:
+        """Hang up, which ends the readers."""
+        self.hang_up()
+        gevent.joinall(self.readers, timeout=LIMIT)
+        left = [reader for reader in self.readers if not reader.dead]
+        gevent.killall(left)
+        self.connection.close()
+        assert not left
+
+
+Connect = Callable[..., Line]
+
+
+@pytest.fixture
+def connect() -> Iterator[Connect]:
+    """Makes a connection, by default of a new worker and without a fast path."""
+    lines: list[Line] = []
+
+    def begin(fast_path: Handler | None = None, worker: FakeWorker | Worker | None = None) -> Line:
+        lines.append(Line(worker or FakeWorker(), fast_path))
+        return lines[-1]
+
+    yield begin
+    for line in lines:
+        line.end()
+    assert not any(line.worker.waiting_connections for line in lines)
+    assert not any(line.worker.active_requests for line in lines)

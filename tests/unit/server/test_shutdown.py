@@ -1,0 +1,58 @@
+"""The server's reaction to SIGTERM, in a process of its own."""
+
+import subprocess
+import sys
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+# Stops as gunicorn would: at once, when its own handler of SIGTERM is called.
+SERVER = """
+import os, signal, sys, time
+from app.server import shutdown
+
+def stop(*_):
+    print("stops", shutdown.has_begun())
+    sys.exit()
+
+def terminate():
+    os.kill(os.getpid(), signal.SIGTERM)
+
+signal.signal(signal.SIGTERM, stop)
+shutdown.delay({seconds})
+print("begins", shutdown.has_begun())
+{then}
+print("was not stopped")
+"""
+WAIT = 'terminate(); print("goes on", shutdown.has_begun()); signal.pause()'
+TWICE = 'terminate(); print("goes on", shutdown.has_begun()); terminate()'
+WORKER = """
+if worker := os.fork():
+    terminate()
+    os.waitpid(worker, 0)
+    terminate()
+else:
+    for _ in range(3000):
+        if shutdown.has_begun():
+            break
+        time.sleep(0.01)
+    print("worker", shutdown.has_begun())
+    os._exit(0)
+"""
+
+
+@pytest.mark.parametrize(
+    ("seconds", "then", "printed"),
+    [
+        pytest.param(1, WAIT, ["begins False", "goes on True", "stops True"], id="waits"),
+        pytest.param(100, TWICE, ["begins False", "goes on True", "stops True"], id="twice"),
+        pytest.param(100, WORKER, ["begins False", "worker True", "stops True"], id="worker"),
+        pytest.param(0, "terminate()", ["begins False", "stops False"], id="no delay"),
+    ],
+)
+def test_server_stops_after_its_delay(seconds: int, then: str, printed: list[str]) -> None:
+    """A second SIGTERM ends the delay. Workers know that it has begun."""
+    command = [sys.executable, "-u", "-c", SERVER.format(seconds=seconds, then=then)]
+    ran = subprocess.check_output(command, cwd=ROOT, text=True, timeout=60)
+    assert ran.splitlines() == printed

@@ -1,0 +1,247 @@
+"""The worker under overload and while it stops, and the listener that accepts for it."""
+
+import time
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import gevent
+import pytest
+from gevent.socket import create_connection, socket
+from prometheus_client import REGISTRY
+
+from app.server.connection import Connection
+from app.server.worker import MAX_CONCURRENT_REQUESTS, Listener, Worker
+from app.telemetry import metrics
+from tests.unit.server.conftest import LIMIT, wait_for
+
+PLACES = 3
+LIMIT_OF_WAIT = 50.0  # seconds
+OLD, YOUNG = LIMIT_OF_WAIT + 5, LIMIT_OF_WAIT - 5
+
+
+@pytest.fixture(autouse=True)
+def _small_limits(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker.worker_connections = PLACES
+    monkeypatch.setattr("app.server.worker.SLOW_AFTER", LIMIT_OF_WAIT)
+    monkeypatch.setattr("app.server.worker.quiet_paths", {"/livez"})
+
+
+@pytest.fixture
+def listening() -> Iterator[socket]:
+    """A socket that listens at a free port of 127.0.0.1."""
+    with socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        listening.setblocking(0)
+        yield listening
+
+
+@pytest.fixture
+def listener(worker: Worker, listening: socket) -> Iterator[Listener]:
+    """A listener that has not been started."""
+    listener = Listener(worker, listening)
+    yield listener
+    listener.close()
+
+
+class FakeConnection:
+    """A connection that notes whether it was disconnected."""
+
+    def __init__(self, waited: float, *, is_idle: bool = True) -> None:
+        self.since = time.monotonic() - waited
+        self.is_idle = is_idle
+        self.is_closed = False
+
+    def disconnect(self) -> None:
+        """Note it."""
+        self.is_closed = True
+
+
+def let_wait(worker: Worker, *connections: FakeConnection) -> None:
+    """Make the worker wait for these connections until the test ends."""
+    waiting: Any = worker.waiting_connections
+    waiting.update((connection, connection.since) for connection in connections)
+
+
+@pytest.mark.parametrize(
+    ("came_late", "connections", "active", "shed"),
+    [
+        pytest.param(False, 1, 0, False, id="nothing to do"),
+        pytest.param(False, PLACES, MAX_CONCURRENT_REQUESTS - 1, False, id="nearly full"),
+        pytest.param(False, 1, MAX_CONCURRENT_REQUESTS, True, id="requests at the limit"),
+        pytest.param(True, PLACES + 1, 0, True, id="connection without a place"),
+        pytest.param(True, PLACES, 0, False, id="a place became free"),
+        pytest.param(False, PLACES + 1, 0, False, id="others have no place"),
+        pytest.param(True, PLACES, MAX_CONCURRENT_REQUESTS, True, id="a place, but requests"),
+    ],
+)
+def test_load_decides_what_is_shed(
+    worker: Worker, *, came_late: bool, connections: int, active: int, shed: bool
+) -> None:
+    """A request is shed if too many are active, or if its connection has no place."""
+    worker.connections = connections
+    worker.active_requests = active
+    connection: Any = SimpleNamespace(is_over_capacity=came_late)
+    assert worker.should_shed(connection, "/") == shed
+
+
+@pytest.mark.parametrize(
+    ("path", "shed"),
+    [
+        pytest.param("/livez", False, id="health check"),
+        pytest.param("/metrics", False, id="metrics"),
+        pytest.param("/livez/", True, id="like a health check"),
+        pytest.param("/metricsx", True, id="like metrics"),
+    ],
+)
+@pytest.mark.parametrize(
+    "requests",
+    [
+        pytest.param(0, id="connections"),
+        pytest.param(MAX_CONCURRENT_REQUESTS, id="connections and requests"),
+    ],
+)
+def test_health_checks_and_metrics_are_never_shed(
+    worker: Worker, requests: int, path: str, *, shed: bool
+) -> None:
+    """Their paths are answered however much there is to do."""
+    worker.connections = PLACES + 1
+    worker.active_requests = requests
+    connection: Any = SimpleNamespace(is_over_capacity=True)
+    assert worker.should_shed(connection, path) == shed
+
+
+def test_shed_requests_are_counted(worker: Worker) -> None:
+    """Each response that sheds a request counts in the metrics."""
+
+    def count() -> float:
+        return REGISTRY.get_sample_value("slipway_requests_shed_total") or 0
+
+    before = count()
+    assert worker.shed_response().startswith(b"HTTP/1.1 503 ")
+    worker.shed_response()
+    assert count() == before + 2
+
+
+@pytest.mark.parametrize(
+    ("connections", "waited", "closed"),
+    [
+        pytest.param(PLACES, [OLD, OLD], [False, False], id="a place for each"),
+        pytest.param(PLACES + 1, [OLD, OLD], [True, False], id="one too many"),
+        pytest.param(PLACES + 2, [OLD, OLD, OLD], [True, True, False], id="two too many"),
+        pytest.param(PLACES + 2, [OLD, YOUNG, YOUNG], [True, False, False], id="only one is slow"),
+        pytest.param(PLACES + 2, [YOUNG, YOUNG], [False, False], id="none is slow"),
+        pytest.param(PLACES + 2, [], [], id="none waits"),
+    ],
+)
+def test_slow_connections_give_way(
+    worker: Worker, connections: int, waited: list[float], closed: list[bool]
+) -> None:
+    """The worker closes as many as there are too many, the longest wait first, idle or not."""
+    worker.connections = connections
+    waiting = [
+        FakeConnection(seconds, is_idle=number % 2 == 0) for number, seconds in enumerate(waited)
+    ]
+    let_wait(worker, *waiting)
+    worker.evict_slow_connections()
+    assert [connection.is_closed for connection in waiting] == closed
+
+
+def test_idle_connections_are_closed(worker: Worker) -> None:
+    """A connection that has been idle for too long is closed; one that is only slow is not."""
+    idle, reading, idle_too = (FakeConnection(OLD, is_idle=idle) for idle in (True, False, True))
+    young = FakeConnection(YOUNG)
+    let_wait(worker, idle, reading, idle_too, young)
+    worker.close_idle(LIMIT_OF_WAIT)
+    waiting = (idle, reading, idle_too, young)
+    assert [connection.is_closed for connection in waiting] == [True, False, True, False]
+    worker.close_idle(0)
+    assert [connection.is_closed for connection in waiting] == [True, False, True, True]
+
+
+def test_search_for_idle_connections_ends_at_the_first_young_one(worker: Worker) -> None:
+    """All behind it have waited less, so thousands of connections cost nothing."""
+    young = FakeConnection(YOUNG)
+    behind = FakeConnection(OLD)  # which never happens
+    let_wait(worker, young, behind)
+    worker.close_idle(LIMIT_OF_WAIT)
+    assert not behind.is_closed
+
+
+def test_busy_worker_accepts_more_at_once(worker: Worker, listener: Listener) -> None:
+    """An idle worker leaves connections to others; a busy one accepts them to shed them."""
+    idle = listener.max_accept
+    worker.active_requests = 100
+    assert listener.max_accept == idle + 100
+    worker.active_requests = 0
+    assert listener.max_accept == idle
+
+
+def test_nothing_is_accepted_when_nobody_connects(listener: Listener) -> None:
+    """The listener gives up if another worker was faster."""
+    assert listener.do_read() is None
+
+
+def test_accepted_connection_knows_its_client(listener: Listener) -> None:
+    """The listener makes connections of our class, which can be used at once."""
+    accepted: list[tuple[Connection, Any]] = []
+
+    def accept() -> bool:
+        accepted.extend(filter(None, [listener.do_read()]))
+        return bool(accepted)
+
+    with create_connection(listener.socket.getsockname(), timeout=LIMIT) as client:
+        wait_for(accept)
+        [(connection, address)] = accepted
+        with connection:
+            assert address == client.getsockname()
+            assert connection.client_address == "127.0.0.1"
+            connection.sendall(b"hello")
+            assert client.recv(5) == b"hello"
+
+
+def test_port_for_metrics_has_no_fast_path(
+    worker: Worker, listening: socket, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A handler could take /metrics for a path of its own."""
+    worker.fast_path = lambda _environ, _respond: False
+    port = str(listening.getsockname()[1])
+    for ports, fast_path in (({"1"}, worker.fast_path), ({"1", port}, None)):
+        monkeypatch.setattr(metrics, "metrics_ports", ports)
+        assert Listener(worker, listening).fast_path == fast_path
+
+
+def test_listener_serves_what_it_accepts(worker: Worker, listener: Listener) -> None:
+    """Each connection gets a greenlet of its own."""
+    listener.start()
+    address = listener.socket.getsockname()
+    with create_connection(address, timeout=LIMIT), create_connection(address, timeout=LIMIT):
+        wait_for(lambda: worker.connections == 2)
+    wait_for(lambda: worker.connections == 0)
+
+
+def test_worker_that_stops_waits_for_its_requests(worker: Worker, listening: socket) -> None:
+    """It stops listening, closes idle connections, and returns after the last request."""
+    idle, active = FakeConnection(0), FakeConnection(0, is_idle=False)
+    let_wait(worker, idle, active)
+    worker.sockets = [listening]
+    worker.connections = 2
+    worker.alive = False
+    address = listening.getsockname()
+    running = gevent.spawn(worker.run)
+    wait_for(lambda: idle.is_closed)
+    with pytest.raises(ConnectionRefusedError):
+        create_connection(address, timeout=LIMIT)
+    assert not running.dead
+    assert not active.is_closed
+    worker.connections = 0
+    running.get(timeout=LIMIT)
+
+
+def test_worker_that_stops_does_not_wait_for_ever(worker: Worker) -> None:
+    """After the grace period it returns, though a request is still active."""
+    worker.cfg.set("graceful_timeout", 0)
+    worker.connections = 1
+    worker.alive = False
+    gevent.spawn(worker.run).get(timeout=LIMIT)
