@@ -19,7 +19,6 @@ import gevent
 from gevent.server import StreamServer
 from gevent.socket import socket
 from gunicorn import glogging, util
-from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.server import fast_path, responses, shutdown
@@ -144,8 +143,7 @@ class Worker(GeventWorker):
         client.is_over_capacity = self.connections > self.worker_connections
         self.evict_slow_connections()
         try:
-            # Not GeventWorker's, which would take the connection's time-out away.
-            AsyncWorker.handle(self, listening, client, addr)
+            super().handle(listening, client, addr)
         finally:
             self.connections -= 1
 

@@ -18,7 +18,6 @@ from gunicorn import glogging, util
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.body import Body, EOFReader
 from gunicorn.http.unreader import IterUnreader
-from gunicorn.workers.base_async import AsyncWorker
 from gunicorn.workers.ggevent import GeventWorker
 from packaging.requirements import Requirement
 from sqlalchemy import QueuePool
@@ -62,7 +61,6 @@ PARTS = {
     "gevent socket.hub": Part(CONNECTION, server.socket_hub),
     "gunicorn Arbiter.WORKERS": Part(CONFIGURATION, exists(Arbiter)),
     "gunicorn Arbiter.address": Part(CONFIGURATION, server.arbiter_address),
-    "gunicorn AsyncWorker.handle": Part(WORKER, fits(worker.Worker, AsyncWorker)),
     "gunicorn GeventWorker.alive": Part(WORKER, server.worker_attribute),
     "gunicorn GeventWorker.cfg": Part(WORKER, server.worker_attribute),
     "gunicorn GeventWorker.handle": Part(WORKER, fits(worker.Worker, GeventWorker)),
