@@ -11,6 +11,8 @@ from tests.support.checkout import ROOT
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = re.compile(r"```.*?```|`[^`]+`", flags=re.DOTALL)
 LINK = re.compile(r'(?:\]\(|src=")([^)":#]+)[)"]')
+PATH = re.compile(r"`((?:app|bench|db|deploy|findings|tests)/[\w./-]+\.(?:cnf|py|sh|yaml))`")
+THEIRS = {"app/incidents.py", "tests/api/test_incidents.py"}  # readers write them
 TREE = re.compile(r"```\napp/\n(.*?)```", flags=re.DOTALL)
 LINKS = sorted({(page, to) for page in PAGES for to in LINK.findall(page.read_text())})
 
@@ -80,3 +82,10 @@ def test_readme_lists_what_is_at_the_top() -> None:
     [tests] = [row for row in rows if row.startswith("tests/")]
     folders = {path.name for path in ROOT.glob("tests/*/") if path.name != "__pycache__"}
     assert folders == set(re.findall(r"`(\w+)`", tests))
+
+
+def test_paths_exist() -> None:
+    """Every path into the code that is on a page is there."""
+    named = {(page.name, path) for page in PAGES for path in PATH.findall(page.read_text())}
+    assert len(named) > 20
+    assert {path for _, path in named if not (ROOT / path).exists()} == THEIRS
