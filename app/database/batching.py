@@ -90,21 +90,27 @@ class Batcher(Generic[T, R]):
 
     def _lead(self) -> bool:
         """Work on one batch, and return whether the caller must go on leading."""
-        # Requests that were just answered would otherwise come too late for the next batch, for
-        # ever. Some of the time that is left is for the work.
-        if self._last_was_shared and time_left() > 2 * YIELD_LIMIT:
-            yield_to_other_requests()
-        batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_LIMIT))]
-        self._last_was_shared = len(batch) > 1
+        try:
+            # Requests that were just answered would otherwise come too late for the next batch, for
+            # ever. Some of the time that is left is for the work.
+            if self._last_was_shared and time_left() > 2 * YIELD_LIMIT:
+                yield_to_other_requests()
+            batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_LIMIT))]
+            self._last_was_shared = len(batch) > 1
+            if batch:
+                self._work_on(batch)
+        finally:
+            self._leadership.release()
+        return bool(self._waiting) and self._leadership.acquire(blocking=False)
+
+    def _work_on(self, batch: list[tuple[T, Callable[[R | BaseException], object]]]) -> None:
         outcomes: Sequence[R | BaseException]
         try:
-            outcomes = self._work([item for item, _ in batch]) if batch else ()
+            outcomes = self._work([item for item, _ in batch])
         except BaseException as error:  # noqa: BLE001 no caller may be left without an outcome
             outcomes = [error] * len(batch)
         for (_, resolve), outcome in zip(batch, outcomes, strict=True):
             resolve(outcome)
-        self._leadership.release()
-        return bool(self._waiting) and self._leadership.acquire(blocking=False)
 
     def _lead_while_needed(self) -> None:
         while self._lead():

@@ -12,7 +12,7 @@ from sqlalchemy.exc import InternalError
 
 from app.database import Database
 from app.links import click_queries, histogram, queries, search
-from app.links.queries import Check, CodeTakenError
+from app.links.queries import Check, CodesTakenError, CodeTakenError
 from app.links.rollups import roll_up
 
 T = TypeVar("T")
@@ -67,7 +67,7 @@ def with_code_retry(create: Callable[[], T], *, has_own_code: bool) -> T:
     for _ in range(CODE_ATTEMPTS - 1):
         try:
             return create()
-        except queries.CodesTakenError:
+        except CodesTakenError:
             raise
         except CodeTakenError:
             if has_own_code:

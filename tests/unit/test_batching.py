@@ -126,3 +126,17 @@ def test_gathering_ends_though_there_is_always_more_to_do() -> None:
         readable.close()
         os.close(reader)
         os.close(writer)
+
+
+def test_a_leader_that_is_killed_leaves_nobody_waiting() -> None:
+    """The next caller leads, and works for those who wait too."""
+    double: Batcher[int, int] = Batcher(lambda numbers: [2 * number for number in numbers])
+    double._last_was_shared = True  # so that the leader waits for others first
+    outcomes: list[int | BaseException] = []
+    leader = gevent.spawn(double, 1)
+    gevent.spawn(double.submit, 2, outcomes.append)
+    while not double._waiting:
+        gevent.sleep(0)
+    leader.kill()
+    assert double(3) == 6
+    assert 4 in outcomes
