@@ -19,7 +19,7 @@ from app.telemetry import logs, metrics, tracing
 BODY_LIMIT = 64 * 1024  # bytes
 
 
-class Service(Flask):
+class SyncFlask(Flask):
     """A Flask application whose views are all plain functions, not coroutines."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,7 +34,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     """
     settings = settings or Settings.from_environ()
     logs.configure_logging(settings)
-    app = Service(__name__, static_folder=None)
+    app = SyncFlask(__name__, static_folder=None)
     app.config |= {
         "API_TITLE": "Slipway",
         "API_VERSION": "v1",
