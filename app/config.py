@@ -126,11 +126,16 @@ class Settings:
         """
         given = {name: value for name, value in environ.items() if value}
         schema = Schema.from_dict({s.name.upper(): s.metadata["kind"] for s in settings_of(cls)})
+        secrets, errors = _read_secret_files(given)
         try:
-            found = schema(unknown=EXCLUDE).load(given | _read_secret_files(given))
+            found = schema(unknown=EXCLUDE).load(given | secrets)
         except ValidationError as error:
-            wrong = (f"{name}: {' '.join(said)}" for name, said in error.messages_dict.items())
-            raise SettingsError("; ".join(wrong)) from None
+            # A secret whose file is unreadable is not missing.
+            said = {name: " ".join(texts) for name, texts in error.messages_dict.items()}
+            errors = {n: text for n, text in said.items() if f"{n}_FILE" not in errors} | errors
+        if errors:
+            wrong = (f"{name}: {text}" for name, text in errors.items())
+            raise SettingsError("; ".join(wrong))
         return cls(**{name.lower(): value for name, value in found.items()})
 
 
@@ -138,15 +143,16 @@ SECRETS = {setting.name.upper() for setting in settings_of(Settings) if setting.
 """Settings that can also come from a file, which NAME_FILE names."""
 
 
-def _read_secret_files(given: Mapping[str, str]) -> dict[str, str]:
-    found = {}
+def _read_secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the secrets that files hold, and what is wrong with others, by NAME_FILE."""
+    found, errors = {}, {}
     for name in SECRETS:
         file = given.get(f"{name}_FILE")
         if file and name in given:
-            raise ValidationError({f"{name}_FILE": [f"Is set, and so is {name}. Set one."]})
-        if file:
+            errors[f"{name}_FILE"] = f"Is set, and so is {name}. Set one."
+        elif file:
             try:
                 found[name] = Path(file).read_text().strip()
             except (OSError, ValueError) as error:
-                raise ValidationError({f"{name}_FILE": [f"Can't be read: {error}"]}) from None
-    return found
+                errors[f"{name}_FILE"] = f"Can't be read: {error}"
+    return found, errors

@@ -112,7 +112,7 @@ def named(*headers: str) -> dict[str, str]:
     return {name: name for name in headers}
 
 
-def problems(*statuses: int) -> dict[int, str]:
+def problem_responses(*statuses: int) -> dict[int, str]:
     """Return the error responses with these statuses."""
     return {status: HTTP_STATUS_CODES[status].replace(" ", "") for status in statuses}
 
@@ -136,7 +136,7 @@ class CommonParts(BasePlugin):
         for name, header in RESPONSE_HEADERS.items():
             spec.components.header(name, {**header, "required": name not in OPTIONAL_HEADERS})
         spec.components.schema("Problem", schema=ProblemSchema)
-        for status, name in problems(*PROBLEMS).items():
+        for status, name in problem_responses(*PROBLEMS).items():
             detail = PROBLEMS[status]
             content = {"schema": "Problem", "example": problem_body(status, detail, "/api/me")}
             own = PROBLEM_HEADERS.get(status, ())
@@ -185,5 +185,5 @@ class CommonParts(BasePlugin):
                     page = "text/html" in response.get("content", {})
                     shared = named(*COMMON_HEADERS, *((*PAGE_HEADERS, "Vary") if page else ()))
                     response["headers"] = response.get("headers", {}) | shared
-            responses = operation["responses"] | problems(*statuses)
+            responses = operation["responses"] | problem_responses(*statuses)
             operation["responses"] = dict(sorted(responses.items()))

@@ -62,7 +62,8 @@ def init_app(app: Flask, settings: Settings) -> None:
         "create": settings.rate_limit_create,
         "auth": settings.rate_limit_auth,
     }
-    # One for each client with active requests: those would wait for each other's row anyway.
+    # A batcher for each client that has active requests. Requests of one client would wait for the
+    # lock on its row anyway.
     app.extensions["rate_limit_batchers"] = WeakValueDictionary()
     app.after_request(_add_headers)
 
@@ -77,11 +78,11 @@ def count(name: str, client: str, amount: int = 1) -> None:
     limit: RateLimit = current_app.extensions["rate_limits"][name]
     now = time.time()
     elapsed = int(now % limit.seconds)
-    # The second in which the window began: it grows even when the setting changes.
+    # The second in which the window began. A count of windows would jump when the setting changes.
     period = int(now) - elapsed
     reset = limit.seconds - elapsed
     client = f"{name}:{client}"
-    new = Batcher(partial(_increment_for_all, database(), client))
+    new = Batcher("rate_limit", partial(_increment_for_all, database(), client))
     batcher = current_app.extensions["rate_limit_batchers"].setdefault(client, new)
     hits = batcher((period, amount))
     if random() < SWEEP_PROBABILITY:  # noqa: S311 no secret depends on it
@@ -111,8 +112,8 @@ def _increment_for_all(
 def increment(connection: sa.Connection, client: str, period: int, amount: int) -> int:
     """Add to a client's counter and return its sum in this period.
 
-    It is one statement, so that no two clients see the same sum. A period that has passed (another
-    replica's clock is behind) counts to the newest.
+    It is one statement, so that no two clients see the same sum. If another
+    replica's clock is behind, its older period counts as the newest one.
     """
     values = {"client": client, "period": period, "amount": amount, "now": datetime.now(UTC)}
     if connection.dialect.name == "mysql":

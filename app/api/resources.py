@@ -31,7 +31,7 @@ RFC3339 = re.compile(
 
 LARGEST_ID = 10**18 - 1
 
-# The checks below, as far as JSON Schema can express them.
+# The checks of the fields, as far as JSON Schema can express them.
 ID_SCHEMA = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID, "examples": [1]}
 TEXT_SCHEMA = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 

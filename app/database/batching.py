@@ -9,19 +9,24 @@ import contextvars
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from queue import Empty, SimpleQueue
-from typing import Generic, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 from gevent import Timeout, idle, monkey, spawn_raw
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from app.database.deadline import charge_time, time_left
+from app.database.deadline import Budget, budget, charge_time, time_left
+from app.telemetry import tracing
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import SpanContext
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH_LIMIT = 1000  # items
-YIELD_LIMIT = 0.05  # seconds, or a little more: an overloaded process is never idle
+YIELD_LIMIT = 0.05  # seconds, since an overloaded process is never idle
 
 
 def yield_to_other_requests() -> None:
@@ -41,17 +46,27 @@ def run_in_background(work: Callable[[], None]) -> None:
         contextvars.Context().run(_thread.start_new_thread, work, ())
 
 
-class Batcher(Generic[T, R]):
-    """Runs its work for all callers that wait. Any thread, greenlet or loop callback may call it.
+class _Waiting(NamedTuple, Generic[T, R]):
+    item: T
+    resolve: Callable[[R | BaseException], object]
+    trace: "SpanContext | None"
 
+
+class Batcher(Generic[T, R]):
+    """Runs its work for all callers that wait.
+
+    Any greenlet may call it, without gevent any thread. A loop callback may only `submit`.
+
+    :param name: of the span of work that is shared.
     :param work: takes items in the order in which they came, and returns a result for each. It
         runs in the context of a request or in none, so it must not use Flask's. If it raises, all
         callers get its error.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
+    def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
+        self._name = name
         self._work = work
-        self._waiting: deque[tuple[T, Callable[[R | BaseException], object]]] = deque()
+        self._waiting: deque[_Waiting[T, R]] = deque()
         self._leadership = threading.Lock()  # whoever holds it runs the work
         self._last_was_shared = False
 
@@ -63,7 +78,7 @@ class Batcher(Generic[T, R]):
         outcomes: SimpleQueue[R | BaseException] = SimpleQueue()
         with charge_time():
             if self._enqueue(item, outcomes.put) and self._lead():
-                run_in_background(self._lead_while_needed)
+                self._lead_in_background()
             try:
                 outcome = outcomes.get(timeout=max(time_left(), 0))
             except Empty:
@@ -80,11 +95,11 @@ class Batcher(Generic[T, R]):
             has more to do: it must neither wait nor fail.
         """
         if self._enqueue(item, resolve):
-            run_in_background(self._lead_while_needed)
+            self._lead_in_background()
 
     def _enqueue(self, item: T, resolve: Callable[[R | BaseException], object]) -> bool:
         """Add an item, and return whether the caller has become the leader."""
-        self._waiting.append((item, resolve))
+        self._waiting.append(_Waiting(item, resolve, tracing.current_span_context()))
         # `locked` costs less. A leader that gives up leadership looks for items afterwards.
         return not self._leadership.locked() and self._leadership.acquire(blocking=False)
 
@@ -92,7 +107,7 @@ class Batcher(Generic[T, R]):
         """Work on one batch, and return whether the caller must go on leading."""
         try:
             # Requests that were just answered would otherwise come too late for the next batch, for
-            # ever. Some of the time that is left is for the work.
+            # ever. The work itself needs time, too.
             if self._last_was_shared and time_left() > 2 * YIELD_LIMIT:
                 yield_to_other_requests()
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_LIMIT))]
@@ -103,15 +118,28 @@ class Batcher(Generic[T, R]):
             self._leadership.release()
         return bool(self._waiting) and self._leadership.acquire(blocking=False)
 
-    def _work_on(self, batch: list[tuple[T, Callable[[R | BaseException], object]]]) -> None:
+    def _work_on(self, batch: list[_Waiting[T, R]]) -> None:
+        # In the trace of the leader's request, or in that of the first one if none leads.
+        own = tracing.current_span_context()
+        span = nullcontext() if own else tracing.batch_span(self._name, [w.trace for w in batch])
         outcomes: Sequence[R | BaseException]
         try:
-            outcomes = self._work([item for item, _ in batch])
+            with span:
+                outcomes = self._work([waiting.item for waiting in batch])
         except BaseException as error:  # noqa: BLE001 no caller may be left without an outcome
             outcomes = [error] * len(batch)
-        for (_, resolve), outcome in zip(batch, outcomes, strict=True):
-            resolve(outcome)
+        for waiting, outcome in zip(batch, outcomes, strict=True):
+            waiting.resolve(outcome)
+
+    def _lead_in_background(self) -> None:
+        try:
+            run_in_background(self._lead_while_needed)
+        except BaseException:  # no thread can be started
+            self._leadership.release()
+            raise
 
     def _lead_while_needed(self) -> None:
-        while self._lead():
-            pass
+        while True:
+            budget.set(Budget())  # each batch has the time of one request
+            if not self._lead():
+                return

@@ -67,7 +67,7 @@ def stop_charging() -> None:
 def charge_time() -> Iterator[None]:
     """Charge the time of a block to the current request.
 
-    For waits whose work uses a connection, no matter in whose name.
+    For waits that use a connection through another request, such as for a shared batch.
     """
     start_charging()
     try:

@@ -84,7 +84,7 @@ def _pool_class(limits: Limits) -> type[QueuePool]:
         It relies on private parts of SQLAlchemy, see tests/unit/test_private_parts.py.
         """
 
-        # First come, first served: see there.
+        # First come, first served.
         _queue_class = FairQueue
 
         def __init__(self, *args: Any, **options: Any) -> None:

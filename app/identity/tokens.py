@@ -76,7 +76,7 @@ class RefusedError(HTTPException):
 def init_app(app: Flask) -> None:
     """Require a token for everything under `/api`."""
     find_all = partial(_find_by_digests, app.extensions["database"])
-    app.extensions["token_lookups"] = Batcher(find_all)
+    app.extensions["token_lookups"] = Batcher("tokens", find_all)
     app.before_request(authenticate)
 
 

@@ -10,7 +10,7 @@ from werkzeug.exceptions import Conflict
 from app.api import rate_limit
 from app.api.etags import check_if_match, etag, etag_headers, not_modified_or
 from app.api.idempotency import once
-from app.api.openapi import RATE_LIMIT_HEADERS, named, not_modified, problems
+from app.api.openapi import RATE_LIMIT_HEADERS, named, not_modified, problem_responses
 from app.api.resources import Blueprint, body_limit
 from app.database import database
 from app.links import codes, queries, schemas, service
@@ -35,7 +35,7 @@ blueprint = Blueprint("links", __name__, url_prefix="/api/links", description="M
 @blueprint.arguments(schemas.LinkCreateSchema())
 @blueprint.response(201, schemas.LinkSchema, headers=named("ETag", "Location", *RATE_LIMIT_HEADERS))
 @blueprint.doc(
-    parameters=["Idempotency-Key"], responses={201: {"links": FOLLOW_UPS}} | problems(409)
+    parameters=["Idempotency-Key"], responses={201: {"links": FOLLOW_UPS}} | problem_responses(409)
 )
 def create(fields: dict[str, Any]) -> Response:
     """Create a link
@@ -63,7 +63,7 @@ def create(fields: dict[str, Any]) -> Response:
 @body_limit(BATCH_BODY_LIMIT)
 @blueprint.arguments(schemas.BatchSchema())
 @blueprint.response(201, schemas.CreatedSchema, headers=named(*RATE_LIMIT_HEADERS))
-@blueprint.doc(parameters=["Idempotency-Key"], responses=problems(409))
+@blueprint.doc(parameters=["Idempotency-Key"], responses=problem_responses(409))
 def create_all(batch: dict[str, Any]) -> Response:
     """Create up to 1,000 links: all of them, or none
 
@@ -142,7 +142,7 @@ def read(code: str) -> Any:
 @blueprint.doc(
     parameters=["If-Match"],
     requestBody={"content": {"application/json": {"schema": schemas.LinkPatchSchema}}},
-    responses=problems(412),
+    responses=problem_responses(412),
 )
 def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, str]]:
     """Change a link
@@ -156,7 +156,7 @@ def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, 
 
 @blueprint.route("/<code:code>", methods=["DELETE"])
 @blueprint.response(204)
-@blueprint.doc(parameters=["If-Match"], responses=problems(412))
+@blueprint.doc(parameters=["If-Match"], responses=problem_responses(412))
 def delete(code: str) -> None:
     """Delete a link and its clicks
 

@@ -7,7 +7,6 @@ commit, and a lone one waits for nobody.
 """
 
 import json
-import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
@@ -26,7 +25,7 @@ from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 from app.database.batching import BATCH_LIMIT, Batcher, run_in_background
 from app.database.errors import is_conflict
 from app.links.tables import LINK_CLICKS, LINKS
-from app.telemetry import metrics, tracing
+from app.telemetry import metrics
 
 ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, and a little more
 RETRY_WITHIN = 0.5  # seconds: long enough after a deadlock. After a lock wait, all others wait too
@@ -63,13 +62,12 @@ Outcome = Target | None | BaseException
 class PendingRequest:
     """A request that waits for its batch."""
 
-    __slots__ = ("counts", "key", "on_outcome", "since", "trace")
+    __slots__ = ("counts", "key", "on_outcome", "since")
 
     def __init__(self, key: str, on_outcome: Callable[[Outcome], object], *, counts: bool) -> None:
         self.key = key
         self.counts = counts
         self.since = time.monotonic()
-        self.trace = tracing.current_span_context()
         self.on_outcome = [on_outcome]  # empty once it was called
 
     def resolve(self, outcome: Outcome) -> None:
@@ -89,10 +87,9 @@ class Resolver:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._batcher = Batcher(self._resolve_all)
+        self._batcher = Batcher("clicks", self._resolve_all)
         self._submitted: deque[PendingRequest] = deque()  # oldest first; some are resolved already
-        self._starting = threading.Lock()
-        self._started = False
+        self._is_watching = False
 
     def resolve(self, key: str, *, counts: bool) -> Target | None:
         """Return the target of a lookup key, after its click was committed if it `counts`.
@@ -106,7 +103,7 @@ class Resolver:
         self.submit(key, outcomes.put, counts=counts)
         outcome = outcomes.get()
         if isinstance(outcome, BaseException):
-            raise outcome
+            raise outcome.with_traceback(None)  # many requests raise it
         return outcome
 
     def submit(self, key: str, on_outcome: Callable[[Outcome], object], *, counts: bool) -> None:
@@ -115,19 +112,12 @@ class Resolver:
         :param on_outcome: is called once, with what `resolve` would return or raise, by a thread
             that has more to do: it must neither wait nor fail.
         """
-        self._start_watch()
+        if not self._is_watching:  # not earlier: threads would not survive gunicorn's fork
+            self._is_watching = True
+            run_in_background(self._watch)
         pending = PendingRequest(key, on_outcome, counts=counts)
         self._submitted.append(pending)
         self._batcher.submit(pending, pending.resolve)
-
-    def _start_watch(self) -> None:
-        # Not before the first request: threads would not survive gunicorn's fork.
-        if self._started:
-            return
-        with self._starting:
-            if not self._started:
-                run_in_background(self._watch)
-                self._started = True
 
     def _watch(self) -> None:
         """Give up for requests that have waited too long."""
@@ -146,8 +136,7 @@ class Resolver:
         targets: dict[str, Target] = {}
         if pending:
             BATCH_SIZE.observe(len(pending))
-            traces = (request.trace for request in pending)
-            with tracing.batch_span("clicks", traces), COMMIT_SECONDS.time():
+            with COMMIT_SECONDS.time():
                 targets = self._find_and_count(pending)
         return [targets.get(request.key) for request in batch]
 

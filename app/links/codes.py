@@ -20,7 +20,7 @@ class CodeConverter(BaseConverter):
 
 
 def unreserved_code(app: Flask) -> type[CodeConverter]:
-    """Return a converter for codes that are none of the words that the service uses so far.
+    """Return a converter for codes that are none of the words of the routes that exist so far.
 
     Otherwise `/<code>/<rest>` would match below them too, and answer 405 to other methods.
     """

@@ -9,7 +9,7 @@ from flask import Response, abort, jsonify, render_template, request
 from sqlalchemy import Row
 
 from app.api.headers import prefers_html
-from app.api.openapi import named, not_modified, problems
+from app.api.openapi import named, not_modified, problem_responses
 from app.api.own_url import own_url
 from app.api.resources import Blueprint
 from app.database import database
@@ -21,12 +21,12 @@ SCALE = 8  # pixels a module
 blueprint = Blueprint("preview", __name__, description="Look at links, uncounted.")
 
 
-@blueprint.route("/<free:code>+")
+@blueprint.route("/<unreserved:code>+")
 @blueprint.response(200, PreviewSchema, headers=named("Vary"))
 @blueprint.alt_response(
     200, schema={"type": "string"}, content_type="text/html", example="<!doctype html>…"
 )
-@blueprint.doc(responses=problems(410))
+@blueprint.doc(responses=problem_responses(410))
 def preview(code: str) -> Response:
     """Show where a link leads
 
@@ -41,7 +41,7 @@ def preview(code: str) -> Response:
     return response
 
 
-@blueprint.route("/<free:code>.qr")
+@blueprint.route("/<unreserved:code>.qr")
 @blueprint.response(
     200,
     {"type": "string"},
@@ -50,7 +50,9 @@ def preview(code: str) -> Response:
     headers=named("ETag", "Vary"),
 )
 @blueprint.alt_response(200, schema={"contentMediaType": "image/png"}, content_type="image/png")
-@blueprint.doc(parameters=["If-None-Match"], responses=not_modified("Vary") | problems(410))
+@blueprint.doc(
+    parameters=["If-None-Match"], responses=not_modified("Vary") | problem_responses(410)
+)
 def qr_code(code: str) -> Response:
     """Draw a link's short URL as a QR code
 

@@ -7,7 +7,7 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import Gone, NotFound
 from werkzeug.routing import BaseConverter
 
-from app.api.openapi import named, problems
+from app.api.openapi import named, problem_responses
 from app.api.problems import http_error
 from app.api.resources import Blueprint
 from app.links import codes, targets
@@ -18,17 +18,19 @@ ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
 END_OF_PATH = re.compile("[?#]")
 CACHE_CONTROL = "private, max-age=0"
 FAILURE = "slipway.links.failure"  # in the environ: the outcome of the fast path
-ROUTE, ROUTE_WITH_REST = "/<free:code>", "/<free:code>/<rest:rest>"
+ROUTE, ROUTE_WITH_REST = "/<unreserved:code>", "/<unreserved:code>/<rest:rest>"
 REST = {
     "type": "string",
     "description": "Goes on to the target as it is, slashes too; no segment may be `.` or `..`.",
     "examples": ["install/linux"],
 }
 
+FOUND = {302: {"description": "The target.", "headers": named("Location")}}
+
 blueprint = Blueprint("redirect", __name__, description="Follow links.")
 
 
-class UnknownCode(NotFound):
+class LinkNotFound(NotFound):
     """404. Its page offers to create the link."""
 
     page = "unknown_code.html"
@@ -48,14 +50,12 @@ class RestOfPath(BaseConverter):
 
 def init_app(app: Flask) -> None:
     """Answer 404 where a view finds no link."""
-    app.register_error_handler(UnknownCodeError, lambda error: http_error(UnknownCode(error.code)))
+    app.register_error_handler(UnknownCodeError, lambda error: http_error(LinkNotFound(error.code)))
 
 
 @blueprint.route(ROUTE_WITH_REST, endpoint="follow_further")
 @blueprint.route(ROUTE)
-@blueprint.doc(
-    responses={302: {"description": "The target.", "headers": named("Location")}} | problems(410)
-)
+@blueprint.doc(responses=FOUND | problem_responses(410))
 def follow(**_decoded: str) -> Response:
     """Redirect to a link's target
 
@@ -66,7 +66,7 @@ def follow(**_decoded: str) -> Response:
     :raises Gone: the link has expired.
     """
     if failure := request.environ.get(FAILURE):
-        raise failure
+        raise failure.with_traceback(None)  # many requests raise it
     code, rest = as_received(request.environ["RAW_URI"])
     target = resolver().resolve(key(code, rest), counts=request.method == "GET")
     response = Response(status=302)

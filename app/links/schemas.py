@@ -13,9 +13,9 @@ from app.api.own_url import own_url
 from app.links import codes, histogram, queries, targets
 from app.links.search import WORD_LENGTH, search_terms
 
-BATCH_LIMIT = 1000  # links
+MAX_BATCH_LINKS = 1000  # links
 
-# The checks below, as far as JSON Schema can express them.
+# The checks of the schemas, as far as JSON Schema can express them.
 CODE = {
     "type": "string",
     "pattern": f"^{codes.CODE.pattern}$",
@@ -170,7 +170,7 @@ class BatchSchema(Schema):
     links = LimitedList(
         fields.Nested(LinkCreateSchema),
         required=True,
-        validate=validate.Length(min=1, max=BATCH_LIMIT),
+        validate=validate.Length(min=1, max=MAX_BATCH_LINKS),
     )
 
 
@@ -178,7 +178,7 @@ class PreviewSchema(resources.ResponseSchema):
     """A link as everyone may see it."""
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Look for an attribute only. marshmallow looks for a key first, which rows don't have."""
+        """Read attributes only: marshmallow's own way tries keys first, and rows have none."""
         return getattr(obj, attr, default)
 
     code = fields.String(metadata=CODE)

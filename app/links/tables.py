@@ -4,6 +4,7 @@ import sqlalchemy as sa
 
 from app.database.types import BigIntId, UTCDateTime, ascii_string, exact_string, metadata
 
+# MySQL can add no column to it online, because of its full-text index: see docs/migrations.md.
 LINKS = sa.Table(
     "links",
     metadata,
@@ -31,7 +32,7 @@ LINK_CLICKS = sa.Table(
     sa.Column("clicks", sa.BigInteger, nullable=False),
 )
 
-# The sum of a link's clicks before some hour, of links that have many: see rollups.py.
+# For links with many clicks: the sum of all hours before `until`. See rollups.py.
 LINK_CLICK_ROLLUPS = sa.Table(
     "link_click_rollups",
     metadata,
@@ -40,8 +41,9 @@ LINK_CLICK_ROLLUPS = sa.Table(
     sa.Column("clicks", sa.BigInteger, nullable=False),
 )
 
-# A tag of a link, with the columns that lists are sorted by: an index to `links.tags`. Tags are
-# compared exactly, so that each link keeps the tags it was given.
+# A row for each tag of a link, from which lists by tag are read in order: it has the columns that
+# they are sorted by. Unlike `links.tags`, it can be searched.
+# Tags that differ by case are different tags.
 LINK_TAGS = sa.Table(
     "link_tags",
     metadata,

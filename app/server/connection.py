@@ -39,7 +39,7 @@ CONNECTION_CLOSE = re.compile(rb"^connection:.*close", re.IGNORECASE | re.MULTIL
 
 
 class Connection(socket):
-    """The server's end of one connection. Only its own greenlet, or the loop, uses it."""
+    """The server's end of one connection: for its greenlet and the loop. Any may `disconnect`."""
 
     def __init__(self, listener: "Listener", address: Any, *kind: int, fileno: int) -> None:
         super().__init__(*kind, fileno=fileno)
@@ -116,7 +116,11 @@ class KeepAlive:
         self.readable = self.loop.io(connection.fileno(), READABLE)
 
     def wait(self) -> tuple[bytes, bytes]:
-        """Wait for the end; return what could not be sent without waiting, and what was read."""
+        """Wait until gunicorn is needed.
+
+        Returns the rest of an answer that the client is slow to read, and the bytes of a request
+        for gunicorn. One of them is empty.
+        """
         try:
             self._listen()
             result: tuple[bytes, bytes] = self.connection.hub.switch()

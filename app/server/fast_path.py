@@ -19,7 +19,7 @@ Handler = Callable[["WSGIEnvironment", Respond], bool]
 False to decline. Otherwise it calls the second argument once, with the headers of a 302, or with
 None to pass the request on to the application, which also gets what was added to the environ."""
 
-EXTENSION = "fast_path"  # the Flask extension that is a `Handler`
+EXTENSION = "fast_path"  # the key in `app.extensions` of the application's `Handler`
 
 # All of it printable ASCII. Where a request looks different, gunicorn decides what it means.
 PLAIN_GET = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[ -~]*\r\n)+)\r\n")

@@ -167,7 +167,7 @@ class Worker(GeventWorker):
             finally:
                 self.active_requests -= 1
         # gunicorn has read past this request if its buffer is not empty, or if the body has bytes
-        # left. The next request begins there, so `KeepAlive` must not read it from the socket.
+        # left. The next request begins there, so only gunicorn can read it: see connection.py.
         rest = req.unreader.buf.getvalue() or getattr(req.body.reader, "length", True)
         sock.parser_is_empty = not rest
         sock.deadline = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-STARTED_AT = "slipway.started_at"  # in the environ: when a request began that came to Flask late
+STARTED_AT = "slipway.started_at"  # in the environ: when the fast path began, if it passed on
 SERVER_ERROR = 500
 COMPLAINT_INTERVAL = 60  # seconds between two complaints of a library that can't send its traces
 
@@ -46,13 +46,13 @@ def add_log_context(**context: Any) -> None:
 
 
 def log_request(
-    environ: "WSGIEnvironment", route: str | None, status: int, started_at: float, **context: Any
+    environ: "WSGIEnvironment", route: str | None, status: int, started_at: float, context: Any
 ) -> None:
     """Write a request's line, and count the request in the metrics.
 
     :param route: the rule that its path matched, if one did.
     :param started_at: time.perf_counter() at its start.
-    :param context: more fields, besides those of `add_log_context`.
+    :param context: a mapping of more fields, besides those of `add_log_context`.
     """
     seconds = time.perf_counter() - started_at
     method = environ["REQUEST_METHOD"]
@@ -65,8 +65,8 @@ def log_request(
     else:
         write = log.debug if path in quiet_paths else log.info
     line = {"method": method, "path": path, "route": route, "status": status}
-    client, milliseconds = environ.get("REMOTE_ADDR"), round(seconds * 1000, 1)
-    write("request", **line, client=client, **context, ms=milliseconds)
+    line |= {"client": environ.get("REMOTE_ADDR"), **context, "ms": round(seconds * 1000, 1)}
+    write("request", **line)
 
 
 def log_unparsed(status: int, error: str, request_id: str) -> None:
@@ -184,9 +184,9 @@ def _finish_request(response: Response) -> Response:
     if response.is_streamed:
         context = structlog.contextvars.get_contextvars()
         response.response = _observe_stream(response.response, context)
-        response.call_on_close(lambda: write(**context))
+        response.call_on_close(partial(write, context))
     else:
-        write()
+        write({})
     return response
 
 

@@ -29,6 +29,7 @@ if str(resource.attributes["service.name"]).startswith("unknown_service"):
     resource = resource.merge(Resource({"service.name": "slipway"}))
 provider = TracerProvider(resource=resource, shutdown_on_exit=False)
 tracer = provider.get_tracer("slipway")
+exporter = OTLPSpanExporter()
 propagator = TraceContextTextMapPropagator()
 
 _starting = threading.Lock()
@@ -64,7 +65,7 @@ def _start_sending() -> None:
     # At the first request: a thread would not survive gunicorn's fork.
     with _starting:
         if not _processors:
-            processor = BatchSpanProcessor(OTLPSpanExporter())
+            processor = BatchSpanProcessor(exporter)
             provider.add_span_processor(processor)
             # Its own `shutdown` waits for half a minute where the receiver is away.
             atexit.register(processor._batch_processor.shutdown, FLUSH_TIMEOUT)

@@ -40,7 +40,7 @@ def work() -> Work:
 @pytest.fixture
 def call(work: Work) -> Iterator[Callable[[int], "Future[int]"]]:
     """Return a function that calls in a thread, and comes back when its number is queued."""
-    double = Batcher(work)
+    double = Batcher("double", work)
 
     with ThreadPoolExecutor() as threads:
 
@@ -54,7 +54,7 @@ def call(work: Work) -> Iterator[Callable[[int], "Future[int]"]]:
 
 
 def _known(double: Batcher[int, int], work: Work, number: int) -> bool:
-    waiting = [item for item, _ in list(double._waiting)]
+    waiting = [waiting.item for waiting in list(double._waiting)]
     return any(number in numbers for numbers in (*work.given, waiting))
 
 
@@ -130,7 +130,9 @@ def test_gathering_ends_though_there_is_always_more_to_do() -> None:
 
 def test_a_leader_that_is_killed_leaves_nobody_waiting() -> None:
     """The next caller leads, and works for those who wait too."""
-    double: Batcher[int, int] = Batcher(lambda numbers: [2 * number for number in numbers])
+    double: Batcher[int, int] = Batcher(
+        "double", lambda numbers: [2 * number for number in numbers]
+    )
     double._last_was_shared = True  # so that the leader waits for others first
     outcomes: list[int | BaseException] = []
     leader = gevent.spawn(double, 1)

@@ -125,6 +125,15 @@ def test_all_wrong_settings_are_named() -> None:
         Settings.from_environ({"WEB_CONCURRENCY": "x"})
 
 
+def test_files_that_cannot_be_read_are_named_beside_others() -> None:
+    """They hide no other wrong setting, and the secret that they hold does not count as missing."""
+    environ = {"DATABASE_URL_FILE": "/nowhere", "SECRET_KEY_FILE": "/nowhere", "LOG_LEVEL": "loud"}
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_environ(environ)
+    named = re.findall(r"(?:^|; )([A-Z_]+): ", str(caught.value))
+    assert sorted(named) == ["DATABASE_URL_FILE", "LOG_LEVEL", "SECRET_KEY_FILE"]
+
+
 def test_empty_is_absent_and_others_are_ignored() -> None:
     """A variable that is empty in .env means its default."""
     names = ("PUBLIC_URL", "WEB_CONCURRENCY", "LOG_LEVEL", "DATABASE_CA_FILE", "DATABASE_URL_FILE")

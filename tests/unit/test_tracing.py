@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -69,3 +70,50 @@ def test_opentelemetry_is_imported_only_where_it_is_on(environ: dict[str, str], 
     environ = bare_environ(DATABASE_URL="sqlite:///unused.db", **environ)
     command = [sys.executable, "-c", MODULES]
     assert bool(json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))) == on
+
+
+SHARED = """
+import json, threading, time
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from sqlalchemy import text
+from app import create_app
+database = create_app().extensions["database"]
+from app.database.batching import Batcher
+from app.telemetry import spans
+exporter = InMemorySpanExporter()
+spans.provider.add_span_processor(SimpleSpanProcessor(exporter))
+
+def work(items):
+    with database.read() as connection:
+        connection.execute(text("SELECT 1"))
+    while len(items) == 1 and len(batcher._waiting) < 2:
+        time.sleep(0.01)
+    return items
+
+def request(number):
+    with spans.tracer.start_as_current_span(f"request {number}"):
+        batcher(number)
+
+batcher = Batcher("shared", work)
+threads = [threading.Thread(target=request, args=[number]) for number in range(3)]
+for thread in threads:
+    thread.start()
+    while not batcher._leadership.locked():
+        time.sleep(0.01)
+for thread in threads:
+    thread.join()
+ended = exporter.get_finished_spans()
+names = {span.context.span_id: span.name for span in ended}
+print(json.dumps([[span.name, span.parent and names[span.parent.span_id]] for span in ended]))
+"""
+
+
+def test_shared_statements_are_in_a_trace(tmp_path: Path) -> None:
+    """A lone request's statement is in its own span, that of many in one span of their work."""
+    environ = bare_environ(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", **RECEIVER)
+    told = subprocess.check_output([sys.executable, "-c", SHARED], cwd=ROOT, env=environ)
+    spans = json.loads(told)
+    statements = sorted(parent.partition(" ")[0] for name, parent in spans if name == "SELECT")
+    assert statements == ["request", "shared"]
+    assert [parent.partition(" ")[0] for name, parent in spans if name == "shared"] == ["request"]
