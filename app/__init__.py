@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for part in (hello, probes, docs, static, tokens):
         api.register_blueprint(part.blueprint)
 
-    # Last: the words of all routes before it are reserved, and can't be codes of links.
+    # Last: the first words of all routes before it are reserved, and can't be codes.
     from app import links  # noqa: PLC0415 this line and the next plug the example in
 
     links.init_app(app, api)
