@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from gevent import Timeout, idle, monkey, spawn_raw
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -21,6 +21,8 @@ from app.telemetry import tracing
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
+
+    _Waiting = tuple[Any, Callable[[Any], object], SpanContext | None]
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -46,12 +48,6 @@ def run_in_background(work: Callable[[], None]) -> None:
         contextvars.Context().run(_thread.start_new_thread, work, ())
 
 
-class _Waiting(NamedTuple, Generic[T, R]):
-    item: T
-    resolve: Callable[[R | BaseException], object]
-    trace: "SpanContext | None"
-
-
 class Batcher(Generic[T, R]):
     """Runs its work for all callers that wait.
 
@@ -66,7 +62,7 @@ class Batcher(Generic[T, R]):
     def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
         self._name = name
         self._work = work
-        self._waiting: deque[_Waiting[T, R]] = deque()
+        self._waiting: deque[_Waiting] = deque()  # a tuple costs less than a class of its own
         self._leadership = threading.Lock()  # whoever holds it runs the work
         self._last_was_shared = False
 
@@ -99,7 +95,7 @@ class Batcher(Generic[T, R]):
 
     def _enqueue(self, item: T, resolve: Callable[[R | BaseException], object]) -> bool:
         """Add an item, and return whether the caller has become the leader."""
-        self._waiting.append(_Waiting(item, resolve, tracing.current_span_context()))
+        self._waiting.append((item, resolve, tracing.current_span_context()))
         # `locked` costs less. A leader that gives up leadership looks for items afterwards.
         return not self._leadership.locked() and self._leadership.acquire(blocking=False)
 
@@ -118,18 +114,22 @@ class Batcher(Generic[T, R]):
             self._leadership.release()
         return bool(self._waiting) and self._leadership.acquire(blocking=False)
 
-    def _work_on(self, batch: list[_Waiting[T, R]]) -> None:
+    def _work_on(self, batch: "list[_Waiting]") -> None:
         # In the trace of the leader's request, or in that of the first one if none leads.
         own = tracing.current_span_context()
-        span = nullcontext() if own else tracing.batch_span(self._name, [w.trace for w in batch])
+        span = (
+            nullcontext()
+            if own
+            else tracing.batch_span(self._name, (trace for _, _, trace in batch))
+        )
         outcomes: Sequence[R | BaseException]
         try:
             with span:
-                outcomes = self._work([waiting.item for waiting in batch])
+                outcomes = self._work([item for item, _, _ in batch])
         except BaseException as error:  # noqa: BLE001 no caller may be left without an outcome
             outcomes = [error] * len(batch)
-        for waiting, outcome in zip(batch, outcomes, strict=True):
-            waiting.resolve(outcome)
+        for (_, resolve, _), outcome in zip(batch, outcomes, strict=True):
+            resolve(outcome)
 
     def _lead_in_background(self) -> None:
         try:

@@ -56,7 +56,9 @@ def log_request(
     """
     seconds = time.perf_counter() - started_at
     method = environ["REQUEST_METHOD"]
-    path = f"/{environ['PATH_INFO'].encode('latin-1').decode(errors='replace').lstrip('/')}"
+    path = f"/{environ['PATH_INFO'].lstrip('/')}"
+    if not path.isascii():
+        path = path.encode("latin-1").decode(errors="replace")
     metrics.count_request(method, route, status, seconds)
     if "exc_info" in context or status == SERVER_ERROR:
         write = log.error

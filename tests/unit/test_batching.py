@@ -54,7 +54,7 @@ def call(work: Work) -> Iterator[Callable[[int], "Future[int]"]]:
 
 
 def _known(double: Batcher[int, int], work: Work, number: int) -> bool:
-    waiting = [waiting.item for waiting in list(double._waiting)]
+    waiting = [item for item, *_ in list(double._waiting)]
     return any(number in numbers for numbers in (*work.given, waiting))
 
 
