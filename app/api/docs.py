@@ -57,8 +57,7 @@ def page() -> Response:
         shared = item.pop("parameters", [])
         for operation in item.values():
             operation["parameters"] = shared + operation["parameters"]
-    helpers = {"follow": follow, "curl": curl, "dumps": json.dumps}
-    helpers["markdown_to_html"] = markdown_to_html
+    helpers = {f.__name__: f for f in (follow, curl, json.dumps, markdown_to_html)}
     return Response(render_template("docs.html", spec=spec, **helpers))
 
 

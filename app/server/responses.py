@@ -49,9 +49,5 @@ def problem(status: int, detail: str, request_id: str, header: str) -> bytes:
 
 
 _PLACEHOLDER = "0" * 32  # replaced by each response's own request id
-_OVERLOADED = problem(
-    503,
-    "The service has more to do than it can. Try again.",
-    _PLACEHOLDER,
-    f"Retry-After: {RETRY_AFTER}",
-)
+_DETAIL = "The service has more to do than it can. Try again."
+_OVERLOADED = problem(503, _DETAIL, _PLACEHOLDER, f"Retry-After: {RETRY_AFTER}")
