@@ -13,13 +13,15 @@ from tests.support.links.faults import rounds
 pytestmark = pytest.mark.alone
 
 # It answers first and counts a little later, as many services do.
-RIGHT, WRONG = "_count(connection, ", "_count_later(self._engine, "
+RIGHT, WRONG = "_count_clicks(connection, ", "_count_later(self._engine, "
 LATER = """
 
 def _count_later(engine: Engine, clicks: Counter[str], targets: dict[str, Target]) -> None:
     def count() -> None:
         with engine.connect() as connection:
-            _count(connection, clicks, targets)
+            _count_clicks(connection, clicks, targets)
+
+    import threading
 
     threading.Timer(0.3, count).start()
 """
