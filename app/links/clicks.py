@@ -83,7 +83,7 @@ class PendingRequest:
 
 
 class Resolver:
-    """Resolves codes and counts their clicks. Any thread, greenlet or loop callback may use it."""
+    """Resolves codes and counts clicks. Any greenlet may call it, a loop callback `submit`."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
