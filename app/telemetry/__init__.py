@@ -1,5 +1,7 @@
-"""What the service reports about itself: logs, metrics and traces. See docs/observe.md."""
+"""Logs, metrics and traces of the service. docs/observe.md describes them for operators."""
 
 quiet_paths: set[str] = set()
-"""Paths that machines request every few seconds: no spans, and log lines only at level debug.
-Whoever owns such a path adds it at start."""
+"""Paths that machines request every few seconds, such as health checks.
+
+Their requests have no spans, and log lines only at level debug. The module that serves such a path
+adds it here in its `init_app`."""

@@ -1,6 +1,7 @@
-"""Logs: one line for each request, with an id, in the same form as the lines of all libraries.
+"""Structured logs: one line for each request, in the same format as the lines of all libraries.
 
-`log_request` is the one place where a request's line is made.
+Each line has the id of its request. `log_request` writes the lines of all requests, except for
+those that can't be parsed: see `log_unparsed`.
 """
 
 import errno
@@ -24,35 +25,39 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
-STARTED_AT = "slipway.started_at"  # in the environ: when the fast path began, if it passed on
+# Key in the WSGI environ: time.perf_counter() at which the fast path began with a request that it
+# then passed on to Flask.
+STARTED_AT = "slipway.started_at"
 SERVER_ERROR = 500
-COMPLAINT_INTERVAL = 60  # seconds between two complaints of a library that can't send its traces
+COMPLAINT_INTERVAL = 60  # seconds between two lines of one OpenTelemetry logger
 
 log = structlog.get_logger()
 
-_last_complaints: dict[str, float] = {}  # time.monotonic() by the logger's name
+_last_complaints: dict[str, float] = {}  # logger's name: time.monotonic() of its last line
 
 
 def init_app(app: Flask) -> None:
-    """Give each request an id and a log line, and count it."""
+    """Give each request an id and a log line, and count it in the metrics."""
     app.before_request(_start_request)
     app.after_request(_finish_request)
     app.teardown_request(_leave_request)
 
 
 def add_log_context(**context: Any) -> None:
-    """Add fields to the current request's line, such as the reason of an error."""
+    """Add fields to the current request's log line, such as the reason for an error."""
     structlog.contextvars.bind_contextvars(**context)
 
 
 def log_request(
     environ: "WSGIEnvironment", route: str | None, status: int, started_at: float, context: Any
 ) -> None:
-    """Write a request's line, and count the request in the metrics.
+    """Write a request's log line, and count the request in the metrics.
 
-    :param route: the rule that its path matched, if one did.
-    :param started_at: time.perf_counter() at its start.
-    :param context: a mapping of more fields, besides those of `add_log_context`.
+    Any thread or greenlet may call it.
+
+    :param route: the URL rule that the path matched, or None.
+    :param started_at: time.perf_counter() at the start of the request.
+    :param context: a mapping of fields to add to those of `add_log_context`.
     """
     seconds = time.perf_counter() - started_at
     method = environ["REQUEST_METHOD"]
@@ -72,13 +77,19 @@ def log_request(
 
 
 def log_unparsed(status: int, error: str, request_id: str) -> None:
-    """Write the line of a request that the server could not parse, and count it."""
+    """Write the log line of a request that the server couldn't parse, and count it.
+
+    :param error: the reason, without anything that the client sent.
+    """
     metrics.REQUESTS.labels("other", "(refused)", status).inc()
     log.warning("refused", status=status, error=error, request_id=request_id)
 
 
 def request_ids(environ: "WSGIEnvironment") -> dict[str, str]:
-    """Return the request's `request_id`, and its `trace_id` if it is part of a trace."""
+    """Return the request's `request_id`, and its `trace_id` if the client sent a `traceparent`.
+
+    The id is the client's `X-Request-Id`, or a new one if that is missing or malformed.
+    """
     given = environ.get("HTTP_X_REQUEST_ID", "")
     found = {"request_id": given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)}
     if trace_id := tracing.trace_id(environ.get("HTTP_TRACEPARENT", "")):
@@ -87,7 +98,7 @@ def request_ids(environ: "WSGIEnvironment") -> dict[str, str]:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Set the form and the level of all log lines of this process."""
+    """Set the format and the level of all log lines of this process."""
     logging.config.dictConfig(logging_config(settings))
     logging.captureWarnings(True)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
@@ -100,7 +111,7 @@ def configure_logging(settings: Settings) -> None:
 
 
 def logging_config(settings: Settings) -> dict[str, Any]:
-    """Return the configuration of `logging` that gives libraries' lines the form of ours."""
+    """Return a configuration of `logging` that formats libraries' lines like the service's own."""
     remove_meta = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     line = {
         "()": structlog.stdlib.ProcessorFormatter,
@@ -119,18 +130,18 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "handlers": {"stdout": stdout | {"filters": ["opentelemetry"]}},
         "root": {"level": settings.log_level.upper(), "handlers": ["stdout"]},
         "loggers": {
-            # gunicorn would otherwise add handlers of its own
+            # Without this, gunicorn adds its own handlers, which use another format.
             "gunicorn.error": {"propagate": True, "handlers": [], "filters": ["queries"]},
-            # as SQLAlchemy does for its own pools
+            # SQLAlchemy's pools log at this level by default. Ours has another logger's name.
             "app.database.engines.Pool": {"level": "WARNING"},
         },
     }
 
 
 def escape_control_characters(_logger: Any, _method: str, line: dict[str, Any]) -> dict[str, Any]:
-    """Keep what a client sent from controlling a terminal, or from looking like a line of its own.
+    """Escape control characters in all values, for LOG_FORMAT=console. JSON escapes them itself.
 
-    JSON does that by itself.
+    Otherwise a client could send text that controls the reader's terminal or forges a log line.
     """
     for name, value in line.items():
         if isinstance(value, str) and not value.isprintable():
@@ -140,7 +151,10 @@ def escape_control_characters(_logger: Any, _method: str, line: dict[str, Any]) 
 
 
 def throttle_opentelemetry(record: logging.LogRecord) -> bool:
-    """Let OpenTelemetry complain once in a while, and not with every batch of spans."""
+    """Return whether to log a record: from each OpenTelemetry logger, one per interval.
+
+    While the receiver is unavailable, OpenTelemetry logs an error for every batch of spans.
+    """
     if not record.name.startswith("opentelemetry"):
         return True
     now = time.monotonic()
@@ -151,7 +165,10 @@ def throttle_opentelemetry(record: logging.LogRecord) -> bool:
 
 
 def strip_query_strings(record: logging.LogRecord) -> bool:
-    """Keep queries and headers out of gunicorn's lines; rejected requests have a line of ours."""
+    """Cut query strings off gunicorn's lines, and drop its lines about malformed requests.
+
+    Those lines can contain headers, and so tokens. `log_unparsed` logs the same requests without.
+    """
     if isinstance(record.args, tuple):
         record.args = tuple(a.partition("?")[0] if isinstance(a, str) else a for a in record.args)
     return not str(record.msg).startswith("Invalid request from ip=")
@@ -194,21 +211,22 @@ def _finish_request(response: Response) -> Response:
 
 def _leave_request(_error: BaseException | None) -> None:
     metrics.IN_FLIGHT.dec()
-    # Threads are reused, and what the server logs between requests belongs to none.
+    # A thread or greenlet serves many requests. What it logs between two of them must not have the
+    # id of the first.
     structlog.contextvars.clear_contextvars()
 
 
 def _observe_stream(body: Iterable[Any], context: dict[str, Any]) -> Iterator[Any]:
-    """Yield a streamed body, and add the reason to the request's line if it breaks off.
+    """Yield a streamed body, and add the reason to the request's log line if it ends early.
 
-    :raises BrokenPipeError: it did. On this error gunicorn closes the connection without a line
-        of its own, which would not name the request.
+    :raises BrokenPipeError: the body raised an error. On a broken pipe, gunicorn closes the
+        connection and logs nothing. For any other error it logs a line without the request's id.
     """
     try:
         yield from body
     except GeneratorExit:
-        context["error"] = "The client has gone."
+        context["error"] = "The client disconnected or read too slowly."
         raise
     except Exception as error:
-        context |= {"error": "The answer broke off.", "exc_info": error}
-        raise BrokenPipeError(errno.EPIPE, "The answer broke off.") from error
+        context |= {"error": "The response was cut off by an error.", "exc_info": error}
+        raise BrokenPipeError(errno.EPIPE, "The response was cut off by an error.") from error

@@ -1,8 +1,11 @@
-"""Metrics for Prometheus, on a port of their own: docs/observe.md.
+"""Metrics for Prometheus, served on a separate port: see docs/observe.md.
 
-Under gunicorn, each worker keeps its numbers in files, from which any of them answers for all. The
-server's configuration sets the folder before it imports this module. Elsewhere, as on the command
+Under gunicorn, prometheus_client runs in its multiprocess mode: each worker keeps its numbers in
+files, and any worker can answer a scrape for all of them. gunicorn.conf.py sets the folder in
+PROMETHEUS_MULTIPROC_DIR before it imports this module. Without that variable, as on the command
 line, numbers stay in memory.
+
+All metrics are thread-safe: any thread or greenlet may change them.
 """
 
 import os
@@ -26,73 +29,90 @@ PYPROJECT = Path(__file__).parents[2] / "pyproject.toml"
 PATH = "/metrics"
 
 metrics_ports: set[str] = set()
-"""The ports that serve metrics and nothing else. The server's configuration adds them."""
+"""The ports that serve only metrics. gunicorn.conf.py adds them."""
 
-_worker_slot = 0  # of this process: a new worker takes a dead one's slot, and counts on from there
+# The number in the names of this process's files. A worker that replaces another one takes over
+# its slot, and continues its counters.
+_worker_slot = 0
 
 
 def set_worker_slot(number: int) -> None:
-    """Make this process the worker with this number. Call it before anything is counted."""
+    """Set the slot of this worker process. Call it before any metric is changed."""
     global _worker_slot  # noqa: PLW0603 one process, one slot
     _worker_slot = number
 
 
 def release_worker_slot(number: int) -> None:
-    """Drop the gauges of a worker that has ended; its counters stay."""
+    """Remove what a dead worker added to `livesum` gauges, and keep its counters."""
     mark_process_dead(number)  # type: ignore[no-untyped-call]
 
 
 if MULTIPROC_FOLDER in os.environ:
-    # The only patch of prometheus_client. By default files are named after the process's id, so
-    # each worker that is replaced would leave files behind.
+    # The only patch of prometheus_client. By default it names files after the process id, so each
+    # replaced worker would leave files behind.
     values.ValueClass = values.MultiProcessValue(lambda: _worker_slot)  # type: ignore[no-untyped-call]
 
-BUILD = Gauge("slipway_build_info", "Which version this is.", ["version"], multiprocess_mode="max")
+BUILD = Gauge(
+    "slipway_build_info",
+    "Always 1. The label is the version of the service.",
+    ["version"],
+    multiprocess_mode="max",
+)
 REQUESTS = Counter(
     "slipway_requests", "Requests answered.", ["method", "route", "status"]
 )  # fmt: skip
 REQUEST_SECONDS = Histogram(
     "slipway_request_seconds",
-    "Time from a request's headers to the end of its answer.",
+    "Seconds from a request's headers to the end of its response.",
     ["method", "route"],
     buckets=SECONDS,
 )
-IN_FLIGHT = Gauge("slipway_requests_in_flight", "Requests under way.", multiprocess_mode="livesum")
-SHED = Counter("slipway_requests_shed", "Requests refused because of overload.")
+IN_FLIGHT = Gauge(
+    "slipway_requests_in_flight", "Requests in progress.", multiprocess_mode="livesum"
+)
+SHED = Counter("slipway_requests_shed", "Requests answered with 503 because of overload.")
 POOL_SIZE = Gauge(
     "slipway_database_pool_size",
-    "Connections that all workers together may open.",
+    "Maximum number of database connections of all workers together.",
     ["pool"],
     multiprocess_mode="max",
 )
 POOL_IN_USE = Gauge(
-    "slipway_database_pool_in_use", "Connections in use.", ["pool"], multiprocess_mode="livesum"
+    "slipway_database_pool_in_use",
+    "Database connections in use.",
+    ["pool"],
+    multiprocess_mode="livesum",
 )
 POOL_WAIT_SECONDS = Histogram(
     "slipway_database_pool_wait_seconds",
-    "Time to get a connection, which may have to be opened.",
+    "Seconds to get a database connection, including the time to open it if needed.",
     ["pool"],
     buckets=SECONDS,
 )
 POOL_TIMEOUTS = Counter(
-    "slipway_database_pool_timeouts", "Requests for a connection that got none in time.", ["pool"]
+    "slipway_database_pool_timeouts",
+    "Attempts to get a database connection that timed out.",
+    ["pool"],
 )
 
-# By method, route and status. To look them up costs more than to count.
+# By method, route and status. Cached, because looking them up by label costs more than counting.
 _cached_metrics: dict[tuple[str, str | None, int], tuple[Counter, Histogram]] = {}
 
 
 def init_app(app: Flask) -> None:
-    """Publish the version, and reserve `/metrics` on the public port, where it is always 404."""
+    """Report the version, and reserve `/metrics` on the public port, where it returns 404."""
     version = tomllib.loads(PYPROJECT.read_text())["project"]["version"]
     BUILD.labels(version).set(1)
     app.add_url_rule(PATH, "metrics", lambda: abort(404))
 
 
 def serve(app: Flask, collectors: Iterable[Collector]) -> None:
-    """Serve the metrics, and those of `collectors`, which are asked at each scrape.
+    """Serve all workers' metrics on the metrics ports, if gunicorn runs the app.
 
-    Call it last, so that no middleware, such as that for proxies, can change the port.
+    Call it after all other middleware is installed. It must see a request before ProxyFix does,
+    which can change the port.
+
+    :param collectors: more metrics, which are computed at each scrape.
     """
     if MULTIPROC_FOLDER in os.environ:
         registry = CollectorRegistry()
@@ -103,9 +123,10 @@ def serve(app: Flask, collectors: Iterable[Collector]) -> None:
 
 
 def dispatch_by_port(service: "WSGIApplication", page: "WSGIApplication") -> "WSGIApplication":
-    """Serve `page` as /metrics on the ports for metrics, and `service` on all others.
+    """Return an application that serves `page` on the metrics ports, and `service` on all others.
 
-    The port is the one that the server listens on, whatever a client or a proxy claims.
+    On the metrics ports, every path but /metrics returns 404. The port is the one that gunicorn
+    listens on, so a client can't choose it by a header.
     """
 
     def choose(environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
@@ -120,7 +141,11 @@ def dispatch_by_port(service: "WSGIApplication", page: "WSGIApplication") -> "WS
 
 
 def count_request(method: str, route: str | None, status: int, seconds: float) -> None:
-    """Count one answered request. What a client can make up gets no label of its own."""
+    """Count one answered request.
+
+    All unknown methods share one label, and so do all paths without a route. Otherwise clients
+    could create any number of time series.
+    """
     try:
         count, time = _cached_metrics[method, route, status]
     except KeyError:

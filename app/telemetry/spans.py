@@ -1,6 +1,7 @@
-"""OpenTelemetry, set up: spans of requests and of their database statements.
+"""OpenTelemetry spans for requests and their database statements.
 
-Import it only where tracing is on: it costs memory and time (`tracing.py` does so).
+Only `tracing.py` imports this module, and only if tracing is on: OpenTelemetry costs memory and
+time even when it sends nothing.
 """
 
 import atexit
@@ -21,8 +22,8 @@ from sqlalchemy import Connection, Engine, ExceptionContext, event
 from app.telemetry import quiet_paths
 from app.telemetry.tracing import trace_id
 
-STATEMENT_LENGTH = 1000  # characters of a statement in its span
-FLUSH_TIMEOUT = 3000  # milliseconds for the spans that are left when the process ends
+STATEMENT_LENGTH = 1000  # characters of a statement that its span contains
+FLUSH_TIMEOUT = 3000  # milliseconds to send the remaining spans when the process ends
 
 resource = Resource.create()
 if str(resource.attributes["service.name"]).startswith("unknown_service"):
@@ -33,24 +34,24 @@ exporter = OTLPSpanExporter()
 propagator = TraceContextTextMapPropagator()
 
 _starting = threading.Lock()
-_processors: list[BatchSpanProcessor] = []  # one, from the first request on
+_processors: list[BatchSpanProcessor] = []  # empty until the first request, then one
 
 
 def init_app(app: Flask) -> None:
-    """Trace the app's requests."""
+    """Create a span for each of the app's requests."""
     app.before_request(_begin_request)
     app.after_request(_describe_request)
     app.teardown_request(_end_request)
 
 
 def current_span_context() -> trace.SpanContext | None:
-    """Return the current span's context, if the span is sampled."""
+    """Return the current span's context, or None if there is no sampled span."""
     span_context = trace.get_current_span().get_span_context()
     return span_context if span_context.trace_flags.sampled else None
 
 
 def batch_span(name: str, traced: list[trace.SpanContext]) -> AbstractContextManager[Any]:
-    """Return the span for `tracing.batch_span`."""
+    """Return a span in the trace of the first request, with links to the others."""
     first, *others = traced
     return tracer.start_as_current_span(
         name,
@@ -62,12 +63,13 @@ def batch_span(name: str, traced: list[trace.SpanContext]) -> AbstractContextMan
 
 
 def _start_sending() -> None:
-    # At the first request: a thread would not survive gunicorn's fork.
+    # At the first request, which a worker gets: a thread of gunicorn's master would not be there
+    # after the fork.
     with _starting:
         if not _processors:
             processor = BatchSpanProcessor(exporter)
             provider.add_span_processor(processor)
-            # Its own `shutdown` waits for half a minute where the receiver is away.
+            # The public `shutdown` has no time-out, and waits up to 30 s if the receiver is down.
             atexit.register(processor._batch_processor.shutdown, FLUSH_TIMEOUT)
             _processors.append(processor)
 
@@ -121,7 +123,7 @@ def _begin_statement(connection: Connection, _cursor: Any, statement: str, *rest
         attributes = {
             "db.system.name": connection.dialect.name,
             "db.operation.name": operation,
-            "db.query.text": statement[:STATEMENT_LENGTH],  # without its parameters
+            "db.query.text": statement[:STATEMENT_LENGTH],  # has placeholders, not values
         }
         kind = trace.SpanKind.CLIENT
         execution.span = tracer.start_span(operation, kind=kind, attributes=attributes)

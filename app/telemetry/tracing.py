@@ -1,6 +1,7 @@
-"""Traces, by OpenTelemetry: off, and not even imported, unless OTEL_* names a receiver.
+"""The switch for OpenTelemetry traces, which are off unless OTEL_* variables name a receiver.
 
-One span for each request, and one for each of its database statements: docs/observe.md.
+Each request has a span, and so has each of its database statements: see docs/observe.md. While
+tracing is off, OpenTelemetry is not imported.
 """
 
 import os
@@ -19,25 +20,25 @@ TRACEPARENT = re.compile(  # W3C Trace Context, section 3.2
     r"(?!ff|00.{53}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 
-_spans: ModuleType | None = None  # app.telemetry.spans, once it was imported
+_spans: ModuleType | None = None  # app.telemetry.spans, if tracing is on
 
 
 def trace_id(traceparent: str) -> str | None:
-    """Return the trace that a request says it is part of, or None where that is malformed."""
+    """Return the trace id in a `traceparent` header, or None if the header is malformed."""
     found = TRACEPARENT.fullmatch(traceparent)
     return found[1] if found else None
 
 
 def is_enabled() -> bool:
-    """Return whether the environment names a receiver."""
+    """Return whether the environment names a receiver and does not disable OpenTelemetry."""
     names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
     return any(os.environ.get(name) for name in names) and not disabled
 
 
 def init_app(app: Flask) -> None:
-    """Trace the app's requests, and all statements in them, if tracing is on."""
-    global _spans  # noqa: PLW0603 one process, one connection to the receiver
+    """Trace the app's requests and their database statements, if tracing is on."""
+    global _spans  # noqa: PLW0603 set once, at start
     if is_enabled():
         from app.telemetry import spans  # noqa: PLC0415 it imports OpenTelemetry
 
@@ -46,14 +47,17 @@ def init_app(app: Flask) -> None:
 
 
 def current_span_context() -> "SpanContext | None":
-    """Return the current request's part in a trace, for `batch_span`."""
+    """Return the current span's context for `batch_span`, or None if nothing is traced."""
     return _spans.current_span_context() if _spans else None
 
 
 def batch_span(name: str, requests: Iterable["SpanContext | None"]) -> AbstractContextManager[Any]:
-    """Return a span, for a `with` block, of work that is done for many requests at once.
+    """Return a span for work that is done for many requests at once. Use it in a `with` block.
 
-    It belongs to the trace of the first request, and has links to the others.
+    It belongs to the trace of the first traced request, and has links to the others. If no request
+    is traced, it does nothing.
+
+    :param requests: what `current_span_context` returned in each request.
     """
     traced = [context for context in requests if context]
     return _spans.batch_span(name, traced) if _spans and traced else nullcontext()
