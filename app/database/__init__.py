@@ -1,6 +1,7 @@
-"""The database: how the service reads from it and writes to it.
+"""The service's access to its database.
 
-`database().read()` gives a connection in autocommit, `database().write(work)` runs a transaction.
+`database().read()` returns a connection in autocommit mode. `database().write(work)` runs `work` in
+a transaction.
 """
 
 import time
@@ -20,21 +21,23 @@ from app.database.errors import is_conflict
 
 T = TypeVar("T")
 
-AUTOCOMMIT_SIZE = 13  # connections a process: one of them for the click batches
-TRANSACTIONAL_SIZE = 8  # connections a process: many share a commit, a write needs milliseconds
-LONG_SIZE = 2  # connections a process, for each engine of work that may take long
+# Connections in each process, for each engine.
+AUTOCOMMIT_SIZE = 13  # one of them for the click batches
+TRANSACTIONAL_SIZE = 8  # few are enough: a write needs milliseconds, and MySQL groups commits
+LONG_SIZE = 2
 
 
 class Database:
-    """The engines of this process, which connect when they are first used.
+    """The SQLAlchemy engines of this process. They connect when they are first used.
 
-    Any thread or greenlet may call it. `autocommit` is for single statements, reads and writes,
-    in one round trip each; `transactional` is for transactions. One engine with options for each
-    use would cost extra statements. The `long_` pair waits longer; the replica's are for reads.
+    Any thread or greenlet may call it. `autocommit` is for single statements, reads or writes, in
+    one round trip each. `transactional` is for transactions. One engine for both would need extra
+    statements to switch between the modes. The `long_` engines have longer time limits. `replica`
+    and `long_replica` are for reads only.
 
-    A process has at most AUTOCOMMIT_SIZE + TRANSACTIONAL_SIZE + 2 * LONG_SIZE connections: 25. So
-    two replicas of two workers have 100 of the 151 that MySQL allows. A replica of the database has
-    AUTOCOMMIT_SIZE + LONG_SIZE of its own.
+    A process opens at most AUTOCOMMIT_SIZE + TRANSACTIONAL_SIZE + 2 * LONG_SIZE = 25 connections.
+    So two containers with two workers each open 100 of the 151 that MySQL allows by default. On a
+    read replica, a process opens at most AUTOCOMMIT_SIZE + LONG_SIZE more.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -50,25 +53,27 @@ class Database:
             self.long_replica = autocommit_engine(there, "long_replica", LONG_LIMITS, LONG_SIZE)
 
     def read(self, *, long: bool = False, replica: bool = False) -> Connection:
-        """Return a connection in autocommit, for a `with` block.
+        """Return a connection in autocommit mode. Use it in a `with` block.
 
-        :param long: the work may take up to 30 s.
-        :param replica: the data may lag a little behind, so it can come from a read replica.
-        :raises sqlalchemy.exc.SQLAlchemyError: one of `UNAVAILABLE`, there is no connection.
+        :param long: use LONG_LIMITS, for work that takes up to 30 s.
+        :param replica: read from a read replica, if one is set: its data can be out of date by
+            the replication lag.
+        :raises sqlalchemy.exc.SQLAlchemyError: one of `UNAVAILABLE`: there was no connection in
+            time.
         """
         if replica:
             return (self.long_replica if long else self.replica).connect()
         return (self.long_autocommit if long else self.autocommit).connect()
 
     def write(self, work: Callable[[Connection], T], *, long: bool = False) -> T:
-        """Run `work` in a transaction of its own, commit, and return its result.
+        """Run `work` in a new transaction, commit, and return its result.
 
-        `work` runs again when the database chose its transaction as the victim of a deadlock or
-        of a lock wait, so everything that it does must be in that transaction.
+        After a deadlock or a lock wait time-out, `work` runs again in a new transaction. So it
+        must change nothing outside of the transaction.
 
-        :param long: the work may take up to 30 s.
-        :raises sqlalchemy.exc.DBAPIError: after a rollback. One of `UNAVAILABLE` from the commit
-            itself leaves open whether the transaction happened.
+        :param long: use LONG_LIMITS, for work that takes up to 30 s.
+        :raises sqlalchemy.exc.SQLAlchemyError: the transaction was rolled back. But if the commit
+            itself raises one of `UNAVAILABLE`, it may have been committed.
         """
         engine = self.long_transactional if long else self.transactional
 
@@ -79,7 +84,7 @@ class Database:
         return retry(transaction, LONG_LIMITS if long else SHORT_LIMITS)
 
     def server_version(self) -> tuple[str, str]:
-        """Return the database's name and version, as the server reports them."""
+        """Return the database's name, MySQL or SQLite, and the version that it reports."""
         name, function = ("MySQL", "VERSION()")
         if self.autocommit.dialect.name == "sqlite":
             name, function = ("SQLite", "sqlite_version()")
@@ -88,22 +93,25 @@ class Database:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give the app its database; nothing connects yet."""
+    """Give the app its database, and each request its time budget. This opens no connection."""
     app.extensions["database"] = Database(settings)
     app.before_request(_start_budget)
     app.teardown_request(_end_budget)
 
 
 def database() -> Database:
-    """Return the current app's database."""
+    """Return the database of the current Flask app."""
     found: Database = current_app.extensions["database"]
     return found
 
 
 def retry(work: Callable[[], T], limits: Limits = SHORT_LIMITS) -> T:
-    """Run `work` again while other transactions are in its way and there is time.
+    """Run `work` and return its result. Repeat it after a conflict while there is time.
 
-    :param work: one whole transaction, or one statement in autocommit.
+    A conflict is a deadlock or a lock wait time-out (see `is_conflict`).
+
+    :param work: one whole transaction, or one statement in autocommit mode.
+    :raises sqlalchemy.exc.OperationalError: the error was no conflict, or no time is left.
     """
     deadline = time.monotonic() + time_left(limits)
     while True:

@@ -1,7 +1,8 @@
 """Leader/follower batching: many requests share one round trip to the database.
 
-The first caller leads: it runs the work. Callers that arrive meanwhile form the next batch. So a
-lone request waits for nobody, and under load most requests share a statement, or a commit.
+The first caller is the leader: it runs the work. Callers that arrive meanwhile form the next batch,
+which the leader's successor runs. So a single request never waits for others, and under load most
+requests share a statement or a commit.
 """
 
 import _thread
@@ -28,48 +29,57 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 BATCH_LIMIT = 1000  # items
-YIELD_LIMIT = 0.05  # seconds, since an overloaded process is never idle
+YIELD_LIMIT = 0.05  # seconds to wait for idleness: an overloaded process is never idle
 
 
 def yield_to_other_requests() -> None:
-    """Wait until the process has nothing else to do, so that more requests join the next batch.
+    """Let other greenlets run until none has anything to do, so that they can join the next batch.
 
-    Under gevent only. A thread does not wait.
+    It takes at most YIELD_LIMIT. Without gevent's monkey patch it returns immediately: each thread
+    has a loop of its own, which has nothing to do.
     """
     with Timeout(YIELD_LIMIT, False):
         idle()
 
 
 def run_in_background(work: Callable[[], None]) -> None:
-    """Run `work` in a greenlet or thread of its own, in no context: it may outlive the request."""
+    """Run `work` in a new greenlet, or in a new thread without gevent's monkey patch.
+
+    It has an empty context, since it can outlive the request that started it. It never waits, so a
+    callback of gevent's loop may call it.
+    """
     if monkey.is_module_patched("threading"):
         spawn_raw(work)
-    else:  # not `Thread.start`, which waits
+    else:  # not `Thread.start`, which waits until the thread runs
         contextvars.Context().run(_thread.start_new_thread, work, ())
 
 
 class Batcher(Generic[T, R]):
-    """Runs its work for all callers that wait.
+    """Collects the items of concurrent callers, and runs `work` once for each batch of them.
 
-    Any greenlet may call it, without gevent any thread. A loop callback may only `submit`.
+    Any greenlet may use it; without gevent's monkey patch, any thread. A callback of gevent's loop
+    may only call `submit`, because a call of the batcher itself waits.
 
-    :param name: of the span of work that is shared.
-    :param work: takes items in the order in which they came, and returns a result for each. It
-        runs in the context of a request or in none, so it must not use Flask's. If it raises, all
-        callers get its error.
+    :param name: the name of the span of a shared batch.
+    :param work: takes items in the order of arrival, and returns one result for each. It runs in
+        the context of any one of the requests or in none, so it must not use Flask's context. If
+        it raises an error, all callers of the batch get it.
     """
 
     def __init__(self, name: str, work: Callable[[Sequence[T]], Sequence[R]]) -> None:
         self._name = name
         self._work = work
-        self._waiting: deque[_Waiting] = deque()  # a tuple costs less than a class of its own
-        self._leadership = threading.Lock()  # whoever holds it runs the work
+        self._waiting: deque[_Waiting] = deque()  # tuples cost less than objects of a class
+        # The leader holds it. It can hand it over to another greenlet or thread, which releases it.
+        self._leadership = threading.Lock()
         self._last_was_shared = False
 
     def __call__(self, item: T) -> R:
-        """Return the result of work that began after this call.
+        """Wait for the result of an item, and return it. Its work begins after this call.
 
-        :raises sqlalchemy.exc.TimeoutError: there is none in the time that the request has left.
+        :raises sqlalchemy.exc.TimeoutError: the request's time budget ended first. The work may
+            still be done.
+        :raises Exception: any error of `work`.
         """
         outcomes: SimpleQueue[R | BaseException] = SimpleQueue()
         with charge_time():
@@ -78,17 +88,17 @@ class Batcher(Generic[T, R]):
             try:
                 outcome = outcomes.get(timeout=max(time_left(), 0))
             except Empty:
-                raise PoolTimeoutError("The work of other requests takes too long.") from None
+                raise PoolTimeoutError("Timed out waiting for a shared batch.") from None
         if isinstance(outcome, BaseException):
-            # Many callers raise it, and each would add to its trace.
+            # All callers of the batch raise this one object, and each would lengthen its traceback.
             raise outcome.with_traceback(None)
         return outcome
 
     def submit(self, item: T, resolve: Callable[[R | BaseException], object]) -> None:
-        """Begin to work on an item, without waiting.
+        """Add an item and return immediately.
 
-        :param resolve: is called once, with the result or the error, by a thread or greenlet that
-            has more to do: it must neither wait nor fail.
+        :param resolve: called once, with the result or the error, in the leader's greenlet or
+            thread. It must not wait or raise an error: other callers get their results after it.
         """
         if self._enqueue(item, resolve):
             self._lead_in_background()
@@ -96,14 +106,16 @@ class Batcher(Generic[T, R]):
     def _enqueue(self, item: T, resolve: Callable[[R | BaseException], object]) -> bool:
         """Add an item, and return whether the caller has become the leader."""
         self._waiting.append((item, resolve, tracing.current_span_context()))
-        # `locked` costs less. A leader that gives up leadership looks for items afterwards.
+        # Nearly always there is a leader, and `locked` costs less than an `acquire` that fails. The
+        # item can't be missed: a leader looks for new items after it has released the lock.
         return not self._leadership.locked() and self._leadership.acquire(blocking=False)
 
     def _lead(self) -> bool:
-        """Work on one batch, and return whether the caller must go on leading."""
+        """Work on one batch, and return whether the caller is the leader of another one."""
         try:
-            # Requests that were just answered would otherwise come too late for the next batch, for
-            # ever. The work itself needs time, too.
+            # Clients that were just answered send their next requests now. Without a pause, these
+            # would always be too late for this batch: two groups of clients would take turns, in
+            # batches of half the size. Skip the pause if it would leave too little time for work.
             if self._last_was_shared and time_left() > 2 * YIELD_LIMIT:
                 yield_to_other_requests()
             batch = [self._waiting.popleft() for _ in range(min(len(self._waiting), BATCH_LIMIT))]
@@ -115,7 +127,8 @@ class Batcher(Generic[T, R]):
         return bool(self._waiting) and self._leadership.acquire(blocking=False)
 
     def _work_on(self, batch: "list[_Waiting]") -> None:
-        # In the trace of the leader's request, or in that of the first one if none leads.
+        # In the trace of the leader's request. If that is not traced, or if the leader runs in the
+        # background, in the trace of the first request that is.
         own = tracing.current_span_context()
         span = (
             nullcontext()

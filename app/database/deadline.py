@@ -1,7 +1,8 @@
-"""A request's time budget: how long it may wait for connections and use them.
+"""A request's time budget: the time for which it can wait for connections and use them.
 
-Every wait has a limit, and so has the sum of all waits of one request: less than two seconds, or
-less than thirty for work that takes long.
+Each wait has a limit, and so has the sum of all waits of one request: less than two seconds, or
+less than thirty seconds for long work. The functions here act on the current request, which they
+find in a context variable. Any thread or greenlet may call them.
 """
 
 import time
@@ -13,11 +14,11 @@ from typing import NamedTuple
 
 
 class Limits(NamedTuple):
-    """How long to wait, in seconds."""
+    """Time limits, in seconds."""
 
-    pool: float  # for a connection that others are using
-    answer: float  # for one answer of the server
-    total: float  # for everything that one request does, and all tries of one transaction
+    pool: float  # for a free connection of the pool
+    answer: float  # for one response of the database server
+    total: float  # for all waits of one request, or for all attempts of one transaction
 
 
 SHORT_LIMITS = Limits(pool=1, answer=1.5, total=1.8)
@@ -26,21 +27,25 @@ LONG_LIMITS = Limits(pool=8, answer=20, total=28)
 
 @dataclass
 class Budget:
-    """The seconds that a request has spent on connections, or on waiting for them.
+    """The seconds that one request has spent on using connections, or on waiting for them.
 
-    Not the time since it began: a client that sends its body slowly does not use the database.
+    It does not count the time since the request began, because a client that sends its body slowly
+    does not use the database meanwhile. Only the request's own greenlet or thread uses it.
     """
 
-    spent: float = 0.0  # without the current use
-    charging_since: float | None = None  # time.monotonic() at the start of the current use
+    spent: float = 0.0  # without the use that is in progress
+    charging_since: float | None = None  # time.monotonic() at the start of that use, if any
 
 
-# The current request's. Not in Flask's `g`, which costs more, and a request reads it often.
+# The current request's budget. It is not in Flask's `g`, because reading that costs more.
 budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
 
 
 def time_left(limits: Limits = SHORT_LIMITS) -> float:
-    """Return the seconds that are left for the current request, or all of them outside of one."""
+    """Return the seconds that the current request has left, or `limits.total` outside a request.
+
+    The result is negative if the request has used more.
+    """
     current = budget.get()
     if not current:
         return limits.total
@@ -65,9 +70,10 @@ def stop_charging() -> None:
 
 @contextmanager
 def charge_time() -> Iterator[None]:
-    """Charge the time of a block to the current request.
+    """Charge the time of a `with` block to the current request.
 
-    For waits that use a connection through another request, such as for a shared batch.
+    Use it to wait for another request's connection, for example for a shared batch. The pool
+    charges for the request's own connections.
     """
     start_charging()
     try:
@@ -77,6 +83,6 @@ def charge_time() -> Iterator[None]:
 
 
 def renew_budget() -> None:
-    """Give the current request its full time again, for the next part of a long work."""
+    """Give the current request its full time again, for the next part of long work."""
     if current := budget.get():
         current.spent = 0.0

@@ -1,7 +1,6 @@
-"""PyMySQL as the service uses it: verified TLS, a deadline for each connection, and its patches.
+"""PyMySQL with verified TLS, a deadline for each use of a connection, and patches.
 
-Everything that relies on private parts of PyMySQL is here; tests/unit/test_private_parts.py names
-each of them.
+Only this module uses private names of PyMySQL. tests/unit/test_private_parts.py lists them.
 """
 
 import math
@@ -25,28 +24,32 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from app.config import Settings
 from app.database.deadline import Limits, budget, time_left
 
-CONNECT_TIMEOUT = 1.0  # seconds for a connection from the server
-METADATA_LOCK_TIMEOUT = 2  # seconds for a table that a migration also waits for
-IDLE_SESSION_TIMEOUT = 60  # seconds until the server ends a session, with its locks, without client
+CONNECT_TIMEOUT = 1.0  # seconds to open a TCP connection to the server
+METADATA_LOCK_TIMEOUT = 2  # seconds to wait for a table while a migration changes it
+# Seconds without a statement until MySQL ends a session. This releases the locks of a client that
+# has vanished.
+IDLE_SESSION_TIMEOUT = 60
 
-# Times are read by a function that costs a tenth of PyMySQL's regular expression.
+# `fromisoformat` takes a tenth of the time of PyMySQL's own converter, a regular expression.
 CONVERTERS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
 
-poll = get_original("select", "poll")  # gevent's would switch to its loop, even without a wait
+poll = get_original("select", "poll")  # gevent's switches to its loop even with a time-out of 0
 
-# The only patch of PyMySQL. The server describes each column again with each answer. To parse the
-# same bytes again costs more than to parse the rows.
+# The only patch of PyMySQL. MySQL sends a description of each column with each result. Parsing the
+# same description every time would cost more than parsing the rows, so it is cached.
 connections.FieldDescriptorPacket = lru_cache(connections.FieldDescriptorPacket)
 
 
 class Connection(connections.Connection):
     """A connection whose read time-out never exceeds the time that its request has left.
 
-    Used by one greenlet or thread at a time. SQLAlchemy's events for statements and commits could
-    do the same, but would cost more for each of them.
+    Only one greenlet or thread may use it at a time. SQLAlchemy's events for statements and commits
+    could set the time-out too, but they would cost more.
+
+    A statement raises `sqlalchemy.exc.TimeoutError` if the request has no time left.
     """
 
-    deadline = math.inf  # of time.monotonic(); `prepare_checkout` sets it for each use
+    deadline = math.inf  # as time.monotonic(); `prepare_checkout` sets it for each use
 
     def __init__(self, limits: Limits, *args: Any, **options: Any) -> None:
         self.limits = limits
@@ -55,35 +58,41 @@ class Connection(connections.Connection):
     def _execute_command(self, command: int, sql: str | bytes) -> None:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            self._force_close()  # a rollback would take time too; MySQL does it by itself
-            raise PoolTimeoutError("The request has used up its time with the database.")
-        # No public way to change it for a connection that is open.
+            self._force_close()  # MySQL then rolls back; to ask for it would take time
+            raise PoolTimeoutError("The request has no time left for the database.")
+        # PyMySQL has no public way to change the time-out of an open connection.
         self._read_timeout = min(self.limits.answer, left)
         super()._execute_command(command, sql)
 
     def rollback(self) -> None:
-        """Roll back, or leave that to MySQL, which rolls back when a connection closes."""
+        """Roll back, unless the connection is closed or no time is left: then MySQL does it."""
         if self.open:
             with suppress(PoolTimeoutError):
                 super().rollback()
 
 
 def connect(limits: Limits, _dialect: Dialect, _record: Any, args: Any, options: Any) -> Connection:
-    """Open a connection in the time that the request has left, name resolution included.
+    """Open a connection in the time that the request has left, including name resolution.
 
-    SQLAlchemy's event `do_connect`, with the limits in front.
+    It handles SQLAlchemy's event `do_connect`; `limits` is bound by functools.partial. Without
+    gevent's monkey patch, only PyMySQL's own time-outs limit it: see `connect_arguments`.
+
+    :raises sqlalchemy.exc.TimeoutError: the connection was not open in time.
     """
     within = max(min(limits.answer, time_left(limits)), 0)
-    with Timeout(within, PoolTimeoutError("The database takes too long to accept a connection.")):
+    with Timeout(within, PoolTimeoutError("Timed out connecting to the database.")):
         return Connection(limits, *args, **options)
 
 
 def prepare_checkout(connection: Connection, _record: object, _proxy: object) -> None:
-    """Give a connection of the pool its new deadline, or discard it if the server has closed it.
+    """Set the deadline of a connection that the pool hands out.
 
-    SQLAlchemy's event `checkout`. An idle MySQL sends nothing, so a socket that can be read was
-    closed by the server. Unlike a ping, this costs no round trip, and no time-out where the server
-    hangs.
+    It handles SQLAlchemy's event `checkout`. It also replaces `pool_pre_ping`: MySQL sends nothing
+    on an idle connection, so if its socket is readable, the server has closed it. Unlike a ping,
+    this costs no round trip, and it doesn't wait for a server that hangs.
+
+    :raises sqlalchemy.exc.DisconnectionError: the server has closed the connection. The pool then
+        opens another one.
     """
     socket = poll()
     if connection.open:
@@ -96,13 +105,14 @@ def prepare_checkout(connection: Connection, _record: object, _proxy: object) ->
 
 
 def connect_arguments(settings: Settings, limits: Limits) -> dict[str, Any]:
-    """Return the arguments with which PyMySQL opens every connection of an engine."""
+    """Return PyMySQL's arguments for all connections of an engine."""
     return {
         "conv": CONVERTERS,
         "connect_timeout": CONNECT_TIMEOUT,
         "read_timeout": limits.answer,
         "write_timeout": limits.answer,
-        # The client's time-out does not stop a SELECT on the server, max_execution_time does.
+        # A client's time-out does not stop a SELECT on the server. max_execution_time does, which
+        # is in milliseconds; all others are in seconds.
         "init_command": f"""SET SESSION max_execution_time={limits.answer * 1000:.0f},
             innodb_lock_wait_timeout=1, lock_wait_timeout={METADATA_LOCK_TIMEOUT},
             wait_timeout={IDLE_SESSION_TIMEOUT}, time_zone='+00:00'""",
@@ -111,10 +121,10 @@ def connect_arguments(settings: Settings, limits: Limits) -> dict[str, Any]:
 
 
 def tls_arguments(settings: Settings) -> dict[str, Any]:
-    """Return PyMySQL's argument for TLS that verifies the server's chain and name.
+    """Return PyMySQL's argument for TLS that verifies the server's certificate and host name.
 
-    All connections share one context: by default PyMySQL makes one for each, which costs ten times
-    as much as the rest of a connect.
+    All connections share one SSLContext. By default PyMySQL creates one for each connection, which
+    takes ten times as long as the rest of connecting.
     """
     return {"ssl": _tls_context(settings.database_ca_file)}
 

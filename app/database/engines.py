@@ -1,4 +1,8 @@
-"""SQLAlchemy's engines: pools with limits, autocommit or transactions, MySQL or SQLite."""
+"""SQLAlchemy engines for MySQL and SQLite, with pools that respect a request's time budget.
+
+There are engines in autocommit mode, and engines for transactions. Any thread or greenlet may use
+them.
+"""
 
 import time
 from collections.abc import Callable
@@ -17,36 +21,41 @@ from app.telemetry import metrics
 if TYPE_CHECKING:
     import sqlite3
 
-POOL_RECYCLE = 1800  # seconds, after which all have followed the host's name to a new address
+# Seconds until the pool replaces a connection, so that connections follow the host name to a new
+# address.
+POOL_RECYCLE = 1800
 
 SQLITE_FUNCTIONS: dict[str, Callable[..., Any]] = {}
-"""What SQLite lacks of MySQL, by the name in SQL. The modules whose queries use it add to it."""
+"""Python versions of MySQL functions that SQLite lacks, by their name in SQL.
+
+A module adds the functions that its queries use, when it is imported."""
 
 
 def autocommit_engine(settings: Settings, name: str, limits: Limits, size: int) -> Engine:
-    """Return an engine whose statements each commit themselves, in one round trip."""
+    """Return an engine on which each statement commits itself, in one round trip."""
     autocommit = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
     return _engine(settings, name, limits, size, autocommit)
 
 
 def transactional_engine(settings: Settings, name: str, limits: Limits, size: int) -> Engine:
-    """Return an engine for transactions: use its `begin`."""
+    """Return an engine for transactions. Use only its `begin`, which commits or rolls back."""
     if is_mysql(settings):
         options = {
-            "isolation_level": "READ COMMITTED",  # fewer gap locks, fewer deadlocks
-            # `begin` ends each transaction. The pool would roll back once more, even what is
-            # committed, and that is a round trip.
+            "isolation_level": "READ COMMITTED",  # fewer gap locks, so fewer deadlocks
+            # `begin` ends each transaction. By default the pool rolls back once more, even after a
+            # commit, which costs a round trip.
             "pool_reset_on_return": None,
         }
         return _engine(settings, name, limits, size, options)
     engine = _engine(settings, name, limits, size, {})
-    # Otherwise two transactions that read before they write would fail instead of waiting.
+    # Take SQLite's write lock at the start of a transaction. Otherwise, if two transactions read
+    # and then write, one fails instead of waiting.
     event.listen(engine, "begin", lambda c: c.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
 def is_mysql(settings: Settings) -> bool:
-    """Return whether the database is MySQL. Otherwise it is SQLite."""
+    """Return whether the database is MySQL, and not SQLite."""
     return settings.database_url.get_backend_name() == "mysql"
 
 
@@ -59,7 +68,7 @@ def _engine(
     engine = create_engine(
         settings.database_url,
         connect_args=arguments,
-        hide_parameters=True,  # errors are logged, and a parameter may hold a secret
+        hide_parameters=True,  # errors are logged, and parameters can contain secrets
         poolclass=_pool_class(limits),
         pool_logging_name=name,
         pool_size=size,
@@ -79,12 +88,12 @@ def _engine(
 
 def _pool_class(limits: Limits) -> type[QueuePool]:
     class Pool(QueuePool):
-        """A pool that charges waits for its connections, and their use, to the request.
+        """A pool that charges the wait for a connection, and its use, to the request.
 
-        It relies on private parts of SQLAlchemy, see tests/unit/test_private_parts.py.
+        Any thread or greenlet may use it. It relies on private names of SQLAlchemy, which
+        tests/unit/test_private_parts.py lists.
         """
 
-        # First come, first served.
         _queue_class = FairQueue
 
         def __init__(self, *args: Any, **options: Any) -> None:
@@ -94,7 +103,7 @@ def _pool_class(limits: Limits) -> type[QueuePool]:
             self._timeouts = metrics.POOL_TIMEOUTS.labels(self.logging_name)
 
         def connect(self) -> PoolProxiedConnection:
-            """Return a connection, and measure how long that took."""
+            """Return a connection, and measure the time to get it."""
             began = time.perf_counter()
             try:
                 connection = super().connect()
@@ -104,8 +113,8 @@ def _pool_class(limits: Limits) -> type[QueuePool]:
             self._waited.observe(time.perf_counter() - began)
             return connection
 
-        # SQLAlchemy's events for these two are called too late: after the wait, and only where a
-        # connection was found.
+        # The next two methods are not event handlers, since SQLAlchemy's `checkout` comes too late:
+        # after the wait, and only if there is a connection.
         def _do_get(self) -> Any:
             start_charging()
             record = super()._do_get()
@@ -117,20 +126,20 @@ def _pool_class(limits: Limits) -> type[QueuePool]:
             self._in_use.dec()
             super()._do_return_conn(record)
 
-        # How long QueuePool waits. It is a constant there, and depends on the request here.
+        # Seconds that QueuePool waits. Not a constant as there: the request's time left limits it.
         @property
         def _timeout(self) -> float:
             return max(min(limits.pool, time_left(limits)), 0)
 
         @_timeout.setter
         def _timeout(self, _value: float) -> None:
-            pass  # QueuePool sets its constant
+            pass  # QueuePool's constructor sets its constant
 
     return Pool
 
 
 def _prepare_sqlite(connection: "sqlite3.Connection", _record: object) -> None:
-    connection.isolation_level = None  # transactions begin where SQLAlchemy says
+    connection.isolation_level = None  # SQLAlchemy begins transactions, not sqlite3
     for name, function in SQLITE_FUNCTIONS.items():
         connection.create_function(name, -1, function, deterministic=True)
     connection.execute("PRAGMA journal_mode=WAL")

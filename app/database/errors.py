@@ -1,18 +1,18 @@
-"""What the errors of SQLAlchemy and of the servers mean to the service."""
+"""Classification of database errors: unavailable, conflict, duplicate."""
 
 from sqlalchemy.exc import IntegrityError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
 NO_SUCH_TABLE = 1146
-DUPLICATE_KEY = {1062, 2067, 1555}  # SQLite has one for unique columns and one for primary keys
+DUPLICATE_KEY = {1062, 2067, 1555}  # MySQL; SQLite for a unique column, and for a primary key
 
 UNAVAILABLE = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)
-"""Raised when the database can't do its work now: it is away, full, locked or read-only."""
+"""Raised when the database can't serve now: it is unreachable, full, locked, read-only or slow."""
 
 
 def error_code(error: Exception) -> int | None:
-    """Return the server's own number for an error of SQLAlchemy's, or None."""
+    """Return the error number that MySQL or SQLite gave for an error of SQLAlchemy, or None."""
     original = getattr(error, "orig", None)
     if code := getattr(original, "sqlite_errorcode", None):
         return int(code)
@@ -21,14 +21,15 @@ def error_code(error: Exception) -> int | None:
 
 
 def is_conflict(error: OperationalError) -> bool:
-    """Return whether another transaction was in the way, and the whole of this one can run again.
+    """Return whether the transaction failed because of another one, so that it can run again.
 
-    MySQL has rolled it back, or rolls it back with the session (MySQL manual, "InnoDB Error
-    Handling"). A lost connection is no conflict: its COMMIT may have happened.
+    After a deadlock, MySQL has rolled the transaction back. After a lock wait time-out, it has
+    rolled back only the statement, so the caller must roll back the rest first (MySQL manual,
+    "InnoDB Error Handling"). A lost connection is not a conflict: its COMMIT may have succeeded.
     """
     return error_code(error) in {DEADLOCK, LOCK_WAIT_TIMEOUT}
 
 
 def is_duplicate(error: IntegrityError) -> bool:
-    """Return whether a row was rejected because its key is taken."""
+    """Return whether a row was rejected because its primary or unique key exists already."""
     return error_code(error) in DUPLICATE_KEY

@@ -8,11 +8,14 @@ from sqlalchemy.util.queue import Empty, Full, Queue
 
 
 class FairQueue(Queue[Any]):
-    """Hands a returned connection to the caller that has waited longest.
+    """A queue that hands a returned connection directly to the caller that has waited longest.
 
     SQLAlchemy's own queue only wakes that caller. With gevent, the greenlet that returned the
-    connection runs on first, and its next request takes the connection again: under load, some
-    callers would wait until they time out. It relies on private parts of that queue.
+    connection continues first, and its next request takes the connection again. Under load, some
+    callers would then wait until they time out.
+
+    Any thread or greenlet may use it. It relies on private names of SQLAlchemy's queue, which
+    tests/unit/test_private_parts.py lists.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -20,10 +23,11 @@ class FairQueue(Queue[Any]):
         self.waiting: deque[queue.SimpleQueue[Any]] = deque()
 
     def get(self, block: bool = True, timeout: float | None = None) -> Any:
-        """Return an item.
+        """Return an item, and wait for one if the queue is empty.
 
-        :param timeout: seconds, or None to wait without a limit.
-        :raises Empty: there was none in time.
+        :param block: False to raise the error immediately instead of waiting.
+        :param timeout: seconds to wait, or None to wait without a limit.
+        :raises sqlalchemy.util.queue.Empty: there was no item in time.
         """
         with self.mutex:
             if not self._empty():
@@ -39,12 +43,14 @@ class FairQueue(Queue[Any]):
                 if mine in self.waiting:
                     self.waiting.remove(mine)
                     raise Empty from None
-            return mine.get()  # it arrived in this moment
+            return mine.get()  # `put` chose this caller between its time-out and the lock
 
     def put(self, item: Any, block: bool = True, timeout: float | None = None) -> None:  # noqa: ARG002 SQLAlchemy's signature
-        """Hand an item to the caller that has waited longest, or keep it for the next one.
+        """Hand an item to the caller that has waited longest, or store it if none waits.
 
-        :raises Full: nobody waits, and there is no room.
+        It never waits, so it ignores `block` and `timeout`.
+
+        :raises sqlalchemy.util.queue.Full: no caller waits, and the queue is full.
         """
         with self.mutex:
             if self.waiting:

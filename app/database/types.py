@@ -1,4 +1,4 @@
-"""The registry of all tables, and the column types that they use on MySQL and SQLite."""
+"""The registry of all tables, and column types that work on MySQL and SQLite."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -8,13 +8,16 @@ from sqlalchemy.dialects import mysql
 from sqlalchemy.types import TypeDecorator
 
 metadata = MetaData()
-"""All tables."""
+"""The registry of all tables, which migrations are compared with."""
 
-BigIntId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys itself
+BigIntId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys
 
 
 class UTCDateTime(TypeDecorator[datetime]):
-    """An aware datetime, stored in UTC; MySQL keeps `digits` of a second's fraction."""
+    """A timezone-aware datetime, stored in UTC.
+
+    :param digits: of the fraction of a second, from 0 to 6. MySQL rounds to them; SQLite stores 6.
+    """
 
     impl = DateTime
     cache_ok = True
@@ -24,31 +27,31 @@ class UTCDateTime(TypeDecorator[datetime]):
         self.digits = digits
 
     def load_dialect_impl(self, dialect: Dialect) -> Any:
-        """Ask MySQL for fractions of a second, which its DATETIME drops by default."""
+        """Return MySQL's DATETIME with fractions of a second, which it rounds away by default."""
         kind = mysql.DATETIME(fsp=self.digits) if dialect.name == "mysql" else DateTime()
         return dialect.type_descriptor(kind)
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Store UTC without a zone."""
+        """Convert an aware datetime to UTC without a time zone, as the database stores it."""
         return value.astimezone(UTC).replace(tzinfo=None) if value else None
 
     def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002
-        """Return UTC with its zone."""
+        """Return the stored UTC datetime as an aware one."""
         return value.replace(tzinfo=UTC) if value else None
 
 
 def ascii_string(length: int) -> String:
-    """Return a type for keys, compared byte by byte: by default, MySQL takes 'A' for 'a'."""
+    """Return a type for ASCII keys that are compared by byte. By default MySQL ignores case."""
     exact = mysql.VARCHAR(length, charset="ascii", collation="ascii_bin")
     return String(length).with_variant(exact, "mysql")
 
 
 def binary(length: int) -> LargeBinary:
-    """Return a type for bytes of a fixed length, such as hashes."""
+    """Return a type for bytes of a fixed length, for example hashes."""
     return LargeBinary(length).with_variant(mysql.BINARY(length), "mysql")
 
 
 def exact_string(length: int) -> String:
-    """Return a type for any text that is compared character by character, as in Python."""
+    """Return a type for any Unicode text that is compared by code point, as in Python."""
     exact = mysql.VARCHAR(length, charset="utf8mb4", collation="utf8mb4_0900_bin")
     return String(length).with_variant(exact, "mysql")
