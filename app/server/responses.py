@@ -1,4 +1,4 @@
-"""Whole responses as bytes, for requests that Flask never sees."""
+"""Complete HTTP responses as bytes, for requests that don't reach Flask."""
 
 import json
 import time
@@ -14,7 +14,7 @@ from app.api.problems import MEDIA_TYPE, RETRY_AFTER, problem_body
 
 
 def redirect(headers: Mapping[str, str]) -> bytes:
-    """Return a 302 with these headers and gunicorn's own."""
+    """Return a 302 response with these headers, and with those that gunicorn adds."""
     lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
     return f"{_head_of_302(int(time.time()))}{lines}Content-Length: 0\r\n\r\n".encode()
 
@@ -28,12 +28,15 @@ def _head_of_302(_second: int) -> str:
 
 
 def overloaded() -> bytes:
-    """Return a 503 for a request that is shed, on a connection that stays open."""
+    """Return a 503 response for a shed request. The connection stays open."""
     return _OVERLOADED.replace(_PLACEHOLDER.encode(), uuid.uuid4().hex.encode())
 
 
 def problem(status: int, detail: str, request_id: str, header: str) -> bytes:
-    """Return an error as a problem (RFC 9457), with one more header line."""
+    """Return an error response in the format of RFC 9457 (problem details).
+
+    :param header: one more header line, without its line end.
+    """
     body = json.dumps(problem_body(status, detail, ""))
     lines = [
         f"HTTP/1.1 {status} {HTTP_STATUS_CODES[status]}",
@@ -48,6 +51,6 @@ def problem(status: int, detail: str, request_id: str, header: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-_PLACEHOLDER = "0" * 32  # replaced by each response's own request id
-_DETAIL = "The service has more to do than it can. Try again."
+_PLACEHOLDER = "0" * 32  # each response has its own request id here
+_DETAIL = "The service is overloaded. Try again."
 _OVERLOADED = problem(503, _DETAIL, _PLACEHOLDER, f"Retry-After: {RETRY_AFTER}")

@@ -62,7 +62,7 @@ def test_shed_request_gets_a_problem_and_may_try_again() -> None:
         "type": "about:blank",
         "title": "Service Unavailable",
         "status": 503,
-        "detail": "The service has more to do than it can. Try again.",
+        "detail": "The service is overloaded. Try again.",
         "instance": "",
     }
 
