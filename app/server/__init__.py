@@ -1,6 +1,7 @@
-"""gunicorn's and gevent's side of the service. It knows no feature.
+"""The part of the service that depends on gunicorn and gevent. It knows no feature.
 
-A request that Flask gets was read by gunicorn's parser, and its errors are translated here.
+gunicorn's parser also reads request bodies, while a view runs. This module turns its errors into
+responses.
 """
 
 from flask import Flask, Response
@@ -11,10 +12,10 @@ from app.api.problems import http_error
 
 
 def init_app(app: Flask) -> None:
-    """Translate the errors of gunicorn that a view can meet."""
+    """Handle the errors that gunicorn's parser raises in views."""
     app.register_error_handler(ParseException, malformed_body)
 
 
 def malformed_body(error: ParseException) -> Response:
-    """Answer 400 where gunicorn finds a body's chunks malformed only while a view reads them."""
+    """Return 400 for a body with malformed chunks, which gunicorn notices while a view reads it."""
     return http_error(BadRequest(str(error)))

@@ -1,10 +1,10 @@
-"""One connection, whose client must send and read in time.
+"""A client's connection, with time-outs for sending requests and reading responses.
 
-Between two requests, gevent's loop watches the connection. There, a plain GET can be answered
-without gunicorn: see fast_path.py. All other requests go to gunicorn's parser, which reads them by
-`recv`.
+Between two requests, gevent's event loop watches the connection. A callback of the loop can answer
+a plain GET without gunicorn: see fast_path.py. For all other requests it wakes the connection's
+greenlet, in which gunicorn's parser reads them by `recv`.
 
-It relies on a private part of gevent, see tests/unit/test_private_parts.py.
+It relies on private names of gevent, which tests/unit/test_private_parts.py lists.
 """
 
 import errno
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from app.server.worker import Listener
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
-MINIMUM_BYTE_RATE = 1000  # bytes a second, at which a client must send a body
-SEND_TIMEOUT = 20.0  # seconds for a client to read a part of its answer
+MINIMUM_BYTE_RATE = 1000  # bytes per second at which a client must send a body
+SEND_TIMEOUT = 20.0  # seconds for a client to read one part of a response
 READABLE = 1  # libev's EV_READ
-# A GET without a body, and nothing after it.
+# A whole GET request without a body, and nothing after it.
 WHOLE_GET = re.compile(
     rb"GET ([!->@-~]+)(?:\?[!-~]*)? HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
     re.IGNORECASE,
@@ -39,23 +39,32 @@ CONNECTION_CLOSE = re.compile(rb"^connection:.*close", re.IGNORECASE | re.MULTIL
 
 
 class Connection(socket):
-    """The server's end of one connection: for its greenlet and the loop. Any may `disconnect`."""
+    """The server's end of one connection.
+
+    Its own greenlet uses it, and callbacks of gevent's loop while that greenlet sleeps. Any
+    greenlet of the worker may call `disconnect`.
+    """
 
     def __init__(self, listener: "Listener", address: Any, *kind: int, fileno: int) -> None:
         super().__init__(*kind, fileno=fileno)
         self.worker = listener.worker
         self.fast_path = listener.fast_path
         self.client_address = address[0] if isinstance(address, tuple) else ""
-        self.deadline: float | None = None  # of the request that gunicorn reads
+        self.deadline: float | None = None  # time.monotonic() for the request being read
         self.is_idle = False  # between two requests
-        self.is_over_capacity = False  # it was accepted when all places were taken
-        self.parser_is_empty = True  # gunicorn has not read past the end of the last request
-        self.extra_environ: WSGIEnvironment = {}  # from the fast path, for the next request
+        self.is_over_capacity = False  # there were `worker_connections` before it
+        self.parser_is_empty = True  # gunicorn has read nothing after the last request
+        # What the fast path found out about the current request, for the application.
+        self.extra_environ: WSGIEnvironment = {}
 
     def recv(self, size: int, flags: int = 0) -> bytes:  # noqa: ARG002
-        """Return the next bytes.
+        """Return the next bytes that the client sends, or b"" at the end of the stream.
 
-        :raises ConnectionResetError: none came in time.
+        The first bytes of a request can take any time, until the worker closes idle connections.
+        The rest must come within HEAD_TIMEOUT, and a second more for each MINIMUM_BYTE_RATE bytes.
+
+        :param size: the maximum number of bytes.
+        :raises ConnectionResetError: no bytes came in time, or the connection failed.
         """
         if self.deadline is None:
             data = self._next_request(size)
@@ -67,11 +76,11 @@ class Connection(socket):
         return more
 
     def sendall(self, data: bytes, flags: int = 0) -> None:  # noqa: ARG002
-        """Send all of it.
+        """Send all of `data`.
 
-        :raises ConnectionResetError: the client did not read it in time.
+        :raises ConnectionResetError: the client did not read it in time, or the connection failed.
         """
-        # Nearly always, the socket's buffer has room for all of it, so `sendall` is not needed.
+        # The socket's buffer nearly always has room for everything, and `send` costs less.
         sent = self._call_within(SEND_TIMEOUT, super().send, data)
         if sent < len(data):
             self._call_within(SEND_TIMEOUT, super().sendall, memoryview(data)[sent:])
@@ -82,7 +91,7 @@ class Connection(socket):
         try:
             return call(argument)
         except OSError as error:
-            raise ConnectionResetError(errno.ECONNRESET, "the client is gone or slow") from error
+            raise ConnectionResetError(errno.ECONNRESET, "client disconnected or slow") from error
         finally:
             del self.worker.waiting_connections[self]
 
@@ -94,16 +103,17 @@ class Connection(socket):
             self.sendall(unsent)
 
     def disconnect(self) -> None:
-        """Shut the connection down. Its reader sees the end of the stream."""
-        with suppress(OSError):  # the client was faster
+        """Shut the connection down. A greenlet that reads it sees the end of the stream."""
+        with suppress(OSError):  # the client has already closed it
             self.shutdown(SHUT_RDWR)
 
 
 class KeepAlive:
-    """The time between two requests of a connection that gunicorn answers.
+    """The state of a connection between two requests that gunicorn handles.
 
-    The connection's greenlet sleeps. Callbacks of gevent's loop read the next request, and answer
-    it where they can, at a fraction of the cost of waking a greenlet. They must not wait.
+    The connection's greenlet sleeps in `wait`. Callbacks of gevent's loop read the requests that
+    follow, and answer those that they can. This costs a fraction of waking the greenlet. Callbacks
+    must not wait, because they block all requests of the worker.
     """
 
     def __init__(self, connection: Connection, size: int) -> None:
@@ -116,10 +126,11 @@ class KeepAlive:
         self.readable = self.loop.io(connection.fileno(), READABLE)
 
     def wait(self) -> tuple[bytes, bytes]:
-        """Wait until gunicorn is needed.
+        """Wait until the connection's greenlet is needed. Only that greenlet may call it.
 
-        Returns the rest of an answer that the client is slow to read, and the bytes of a request
-        for gunicorn. One of them is empty.
+        Return the unsent rest of a response, if the client reads it slowly, and the bytes of a
+        request for gunicorn. At most one of them has bytes. Both are empty at the end of the
+        stream, and when the worker stops.
         """
         try:
             self._listen()
@@ -136,7 +147,7 @@ class KeepAlive:
 
     def _read(self) -> None:
         try:
-            # The plain socket: gevent's methods would wait.
+            # The underlying non-blocking socket: gevent's own methods would wait.
             data = self.connection._sock.recv(self.size)
         except BlockingIOError:
             return
@@ -148,20 +159,24 @@ class KeepAlive:
         try:
             if not self._handle(data):
                 self._wake(b"", data)
-        except Exception as error:  # noqa: BLE001 the loop would swallow it, gunicorn logs it
+        except Exception as error:  # noqa: BLE001 an error of any kind
+            # Raise it in the connection's greenlet, where gunicorn logs it. If a callback raised
+            # it, gevent's loop would go on, and nobody would answer the request.
             self.loop.run_callback(self.sleeper.throw, error)
 
     def _handle(self, data: bytes) -> bool:
-        """Shed or answer a request, and return whether that was possible here."""
+        """Shed a request or begin to answer it. Return False if gunicorn must handle it."""
         connection, worker = self.connection, self.worker
         get = WHOLE_GET.fullmatch(data) if connection.parser_is_empty else None
         if not get:
             connection.parser_is_empty = False
             return False
         if worker.should_shed(connection, get[1].decode()) and not CONNECTION_CLOSE.search(data):
-            self._send(worker.shed_response())  # a shed request should cost next to nothing
+            # Shedding must cost next to nothing. `Worker.handle_request` sheds requests with
+            # `Connection: close`, after which gunicorn closes the connection.
+            self._send(worker.shed_response())
             return True
-        # Only gunicorn tells clients that the connection is about to end.
+        # Connection draining: while the service stops, only gunicorn sends `Connection: close`.
         if not connection.fast_path or shutdown.has_begun() or not worker.alive:
             return False
         environ = parse_plain_get(data, connection.client_address)

@@ -1,8 +1,8 @@
 """The fast path: plain GETs that are answered without gunicorn's parser and without Flask.
 
-For a short answer that is requested very often, both cost many times what the answer itself costs.
-A feature can register one handler for such answers. Requests that the handler declines, or that
-are not plain GETs, take the normal path. Without a handler, all requests do.
+For a short response that is requested very often, both cost many times what the response itself
+costs. A feature can register one handler for such responses. Requests that the handler declines,
+or that are not plain GETs, take the normal path. Without a handler, all requests do.
 """
 
 import re
@@ -14,28 +14,34 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 Respond = Callable[[Mapping[str, str] | None], None]
+"""Sends a 302 with the given headers. None passes the request on to the application instead.
+
+Call it exactly once. Any greenlet of the worker may call it, and it doesn't wait."""
+
 Handler = Callable[["WSGIEnvironment", Respond], bool]
-"""Takes an environ as `parse_plain_get` returns it, and starts to answer without waiting. Returns
-False to decline. Otherwise it calls the second argument once, with the headers of a 302, or with
-None to pass the request on to the application, which also gets what was added to the environ."""
+"""Begins to answer a request, or returns False to decline it.
 
-EXTENSION = "fast_path"  # the key in `app.extensions` of the application's `Handler`
+It gets the environ that `parse_plain_get` returns. A callback of gevent's loop calls it, so it must
+not wait: it can call `Respond` later. The application gets the keys that it added to the environ if
+`Respond` passes the request on."""
 
-# All of it printable ASCII. Where a request looks different, gunicorn decides what it means.
+EXTENSION = "fast_path"  # the key of the `Handler` in `app.extensions`
+
+# A request of printable ASCII. gunicorn parses all requests that look different.
 PLAIN_GET = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[ -~]*\r\n)+)\r\n")
 RELEVANT_HEADERS = re.compile(
     r"^(host|connection|content-\w+|transfer-\w+|expect|upgrade|x-request-id|traceparent"
     r"|x-forwarded-for):(.*)\r$",
     re.IGNORECASE | re.MULTILINE,
 )
-# Those of them that a plain request may have, once each.
+# Those of RELEVANT_HEADERS that a plain request can have, each at most once.
 ALLOWED_HEADERS = {"host", "connection", "x-request-id", "traceparent", "x-forwarded-for"}
 
 
 def parse_plain_get(data: bytes, client_address: str) -> "WSGIEnvironment | None":
-    """Return the few keys of a WSGI environ that a `Handler` needs, or None.
+    """Return the few keys of a WSGI environ that a `Handler` needs, or None if it is no plain GET.
 
-    :param data: everything that a connection has received since its last answer.
+    :param data: everything that the connection has received since its last response.
     """
     plain = PLAIN_GET.fullmatch(data)
     if not plain:

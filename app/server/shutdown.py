@@ -1,7 +1,8 @@
-"""The time between SIGTERM and gunicorn's graceful stop.
+"""The delay between SIGTERM and gunicorn's graceful stop, for zero-downtime deploys.
 
-gunicorn stops accepting connections on SIGTERM, while load balancers may still send them. So the
-master first turns `/readyz` to 503, serves on for a while, and only then lets gunicorn stop.
+gunicorn stops accepting connections on SIGTERM, while load balancers can still send them. So the
+master first makes `/readyz` return 503. The service continues for the delay, and load balancers
+remove it. Only then does gunicorn stop.
 """
 
 import mmap
@@ -9,16 +10,22 @@ import os
 import signal
 from types import FrameType
 
-_begun = mmap.mmap(-1, 1)  # one byte, shared with the workers, which are forked from this process
+_begun = mmap.mmap(-1, 1)  # one byte of memory that the master shares with its forked workers
 
 
 def has_begun() -> bool:
-    """Return whether this service was told to stop."""
+    """Return whether the delay before the stop has begun. Without a delay, it is always False.
+
+    Any thread or greenlet of the master or of a worker may call it.
+    """
     return _begun[0] != 0
 
 
 def delay(seconds: int) -> None:
-    """Make gunicorn's master wait for `seconds` at SIGTERM. A second SIGTERM does not wait."""
+    """Make gunicorn's master wait for `seconds` after SIGTERM. A second SIGTERM ends the wait.
+
+    Call it in the master's main thread, after gunicorn has installed its signal handlers.
+    """
     if not seconds:
         return
     stop = signal.getsignal(signal.SIGTERM)

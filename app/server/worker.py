@@ -1,10 +1,11 @@
-"""gunicorn's gevent worker, with limits to what clients and overload can do to it.
+"""gunicorn's gevent worker, with load shedding and limits for slow clients.
 
-A request that waits, for its client or for the database, occupies a greenlet and no thread. So slow
-requests are harmless until there are too many, and then the oldest connections are closed.
+A request that waits for its client or for the database occupies a greenlet and no thread. So slow
+requests are harmless until there are too many. Then the connections that have waited longest for
+their clients are closed.
 
-All patches of gunicorn are here. What it uses of private parts of gunicorn and gevent is named in
-tests/unit/test_private_parts.py.
+All patches of gunicorn are here. tests/unit/test_private_parts.py lists the private names of
+gunicorn and gevent that this module uses.
 """
 
 import re
@@ -29,20 +30,23 @@ from app.telemetry.stdout import line_buffer
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-SLOW_AFTER = 1.0  # seconds without a byte: of too many connections, such a one is closed
-MAX_CONCURRENT_REQUESTS = 400  # in one worker; more than that get 503 immediately
+SLOW_AFTER = 1.0  # seconds without a byte until a connection can be closed to make room
+MAX_CONCURRENT_REQUESTS = 400  # in one worker; further requests get 503 immediately
 
 
 class Logger(glogging.Logger):
-    """gunicorn's logger without its access log: ours knows the route."""
+    """gunicorn's logger without its access log: `logs.log_request` also logs the route."""
 
     def access(self, *_args: Any) -> None:
-        """Write nothing."""
+        """Do nothing."""
 
 
 class Listener(StreamServer):
-    """Accepts connections for its worker: few at once while the worker is idle, so that other
-    workers get their share, and many while it is busy, so that none waits where it can't be shed.
+    """A server that accepts connections for its worker.
+
+    An idle worker accepts few connections at once, so that other workers get their share. A busy
+    worker accepts many, because it can shed only requests of accepted connections: others would
+    wait in the backlog of the listening socket.
     """
 
     def __init__(self, worker: "Worker", listening: socket) -> None:
@@ -52,9 +56,9 @@ class Listener(StreamServer):
         super().__init__(listening, partial(worker.handle, listening))
 
     def do_read(self) -> tuple[Connection, Any] | None:
-        """Accept a connection, if there is one."""
+        """Accept a connection and return it with its address, or None if none is waiting."""
         try:
-            # As gevent's own `do_read`, which makes connections of its own class.
+            # The same as gevent's `do_read`, but with our class of connection.
             fileno, address = self.socket._accept()
         except BlockingIOError:
             return None
@@ -63,27 +67,31 @@ class Listener(StreamServer):
 
     @property
     def max_accept(self) -> int:
-        """Return how many connections to accept in one turn of the loop."""
+        """Return how many connections to accept in one turn of gevent's loop."""
         return 8 + self.worker.active_requests
 
 
 class Worker(GeventWorker):
-    """Serves each connection in a greenlet."""
+    """A gunicorn worker that serves each connection in its own greenlet.
+
+    All its methods run in one thread, so its counters need no lock.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.connections = 0
         self.active_requests = 0
-        # Connections that wait for their clients, with time.monotonic(); the longest wait first.
+        # Connections that wait for their clients, with time.monotonic() at the start of the wait.
+        # The longest wait is first.
         self.waiting_connections: dict[Connection, float] = {}
 
     def init_process(self) -> None:
-        """Begin to serve. Log lines of one turn of the loop are written together."""
+        """Serve until the worker stops. Log lines of one turn of gevent's loop share a write."""
         line_buffer.schedule_flush = gevent.spawn_raw
         super().init_process()
 
     def load_wsgi(self) -> None:
-        """Load the application and the handler of its fast path."""
+        """Load the application, and the handler of its fast path if it has one."""
         super().load_wsgi()
         application: Any = self.wsgi  # type: ignore[has-type]
         self.fast_path: fast_path.Handler | None = application.extensions.get(fast_path.EXTENSION)
@@ -94,9 +102,11 @@ class Worker(GeventWorker):
         self.wsgi = service
 
     def should_shed(self, connection: Connection, path: str) -> bool:
-        """Return whether there is more to do than can be done in reasonable time.
+        """Return whether to shed a request because the worker is overloaded.
 
-        Health checks and metrics are never shed: they matter most under overload.
+        The worker is overloaded if it has too many active requests, or if this connection came
+        when there were too many and there still are. Health checks and metrics are never shed,
+        because they matter most under overload.
         """
         over = connection.is_over_capacity and self.connections > self.worker_connections
         if not over and self.active_requests < MAX_CONCURRENT_REQUESTS:
@@ -104,16 +114,20 @@ class Worker(GeventWorker):
         return path not in quiet_paths and path != metrics.PATH
 
     def shed_response(self) -> bytes:
-        """Count a request that is shed, and return its response."""
+        """Count a shed request, and return its response."""
         metrics.SHED.inc()
         return responses.overloaded()
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
-        """Return gunicorn's time-out between two requests: none, since `close_idle` has ours."""
+        """Disable gunicorn's keep-alive time-out. `close_idle` closes idle connections instead."""
         return nullcontext()
 
     def run(self) -> None:
-        """Serve until told to stop, and then until all requests have ended."""
+        """Serve until the worker is told to stop, then drain its connections.
+
+        It stops accepting connections, and returns when all have ended or when gunicorn's
+        `graceful_timeout` (seconds) is over.
+        """
         listeners = [Listener(self, listening) for listening in self.sockets]
         for listener in listeners:
             listener.start()
@@ -130,7 +144,7 @@ class Worker(GeventWorker):
             gevent.sleep(0.1)
 
     def close_idle(self, seconds: float) -> None:
-        """Close connections that have had no request for so many seconds."""
+        """Close the connections that have been idle for this time: they have no request."""
         for connection, since in list(self.waiting_connections.items()):
             if since > time.monotonic() - seconds:
                 break
@@ -138,7 +152,7 @@ class Worker(GeventWorker):
                 connection.disconnect()
 
     def handle(self, listening: socket, client: Connection, addr: Any) -> None:
-        """Serve one connection. If there are too many, slow ones are closed."""
+        """Serve one connection until it ends. If there are too many, close slow ones first."""
         self.connections += 1
         client.is_over_capacity = self.connections > self.worker_connections
         self.evict_slow_connections()
@@ -148,43 +162,50 @@ class Worker(GeventWorker):
             self.connections -= 1
 
     def evict_slow_connections(self) -> None:
-        """Close as many connections as there are too many, if their clients are slow."""
+        """Close slow connections, at most as many as exceed the limit, the slowest first."""
         excess = max(self.connections - self.worker_connections, 0)
         for connection, since in list(islice(self.waiting_connections.items(), excess)):
             if since < time.monotonic() - SLOW_AFTER:
                 connection.disconnect()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
-        """Serve one request, or shed it if too many are active."""
+        """Serve one request, or shed it if the worker is overloaded."""
         if self.should_shed(sock, req.path):
             sock.sendall(self.shed_response())
         else:
             if shutdown.has_begun():
-                req.force_close()  # no client should keep a connection that is about to end
+                req.force_close()  # send `Connection: close`, so that clients leave before the stop
             self.active_requests += 1
             try:
                 super().handle_request(listener_name, req, sock, addr)
             finally:
                 self.active_requests -= 1
-        # gunicorn has read past this request if its buffer is not empty, or if the body has bytes
-        # left. The next request begins there, so only gunicorn can read it: see connection.py.
+        # gunicorn may have read more than this request: its buffer is not empty, or the body has
+        # bytes left, or the body is chunked, which doesn't tell. Then only gunicorn can read the
+        # next request, because it may begin in that buffer: see connection.py.
         rest = req.unreader.buf.getvalue() or getattr(req.body.reader, "length", True)
         sock.parser_is_empty = not rest
         sock.deadline = None
 
     def handle_exit(self, sig: int, frame: Any) -> None:
-        """Begin to stop: idle connections are closed, others end with their requests."""
+        """Begin to stop: close idle connections now, and the others after their requests.
+
+        gunicorn calls it on SIGTERM.
+        """
         super().handle_exit(sig, frame)
         self.close_idle(0)
 
 
 def answer_unparsed(client: Any, status: int, _reason: str, detail: str) -> None:
-    """Answer bytes that are not HTTP, and so never reach Flask, with a problem too."""
+    """Log and answer a request that gunicorn can't parse, in the format of RFC 9457.
+
+    Flask never sees such a request. The arguments are those of gunicorn's `write_error`.
+    """
     request_id = uuid.uuid4().hex
-    # Without what the client sent, which may be a malformed Authorization.
+    # Cut off what the client sent: in a malformed header, that can be a token.
     logs.log_unparsed(status, re.split("['\":(]", detail)[0].strip(), request_id)
     answer = responses.problem(status, detail, request_id, "Connection: close")
     util.write_nonblock(client, answer)
 
 
-util.write_error = answer_unparsed  # gunicorn's is HTML, and no setting changes that
+util.write_error = answer_unparsed  # gunicorn's own writes HTML, and no setting changes that
