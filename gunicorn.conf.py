@@ -1,8 +1,8 @@
-"""gunicorn's settings, each with its reason. It reads this file by its name."""
+"""gunicorn's settings, with reasons. gunicorn reads the file of this name by default."""
 
 from gevent import monkey
 
-monkey.patch_all()  # before anything is imported that the patch must reach
+monkey.patch_all()  # first: modules imported before it could keep unpatched functions
 
 import atexit  # noqa: E402
 import gc  # noqa: E402
@@ -16,14 +16,16 @@ from itertools import count  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
-SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 files in memory, on no disk
+SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 files in memory, not on disk
 
-# Otherwise each worker would import them itself, to find the database and to seed random numbers.
+# Import before the fork what each worker would import itself: to resolve the database's host name,
+# and to seed random numbers. So workers share the memory.
 for module in ("encodings.idna", "gevent.resolver.thread", "gevent.threadpool"):
     import_module(module)
 random.seed(b"")
 
-# For the metrics of all workers; a new folder at each start. Before the imports, which read it.
+# The folder for the metrics of all workers, new at each start. app/telemetry/metrics.py reads the
+# variable when it is imported.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="slipway-metrics-", dir=SHM)
 
 from app.config import Settings, SettingsError  # noqa: E402
@@ -33,7 +35,7 @@ from app.telemetry import logs, metrics  # noqa: E402
 
 @atexit.register
 def forget(folder: str = os.environ["PROMETHEUS_MULTIPROC_DIR"], server: int = os.getpid()) -> None:
-    """Remove the metrics when the server ends, and not when a worker does."""
+    """Delete the metrics when gunicorn's master ends. Workers inherit this hook and do nothing."""
     if os.getpid() == server:
         shutil.rmtree(folder)
 
@@ -44,37 +46,38 @@ except SettingsError as error:
     sys.exit(f"slipway: {error}")
 
 wsgi_app = "app:create_app()"
-# Inside the container: compose decides what is published. The second port is for metrics.
+# All addresses of the container: compose decides what is published. The second port is for metrics.
 bind = ["0.0.0.0:8000", "0.0.0.0:9100"]
 worker_class = "app.server.worker.Worker"
-workers = settings.web_concurrency  # not from the CPU count, which is the host's
-worker_connections = 900  # in each worker; if more come, app/server/worker.py closes slow ones
-preload_app = True  # workers share the memory of what was imported before the fork
+workers = settings.web_concurrency  # a container would see the CPU count of its host
+worker_connections = 900  # in each worker; beyond that, app/server/worker.py closes slow ones
+preload_app = True  # workers share the memory of what is imported before the fork
 worker_tmp_dir = SHM  # a heartbeat must not wait for a disk
-keepalive = 75  # seconds: longer than a load balancer's idle time-out (often 60)
-graceful_timeout = 30  # seconds for requests under way; compose's stop_grace_period counts on it
+keepalive = 75  # seconds: longer than the idle time-out of load balancers, which is often 60
+# Seconds for requests in progress when a worker stops. compose's stop_grace_period must be longer.
+graceful_timeout = 30
 forwarded_allow_ips = ""  # TRUSTED_PROXIES decides which proxies are trusted
-limit_request_line = 8190  # bytes, the most it allows: RFC 9112 asks for 8,000
-timeout = 15  # seconds without a heartbeat until a worker is replaced; one comes each second
-http_parser = "python"  # the other is not installed; by default each worker looks for it
-control_socket_disable = True  # it would write to the file system, which is read-only
+limit_request_line = 8190  # bytes: gunicorn's maximum; RFC 9112, section 3, asks for 8,000
+timeout = 15  # seconds without a heartbeat until a worker is replaced; it sends one each second
+http_parser = "python"  # the C parser is not installed; "auto" makes each worker look for it
+control_socket_disable = True  # it would need a writable file system, and ours is read-only
 logger_class = "app.server.worker.Logger"
 logconfig_dict = logs.logging_config(settings)
 
 
 def on_starting(server: Any) -> None:
-    """Pass on the port for metrics, which the command line may have changed."""
+    """Record the metrics ports: all but the first. `--bind` on the command line can change them."""
     metrics.metrics_ports |= {str(port) for _, port in server.address[1:]}
 
 
 def pre_fork(server: Any, worker: Any) -> None:
-    """Give a new worker the first slot that is free."""
+    """Give a new worker the lowest free slot for its metrics."""
     taken = {other.slot for other in server.WORKERS.values()}
     worker.slot = next(slot for slot in count(1) if slot not in taken)
 
 
 def post_fork(_server: object, worker: Any) -> None:
-    """Count in the worker's slot."""
+    """Let the new worker process count in its slot."""
     metrics.set_worker_slot(worker.slot)
 
 
@@ -84,8 +87,9 @@ def child_exit(_server: object, worker: Any) -> None:
 
 
 def when_ready(_server: object) -> None:
-    """Delay gunicorn's reaction to SIGTERM, and keep imported objects out of garbage collection."""
+    """Delay gunicorn's stop after SIGTERM, and exempt imported objects from garbage collection."""
     shutdown.delay(settings.shutdown_delay)
-    # Imported objects are never garbage. Workers then neither visit them nor copy their pages. Not
-    # after `gc.collect`: workers would fill the holes that it leaves, and copy the pages around.
+    # Imported objects are never garbage. After `gc.freeze`, workers don't visit them, which would
+    # copy their memory pages (copy-on-write). No `gc.collect` before it: workers would put new
+    # objects into the memory that it frees, and copy the pages around them.
     gc.freeze()
