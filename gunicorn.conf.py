@@ -54,7 +54,8 @@ worker_connections = 900  # in each worker; beyond that, app/server/worker.py cl
 preload_app = True  # workers share the memory of what is imported before the fork
 worker_tmp_dir = SHM  # a heartbeat must not wait for a disk
 keepalive = 75  # seconds: longer than the idle time-out of load balancers, which is often 60
-# Seconds for requests in progress when a worker stops. compose's stop_grace_period must be longer.
+# Seconds for requests in progress when a worker stops. compose's stop_grace_period must be longer
+# than this and SHUTDOWN_DELAY together.
 graceful_timeout = 30
 forwarded_allow_ips = ""  # TRUSTED_PROXIES decides which proxies are trusted
 limit_request_line = 8190  # bytes: gunicorn's maximum; RFC 9112, section 3, asks for 8,000

@@ -1,8 +1,8 @@
 """Leader/follower batching: many requests share one round trip to the database.
 
 The first caller is the leader: it runs the work. Callers that arrive meanwhile form the next batch,
-which the leader's successor runs. So a single request never waits for others, and under load most
-requests share a statement or a commit.
+which runs when this one has finished. So a single request never waits for others, and under load
+most requests share a statement or a commit.
 """
 
 import _thread

@@ -61,7 +61,7 @@ class Connection(socket):
         """Return the next bytes that the client sends, or b"" at the end of the stream.
 
         The first bytes of a request can take any time, until the worker closes idle connections.
-        The rest must come within HEAD_TIMEOUT, and a second more for each MINIMUM_BYTE_RATE bytes.
+        The rest must come within HEAD_TIMEOUT, plus one second for each MINIMUM_BYTE_RATE bytes.
 
         :param size: the maximum number of bytes.
         :raises ConnectionResetError: no bytes came in time, or the connection failed.

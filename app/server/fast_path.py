@@ -19,11 +19,11 @@ Respond = Callable[[Mapping[str, str] | None], None]
 Call it exactly once. Any greenlet of the worker may call it, and it doesn't wait."""
 
 Handler = Callable[["WSGIEnvironment", Respond], bool]
-"""Begins to answer a request, or returns False to decline it.
+"""Begins to answer a request and returns True, or returns False to decline it.
 
-It gets the environ that `parse_plain_get` returns. A callback of gevent's loop calls it, so it must
-not wait: it can call `Respond` later. The application gets the keys that it added to the environ if
-`Respond` passes the request on."""
+It gets the environ that `parse_plain_get` returns, and a `Respond` to call, at once or later. A
+callback of gevent's loop calls the handler, so it must not wait. If `Respond` passes the request
+on, the application also gets the keys that the handler added to the environ."""
 
 EXTENSION = "fast_path"  # the key of the `Handler` in `app.extensions`
 

@@ -1,8 +1,8 @@
 """The delay between SIGTERM and gunicorn's graceful stop, for zero-downtime deploys.
 
 gunicorn stops accepting connections on SIGTERM, while load balancers can still send them. So the
-master first makes `/readyz` return 503. The service continues for the delay, and load balancers
-remove it. Only then does gunicorn stop.
+master first makes `/readyz` return 503. The service continues for the delay, so that load balancers
+stop sending requests to it. Only then does gunicorn stop.
 """
 
 import mmap

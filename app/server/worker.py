@@ -144,7 +144,7 @@ class Worker(GeventWorker):
             gevent.sleep(0.1)
 
     def close_idle(self, seconds: float) -> None:
-        """Close the connections that have been idle for this time: they have no request."""
+        """Close the connections that have had no request for at least `seconds`."""
         for connection, since in list(self.waiting_connections.items()):
             if since > time.monotonic() - seconds:
                 break
@@ -162,7 +162,10 @@ class Worker(GeventWorker):
             self.connections -= 1
 
     def evict_slow_connections(self) -> None:
-        """Close slow connections, at most as many as exceed the limit, the slowest first."""
+        """Close the connections that exceed the limit, the slowest clients' first.
+
+        Connections that have waited for less than SLOW_AFTER stay open.
+        """
         excess = max(self.connections - self.worker_connections, 0)
         for connection, since in list(islice(self.waiting_connections.items(), excess)):
             if since < time.monotonic() - SLOW_AFTER:
@@ -180,9 +183,9 @@ class Worker(GeventWorker):
                 super().handle_request(listener_name, req, sock, addr)
             finally:
                 self.active_requests -= 1
-        # gunicorn may have read more than this request: its buffer is not empty, or the body has
-        # bytes left, or the body is chunked, which doesn't tell. Then only gunicorn can read the
-        # next request, because it may begin in that buffer: see connection.py.
+        # gunicorn may have read beyond this request if its buffer is not empty, or if the body has
+        # bytes left (unknown for a chunked body). Then the next request may begin in that buffer,
+        # so only gunicorn can read it: see connection.py.
         rest = req.unreader.buf.getvalue() or getattr(req.body.reader, "length", True)
         sock.parser_is_empty = not rest
         sock.deadline = None

@@ -165,9 +165,10 @@ def throttle_opentelemetry(record: logging.LogRecord) -> bool:
 
 
 def strip_query_strings(record: logging.LogRecord) -> bool:
-    """Cut query strings off gunicorn's lines, and drop its lines about malformed requests.
+    """Cut query strings from a record of gunicorn, and return whether to log it.
 
-    Those lines can contain headers, and so tokens. `log_unparsed` logs the same requests without.
+    Records about malformed requests are dropped, since they can contain headers with tokens.
+    `log_unparsed` logs the same requests without headers.
     """
     if isinstance(record.args, tuple):
         record.args = tuple(a.partition("?")[0] if isinstance(a, str) else a for a in record.args)

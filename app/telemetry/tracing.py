@@ -1,7 +1,7 @@
 """The switch for OpenTelemetry traces, which are off unless OTEL_* variables name a receiver.
 
-Each request has a span, and so has each of its database statements: see docs/observe.md. While
-tracing is off, OpenTelemetry is not imported.
+Each request has a span, except for health checks, and so has each of its database statements: see
+docs/observe.md. While tracing is off, OpenTelemetry is not imported.
 """
 
 import os
