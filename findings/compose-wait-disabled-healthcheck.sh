@@ -1,15 +1,17 @@
 #!/usr/bin/env bash
-# `docker compose up --wait` fails on a service that runs, if its health check is disabled.
+# `docker compose up --wait` fails if the health check of a running service is disabled.
 #
 # The manual says of --wait: "Wait for services to be running|healthy", and of `disable: true`: "To
-# disable any default healthcheck set by the image". So one would expect a service without a health
-# check to count as soon as it runs. It does where none is configured. With `disable: true`, the
-# same service fails the command: exit status 1, and "container … has no healthcheck configured",
-# while the container goes on running (docker/compose#13522, open). To replace an image's check under
-# `up --wait`, configure another one instead of disabling it.
+# disable any default healthcheck set by the image". So a service without a health check should
+# count as soon as it runs. It does if no health check is configured. With `disable: true`, the same
+# service makes the command fail with exit status 1 and "container … has no healthcheck configured",
+# although the container keeps running (docker/compose#13522, open).
 #
-# Seen with Docker Compose 2.40.3, Docker Engine 26.1.5, image python:3.14-slim-trixie, which has
-# no health check of its own:
+# Workaround: to replace an image's health check under `up --wait`, configure another one instead of
+# disabling it.
+#
+# Observed with Docker Compose 2.40.3 and Docker Engine 26.1.5. The image python:3.14-slim-trixie has
+# no health check of its own. The script prints:
 #   none configured: exit 0
 #   disabled: exit 1, container cw-...-service-1 has no healthcheck configured
 #   the service is running
