@@ -1,6 +1,6 @@
 #!/bin/bash
 # Makes the passwords that the secrets have now valid for the accounts, beside those that the
-# service is still running with: docs/scale.md. Runs in the container of db.
+# service is still running with: docs/operate.md. Runs in the container of db.
 set -eo pipefail
 
 root_password=$(</run/secrets/root_password)

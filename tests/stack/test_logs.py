@@ -77,7 +77,7 @@ def test_outage_is_explained(stack: Stack) -> None:
 def test_page_names_texts_that_are_logged(stack: Stack) -> None:
     """What docs/operate.md tells operators to look for in a line's `error` is what is written."""
     page = (ROOT / "docs" / "operate.md").read_text()
-    [table] = re.findall(r"\| sign \| look at \|\n(.*?)\n\n", page, re.DOTALL)
+    [table] = re.findall(r"\| symptom \| look at \|\n(.*?)\n\n", page, re.DOTALL)
     texts = re.findall(r"`([A-Z][\w ]+)`", table.replace("`SHOW FULL PROCESSLIST`", ""))
     assert len(texts) == 3
     written = stack.python("app", FAIL)

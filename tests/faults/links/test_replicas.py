@@ -22,8 +22,8 @@ def test_rolling_restart_loses_no_request(stack: Stack, token: str) -> None:
 
 
 def test_rotation_of_passwords_loses_no_request(stack: Stack, token: str) -> None:
-    """The commands of docs/scale.md end the old password, and each request is answered."""
-    page = (ROOT / "docs/scale.md").read_text()
+    """The commands of docs/operate.md end the old password, and each request is answered."""
+    page = (ROOT / "docs/operate.md").read_text()
     [commands] = [block for block in blocks(page, "sh") if "rotate.sh" in block]
     old = stack.exec("db", "cat", "/run/secrets/app_password").strip()
 
