@@ -47,7 +47,7 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         pytest.param(
             {"DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL_FILE", id="missing database file"
         ),
-        pytest.param({"DATABASE_URL": "s3cret"}, "DATABASE_URL", id="no URL"),
+        pytest.param({"DATABASE_URL": "s3cret"}, "DATABASE_URL", id="not a URL"),
         pytest.param(
             {"DATABASE_URL": "postgresql://app:s3cret@db/slipway"}, "DATABASE_URL", id="PostgreSQL"
         ),
@@ -100,9 +100,7 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         ),
         pytest.param({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES", id="negative number of proxies"),
         pytest.param({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY", id="no workers"),
-        pytest.param(
-            {"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY", id="workers that are no number"
-        ),
+        pytest.param({"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY", id="workers not a number"),
         pytest.param({"SHUTDOWN_DELAY": "99999999999"}, "SHUTDOWN_DELAY", id="huge delay"),
         pytest.param({"SHUTDOWN_DELAY": "5s"}, "SHUTDOWN_DELAY", id="delay with a unit"),
         pytest.param({"RATE_LIMIT_CREATE": "10"}, "RATE_LIMIT_CREATE", id="rate without a period"),

@@ -62,7 +62,7 @@ def test_plain_request_is_told() -> None:
         pytest.param(b"GET /a#b HTTP/1.1\r\n" + HOST + b"\r\n", id="fragment"),
         pytest.param(b"GET /\xc3\xa4 HTTP/1.1\r\n" + HOST + b"\r\n", id="target that is not ASCII"),
         pytest.param(b"GET  /a HTTP/1.1\r\n" + HOST + b"\r\n", id="two spaces"),
-        pytest.param(b"GET /a HTTP/1.1\r\n" + HOST, id="no end"),
+        pytest.param(b"GET /a HTTP/1.1\r\n" + HOST, id="no empty line at the end"),
         pytest.param(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\nx", id="byte after the end"),
         pytest.param(b"GET /a HTTP/1.1\r\n" + 2 * (HOST + b"\r\n"), id="header after the end"),
         pytest.param(b"GET /a HTTP/1.1\n" + HOST + b"\r\n", id="bare LF after the request line"),

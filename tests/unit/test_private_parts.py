@@ -1,4 +1,4 @@
-"""The private parts of libraries that the service uses. A library without one of them fails here.
+"""Private parts of libraries that the service uses. An upgrade that removes one fails here.
 
 Each row of `PARTS` has a name, the file that uses it, and a check. To use another private part, add
 its row here, and give its library an upper version bound in pyproject.toml.

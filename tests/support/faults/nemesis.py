@@ -154,7 +154,7 @@ def fill_disk(stack: Stack) -> float:
 
 
 def free_disk(stack: Stack) -> float:
-    """Free the database's volume, and return when MySQL can write. It looks once a minute."""
+    """Free the database's volume, and return when MySQL can write: it checks once a minute."""
     return _when(stack, "db", f"rm {BALLAST}; {WHEN_IT_WORKS.format(WRITE)}")
 
 

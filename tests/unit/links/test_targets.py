@@ -33,7 +33,7 @@ def test_own_address_is_a_loop(url: str) -> None:
         pytest.param("https://example.com", id="other host"),
         pytest.param("https://[2001:db8::1]:8080/x", id="IPv6 address"),
         pytest.param("https://bücher.example/ü?ü#ü", id="international host"),
-        pytest.param("https://example.com/" + "x" * (2048 - 20), id="longest"),
+        pytest.param("https://example.com/" + "x" * (2048 - 20), id="longest allowed"),
         pytest.param("https://a/b|c^d`{e}", id="punctuation"),
     ],
 )
@@ -68,7 +68,7 @@ def test_odd_hosts_are_refused(url: str) -> None:
         ".example.com",
         pytest.param("a" * 64, id="long label"),
         "example.com:65536",
-        pytest.param("[2001:db8::1", id="half an IPv6 address"),
+        pytest.param("[2001:db8::1", id="unclosed IPv6 address"),
     ],
 )
 def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:

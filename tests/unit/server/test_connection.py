@@ -88,7 +88,7 @@ def test_reset_while_a_request_is_read_is_one_error(line: Line) -> None:
 
 
 @pytest.mark.parametrize(
-    "filled", [pytest.param(False, id="takes a part"), pytest.param(True, id="takes nothing")]
+    "filled", [pytest.param(False, id="buffer empty"), pytest.param(True, id="buffer full")]
 )
 def test_client_must_read_its_answer_in_time(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, *, filled: bool

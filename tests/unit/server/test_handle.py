@@ -87,7 +87,7 @@ def test_new_connection_closes_a_slow_one(connect: Connect, worker: Worker, line
         pytest.param(READ + FOUR + b"body", 1, True, id="body read"),
         pytest.param(UNREAD + FOUR + b"body", 1, False, id="body not read"),
         pytest.param(UNREAD + FOUR, 1, False, id="body not sent yet"),
-        pytest.param(READ + FOUR + b"bodyGET /", 1, False, id="the next request begun"),
+        pytest.param(READ + FOUR + b"bodyGET /", 1, False, id="next request begun"),
         pytest.param(2 * PARSED, 2, True, id="two requests"),
         pytest.param(READ + CHUNKED + CHUNKS, 1, False, id="chunks read"),
         pytest.param(UNREAD + CHUNKED + CHUNKS, 1, False, id="chunks not read"),
@@ -241,15 +241,18 @@ def test_worker_that_is_to_stop_closes_idle_connections_at_once(
 @pytest.mark.parametrize(
     ("data", "status", "logged"),
     [
-        pytest.param(b"\0\r\n\r\n", 400, "Invalid Request Line", id="no HTTP"),
+        pytest.param(b"\0\r\n\r\n", 400, "Invalid Request Line", id="not HTTP"),
         pytest.param(
-            PARSED[:-2] + b"Authorization secret\r\n\r\n", 400, "Invalid HTTP Header", id="header"
+            PARSED[:-2] + b"Authorization secret\r\n\r\n",
+            400,
+            "Invalid HTTP Header",
+            id="malformed header",
         ),
         pytest.param(
             PARSED[:-2] + b"Transfer-Encoding: secret\r\n\r\n",
             501,
             "Unsupported transfer coding",
-            id="coding",
+            id="unknown transfer coding",
         ),
     ],
 )

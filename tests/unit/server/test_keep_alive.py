@@ -73,7 +73,7 @@ def test_requests_that_are_not_plain_gets_go_to_the_parser(
 
 
 @pytest.mark.parametrize(
-    "handler", [pytest.param(decline, id="declines"), pytest.param(None, id="none")]
+    "handler", [pytest.param(decline, id="handler declines"), pytest.param(None, id="no handler")]
 )
 def test_requests_without_a_handler_that_takes_them_go_to_the_parser(
     connect: Connect, handler: FakeHandler | None

@@ -45,9 +45,11 @@ else:
 @pytest.mark.parametrize(
     ("seconds", "then", "printed"),
     [
-        pytest.param(1, WAIT, ["begins False", "goes on True", "stops True"], id="waits"),
-        pytest.param(100, TWICE, ["begins False", "goes on True", "stops True"], id="twice"),
-        pytest.param(100, WORKER, ["begins False", "worker True", "stops True"], id="worker"),
+        pytest.param(1, WAIT, ["begins False", "goes on True", "stops True"], id="delay passes"),
+        pytest.param(
+            100, TWICE, ["begins False", "goes on True", "stops True"], id="second SIGTERM"
+        ),
+        pytest.param(100, WORKER, ["begins False", "worker True", "stops True"], id="worker knows"),
         pytest.param(0, "terminate()", ["begins False", "stops False"], id="no delay"),
     ],
 )

@@ -67,13 +67,13 @@ def let_wait(worker: Worker, *connections: FakeConnection) -> None:
 @pytest.mark.parametrize(
     ("came_late", "connections", "active", "shed"),
     [
-        pytest.param(False, 1, 0, False, id="nothing to do"),
+        pytest.param(False, 1, 0, False, id="idle"),
         pytest.param(False, PLACES, MAX_CONCURRENT_REQUESTS - 1, False, id="nearly full"),
         pytest.param(False, 1, MAX_CONCURRENT_REQUESTS, True, id="requests at the limit"),
-        pytest.param(True, PLACES + 1, 0, True, id="connection without a place"),
-        pytest.param(True, PLACES, 0, False, id="a place became free"),
-        pytest.param(False, PLACES + 1, 0, False, id="others have no place"),
-        pytest.param(True, PLACES, MAX_CONCURRENT_REQUESTS, True, id="a place, but requests"),
+        pytest.param(True, PLACES + 1, 0, True, id="connection over the limit"),
+        pytest.param(True, PLACES, 0, False, id="place became free"),
+        pytest.param(False, PLACES + 1, 0, False, id="others over the limit"),
+        pytest.param(True, PLACES, MAX_CONCURRENT_REQUESTS, True, id="free place, many requests"),
     ],
 )
 def test_load_decides_what_is_shed(
@@ -98,8 +98,8 @@ def test_load_decides_what_is_shed(
 @pytest.mark.parametrize(
     "requests",
     [
-        pytest.param(0, id="connections"),
-        pytest.param(MAX_CONCURRENT_REQUESTS, id="connections and requests"),
+        pytest.param(0, id="too many connections"),
+        pytest.param(MAX_CONCURRENT_REQUESTS, id="too many connections and requests"),
     ],
 )
 def test_health_checks_and_metrics_are_never_shed(
@@ -127,7 +127,7 @@ def test_shed_requests_are_counted(worker: Worker) -> None:
 @pytest.mark.parametrize(
     ("connections", "waited", "closed"),
     [
-        pytest.param(PLACES, [OLD, OLD], [False, False], id="a place for each"),
+        pytest.param(PLACES, [OLD, OLD], [False, False], id="not too many"),
         pytest.param(PLACES + 1, [OLD, OLD], [True, False], id="one too many"),
         pytest.param(PLACES + 2, [OLD, OLD, OLD], [True, True, False], id="two too many"),
         pytest.param(PLACES + 2, [OLD, YOUNG, YOUNG], [True, False, False], id="only one is slow"),

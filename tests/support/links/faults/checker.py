@@ -1,8 +1,8 @@
 """Compares the answers that clients got with the final state, as Jepsen's history checkers do.
 
 Each link has one writer, which sends its requests one after another. So a link's history is linear,
-except for operations without an answer, or with 503. Such an operation takes effect at any time
-after it was sent, once or never.
+except for operations without an answer, or with 503. Such an operation may take effect at any time
+after it was sent, at most once.
 """
 
 from collections import Counter, defaultdict
