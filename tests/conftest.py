@@ -1,4 +1,4 @@
-"""The stack that all tests share, and what happens where no engine can run it."""
+"""The stack that all tests share, and the report of tests that a missing tool skips."""
 
 import os
 from collections import Counter
@@ -8,44 +8,45 @@ import pytest
 
 from tests.support.compose import Stack, engine_answers
 
-NO_ENGINE = "no Docker engine answers"
-NO_PROMTOOL = "no promtool is there"
-NO_NODE = "no Node.js is there"
-NO_BROWSER = "no Chromium is there"
-NO_ROOT = "only root can give a host a name"
-WANTS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_ROOT)
+NO_ENGINE = "Docker with Compose is not available"
+NO_PROMTOOL = "promtool is not installed"
+NO_NODE = "Node.js is not installed"
+NO_BROWSER = "Chromium is not installed"
+NO_ROOT = "only root can add a name to /etc/hosts"
+SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_ROOT)
 
 
 @pytest.fixture(scope="session")
 def engine() -> None:
-    """Skip the test where there is no Docker engine."""
+    """Skip the test if no Docker engine with Compose is available."""
     if not engine_answers():
         pytest.skip(NO_ENGINE)
 
 
 @pytest.fixture(scope="session")
 def stack(engine: None) -> Iterator[Stack]:  # noqa: ARG001
-    """The whole stack, built from this tree and ready; tests leave it as they found it."""
+    """The whole stack, built from this tree and ready. Each test must leave it as it found it."""
     with Stack() as stack:
         stack.up("--build")
         yield stack
 
 
-def _left_out(reporter: pytest.TerminalReporter) -> list[str]:
+def _skip_reasons(reporter: pytest.TerminalReporter) -> list[str]:
+    """Return the reason of each test that was skipped because this machine lacks something."""
     skipped = reporter.stats.get("skipped", [])
-    said = [str(report.longrepr) for report in skipped]
-    return [want for want in WANTS for line in said if want in line]
+    reports = [str(report.longrepr) for report in skipped]
+    return [reason for reason in SKIP_REASONS for report in reports if reason in report]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail in CI, where what was left out for want of something would not be noticed."""
+    """Fail the run in CI if a missing tool skipped a test: nobody would notice it there."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
-    if os.environ.get("CI") == "true" and reporter and _left_out(reporter):
+    if os.environ.get("CI") == "true" and reporter and _skip_reasons(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly what was left out."""
-    for want, count in Counter(_left_out(terminalreporter)).items():
-        line = f"{count} TESTS WERE LEFT OUT: {want}"
+    """Show in red how many tests were skipped for each reason."""
+    for reason, count in Counter(_skip_reasons(terminalreporter)).items():
+        line = f"{count} TESTS WERE SKIPPED: {reason}"
         terminalreporter.write_line(line, red=True, bold=True)

@@ -1,4 +1,4 @@
-"""What the page about migrations says works."""
+"""The commands and the example in docs/migrations.md work."""
 
 import os
 import sqlite3
@@ -14,7 +14,7 @@ PAGE = (ROOT / "docs" / "migrations.md").read_text()
 
 
 def test_revision_is_written_as_told(tmp_path: Path) -> None:
-    """Its commands make a revision, which takes the page's example and runs on SQLite."""
+    """The page's commands make a revision that, with the page's example, runs on SQLite."""
     project = copy_project(tmp_path)
     (project / "data").mkdir()
     [commands] = blocks(PAGE, "sh")

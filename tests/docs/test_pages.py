@@ -1,4 +1,4 @@
-"""What all pages name is there: targets of make, and other pages."""
+"""The make targets, files and other pages that the documentation names exist."""
 
 import re
 import subprocess
@@ -12,7 +12,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = re.compile(r"```.*?```|`[^`]+`", flags=re.DOTALL)
 LINK = re.compile(r'(?:\]\(|src=")([^)":#]+)[)"]')
 PATH = re.compile(r"`((?:app|bench|db|deploy|findings|tests)/[\w./-]+\.(?:cnf|py|sh|yaml))`")
-THEIRS = {"app/incidents.py", "tests/api/test_incidents.py"}  # readers write them
+# Files that the reader of docs/your-own-service.md creates.
+THEIRS = {"app/incidents.py", "tests/api/test_incidents.py"}
 TREE = re.compile(r"```\napp/\n(.*?)```", flags=re.DOTALL)
 LINKS = sorted({(page, to) for page in PAGES for to in LINK.findall(page.read_text())})
 
@@ -24,13 +25,13 @@ def offered() -> set[str]:
 
 
 def test_help_is_complete() -> None:
-    """`make help` lists every target that is a task."""
+    """`make help` lists every phony target of the Makefile, and no other."""
     [tasks] = re.findall(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
     assert offered() == set(tasks.split())
 
 
 def test_targets_of_make_exist() -> None:
-    """Every `make …` in the code of a page is a target."""
+    """Every `make …` in the code of a page names an existing target."""
     named = {
         (page.name, target)
         for page in PAGES
@@ -44,12 +45,12 @@ def test_targets_of_make_exist() -> None:
 
 @pytest.mark.parametrize(("page", "to"), LINKS, ids=[f"{page.name}-{to}" for page, to in LINKS])
 def test_links_lead_somewhere(page: Path, to: str) -> None:
-    """What a page points to in the project exists."""
+    """Every link of a page into the project leads to an existing file."""
     assert (page.parent / to).is_file()
 
 
 def listed_in_tree(tree: str) -> set[str]:
-    """Return the files and folders of a tree whose lines are indented by two spaces a level."""
+    """Return the files and folders of a tree, in which each level is indented by two spaces."""
     folders: list[str] = []
     found = set()
     for line in tree.splitlines():
@@ -61,7 +62,7 @@ def listed_in_tree(tree: str) -> set[str]:
 
 
 def test_tree_of_the_code_is_complete() -> None:
-    """docs/code.md lists every file of the code, and none that is not there."""
+    """docs/code.md lists every Python file and every folder of app/, and no others."""
     [tree] = TREE.findall((ROOT / "docs" / "code.md").read_text())
     app = ROOT / "app"
     code = {str(path.relative_to(app)) for path in app.glob("**/*.py")}
@@ -73,7 +74,7 @@ def test_tree_of_the_code_is_complete() -> None:
 
 
 def test_readme_lists_what_is_at_the_top() -> None:
-    """The README's table names every folder and program at the top, and the folders of tests."""
+    """The README's table names every top-level folder and program, and every folder of tests/."""
     rows = re.findall(r"^\| `(.+)$", (ROOT / "README.md").read_text(), re.MULTILINE)
     named = {row.partition("`")[0].removesuffix("/") for row in rows}
     listed = subprocess.check_output(["git", "ls-files", "--cached"], cwd=ROOT, text=True)
@@ -85,7 +86,7 @@ def test_readme_lists_what_is_at_the_top() -> None:
 
 
 def test_paths_exist() -> None:
-    """Every path into the code that is on a page is there."""
+    """Every path into the code that a page names exists."""
     named = {(page.name, path) for page in PAGES for path in PATH.findall(page.read_text())}
     assert len(named) > 20
     assert {path for _, path in named if not (ROOT / path).exists()} == THEIRS

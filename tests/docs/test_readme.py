@@ -1,4 +1,4 @@
-"""The commands of the README and of other pages, run as a user would, print what these say."""
+"""The commands in the README and in other pages work and print what the pages show."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ from tests.support.service import Service
 
 README = (ROOT / "README.md").read_text()
 
-# What differs from one run to the next, and how both sides are made to look alike.
+# Parts of the output that differ between runs. In both outputs, a name replaces them.
 VARIABLE = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", "TIME"),
     (r"(?<=Date: ).*", "DATE"),
@@ -25,7 +25,7 @@ VARIABLE = [
 
 
 def commands(markdown: str) -> Iterator[tuple[str, str]]:
-    """Give each command of the console blocks, and what it is said to print."""
+    """Yield each command of the console blocks, with the output that the page shows."""
     for block in blocks(markdown, "console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, output = re.split(r"(?<!\\)\n", part, maxsplit=1)  # a \ continues a line
@@ -33,7 +33,7 @@ def commands(markdown: str) -> Iterator[tuple[str, str]]:
 
 
 def comparable(output: str) -> str:
-    """Return output without what differs between runs."""
+    """Return the output with names in place of the parts that differ between runs."""
     for pattern, name in VARIABLE:
         output = re.sub(pattern, name, output)
     return output.replace("\r\n", "\n")
@@ -47,28 +47,28 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own(checkout: Path) -> Iterator[Stack]:
-    """A stack of the copy's, not started; what a page makes by hand beside it goes too."""
+    """A stack of the copy, not started. What a page creates by hand beside it is removed too."""
     with Stack(checkout) as stack:
         yield stack
-        # First, since these containers hold the stack's image.
+        # Before the stack is removed, since these containers use its image.
         for kind, every in (("container", ["--all"]), ("network", []), ("volume", [])):
             named = f"name={stack.project}-"
             if left := docker(kind, "ls", *every, "--quiet", "--filter", named).split():
                 docker(kind, "rm", "--force", *left)
 
 
-@pytest.mark.usefixtures("stack")  # its image is in the build cache then
+@pytest.mark.usefixtures("stack")  # it fills the build cache
 @pytest.mark.parametrize(
     "pages", ["README.md", "docs/operate.md", "docs/scale.md", "docs/learn/*.md"]
 )
 def test_console_blocks(checkout: Path, own: Stack, pages: str) -> None:
-    """Every command succeeds and prints what the page shows; some pages share a stack."""
-    if pages != "README.md":  # the others are about a stack that runs
+    """Every command succeeds and prints what the page shows. The pages of one row share a stack."""
+    if pages != "README.md":  # all other pages assume a running stack
         own.up("--build")
     told = [told for page in sorted(ROOT.glob(pages)) for told in commands(page.read_text())]
-    # One shell for all, since a later command uses what an earlier one has set.
+    # One shell runs all commands, since later ones use variables that earlier ones have set.
     script = "".join(f"{{ {command}\n}} > {n}.out\n" for n, (command, _) in enumerate(told))
-    names = {  # the reader's, and what takes their place here
+    names = {  # names on the pages, and the names that replace them here
         "localhost:8000": f"localhost:{own.port}",
         "127.0.0.1:8000": f"127.0.0.1:{own.port}",
         "slipway-": f"{own.project}-",
@@ -85,18 +85,18 @@ def test_console_blocks(checkout: Path, own: Stack, pages: str) -> None:
     )
     for number, (command, output) in enumerate(told):
         printed = (checkout / f"{number}.out").read_text()
-        if output:  # where it shows nothing, only success counts: docker tells of progress
+        if output:  # without output on the page, only success counts: docker prints its progress
             for theirs, ours in reversed(names.items()):
                 printed = printed.replace(ours, theirs)
             assert comparable(printed) == comparable(output), command
 
 
 def test_make_run(checkout: Path) -> None:
-    """`make run` needs only Python: it says which database it uses, and serves.
+    """`make run` needs only Python, prints which database it uses, and serves requests.
 
-    The key of the web page's cookies is made in its folder, for its user alone.
+    It writes the key that signs cookies to data/secret_key, which only its user can read.
     """
-    own = Stack(checkout)  # for its settings: a port, and nothing of the user's
+    own = Stack(checkout)  # only for its environment: a free port, and none of the user's settings
     with subprocess.Popen(
         ["make", "run"], cwd=checkout, env=own.env, stdout=subprocess.PIPE, text=True
     ) as server:
@@ -120,7 +120,7 @@ def test_make_run(checkout: Path) -> None:
 
 
 def test_ci_runs_the_readmes_test_command() -> None:
-    """What CI runs is what the README tells the reader to run."""
+    """CI runs the test command that the README gives."""
     told = blocks(README, "sh")
     last_line = (ROOT / ".ci" / "run").read_text().splitlines()[-1]
     assert [last_line.removeprefix("CI=true ") + "\n"] == told

@@ -1,4 +1,4 @@
-"""The example can go, and what remains is a service."""
+"""Without the example, the rest of the project is still a working service."""
 
 import shutil
 import subprocess
@@ -11,9 +11,9 @@ from tests.support.checkout import copy_project
 
 
 @pytest.mark.timeout(900)  # it runs tests itself
-@pytest.mark.usefixtures("stack")  # its image is in the build cache then
+@pytest.mark.usefixtures("stack")  # it fills the build cache
 def test_the_rest_works_without_the_example(tmp_path: Path) -> None:
-    """With app/links, its migrations, tests and lines removed, the other tests pass."""
+    """The other tests pass after app/links, its migrations, its tests and its lines are removed."""
     project = copy_project(tmp_path / "slipway")
     shutil.rmtree(project / "app" / "links")
     for path in (project / "db" / "migrations" / "versions").glob("links_*"):

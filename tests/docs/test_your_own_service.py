@@ -1,4 +1,4 @@
-"""`docs/your-own-service.md`, followed word by word in a clone."""
+"""The steps of docs/your-own-service.md, followed to the letter in a clone, work."""
 
 import re
 import subprocess
@@ -14,11 +14,11 @@ from tests.support.compose import Stack, run
 PAGE = (ROOT / "docs" / "your-own-service.md").read_text()
 FENCE = r"(?:`(\S+)`:\n\n)?^(```(console|diff|python)\n(.*?)^```$)"
 STEPS = re.findall(FENCE, PAGE, flags=re.MULTILINE | re.DOTALL)
-CODE_LIMIT = 150  # lines that somebody has to write, blank ones too
+CODE_LIMIT = 150  # lines that the reader has to write, blank lines included
 
 
 def script() -> str:
-    """Return what a reader does, as one script: commands, files and diffs."""
+    """Return all steps of the reader as one script: commands, files and diffs."""
     done = []
     for number, (name, block, kind, content) in enumerate(STEPS):
         if kind == "console":
@@ -31,16 +31,16 @@ def script() -> str:
 
 
 def test_resource_is_short() -> None:
-    """Table, schemas, routes and tests together."""
+    """Table, schemas, routes and tests of the page's resource stay below the limit together."""
     code = {name: content for name, _, kind, content in STEPS if kind == "python"}
     assert code.keys() == {"app/incidents.py", "tests/api/test_incidents.py"}
     assert sum(len(content.splitlines()) for content in code.values()) < CODE_LIMIT
 
 
-@pytest.mark.usefixtures("stack")  # its image is in the build cache then
+@pytest.mark.usefixtures("stack")  # it fills the build cache
 @pytest.mark.timeout(900)  # it runs tests itself
 def test_page_leads_to_a_service_of_ones_own(tmp_path: Path) -> None:
-    """Renamed, without the example and with the page's resource, all of it works on MySQL."""
+    """The renamed service, with the page's resource in place of the example, works on MySQL."""
     project = copy_project(tmp_path / "clone")
     (project / ".venv").symlink_to(sys.prefix)
     for command in ["init --quiet", "add .", "-c user.name=You -c user.email=y commit -qm All"]:

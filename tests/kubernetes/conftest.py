@@ -1,4 +1,4 @@
-"""The manifests as Kustomize builds them from a fresh clone, and pods of them, run by Docker."""
+"""The manifests that Kustomize builds from a fresh clone, and their pods, run by Docker."""
 
 import subprocess
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.checkout import copy_project
 from tests.support.compose import Stack, docker, run
 from tests.support.kubernetes.pods import Cluster, Pod
 
-# A second kustomization on top, as somebody has it who deploys another image.
+# A second kustomization on top, as a user writes it to deploy another image.
 OVERLAY = """
 resources: [../local]
 namespace: {namespace}
@@ -33,7 +33,7 @@ def tools(engine: None) -> Iterator[str]:  # noqa: ARG001
 
 @pytest.fixture(scope="session")
 def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: ARG001
-    """A clone in which the secrets have been made, and those of cloud written by hand."""
+    """A clone with generated secrets, and with handwritten secrets for the overlay cloud."""
     folder = copy_project(tmp_path_factory.mktemp("kubernetes") / "slipway")
     run("make", "kubernetes-secrets", cwd=folder)
     cloud = folder / "deploy/kubernetes/cloud/secrets"
@@ -53,7 +53,7 @@ def build(tools: str, project: Path, overlay: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def local(tools: str, project: Path, stack: Stack) -> list[dict[str, Any]]:
-    """The objects of local, in another namespace and with the image that this run has built."""
+    """The objects of the overlay local, with the image of this run, in another namespace."""
     folder = project / "deploy/kubernetes/tested"
     folder.mkdir()
     image, _, tag = stack.image.partition(":")
@@ -64,20 +64,20 @@ def local(tools: str, project: Path, stack: Stack) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def cloud(tools: str, project: Path) -> list[dict[str, Any]]:
-    """The objects of cloud."""
+    """The objects of the overlay cloud."""
     return build(tools, project, "cloud")
 
 
 @pytest.fixture(scope="session")
 def cluster(local: list[dict[str, Any]]) -> Iterator[Cluster]:
-    """A network with no pod."""
+    """A network without pods."""
     with Cluster(local) as cluster:
         yield cluster
 
 
 @pytest.fixture(scope="session")
 def db(cluster: Cluster) -> Pod:
-    """The database, ready for the first time, after a pod of the service has begun to wait."""
+    """The database's pod, ready. It starts while the init container `wait` is already waiting."""
     waiting = cluster.pod("Deployment", "slipway")
     with subprocess.Popen(waiting.command("wait", "--rm")) as wait:
         pod = cluster.pod("StatefulSet", "slipway-db")
@@ -90,7 +90,7 @@ def db(cluster: Cluster) -> Pod:
 
 @pytest.fixture(scope="session")
 def app(cluster: Cluster, db: Pod) -> Pod:  # noqa: ARG001
-    """The service, whose pod began together with another one on an empty database."""
+    """The service's pod, ready. Two pods migrated the empty database at the same time before."""
     pods = [cluster.pod("Deployment", "slipway") for _ in range(2)]
     commands = [pod.command("migrate", "--rm") for pod in pods]
     together = [
@@ -99,6 +99,6 @@ def app(cluster: Cluster, db: Pod) -> Pod:  # noqa: ARG001
     said = [each.communicate(timeout=120)[0] for each in together]
     assert [each.returncode for each in together] == [0, 0]
     assert sorted("Running upgrade" in each for each in said) == [False, True]
-    pods[0].start()  # which migrates once more
+    pods[0].start()  # its init container migrates once more
     pods[0].wait("app")
     return pods[0]

@@ -1,4 +1,4 @@
-"""What Kustomize builds is valid, secure, and agrees with the code and with itself."""
+"""The manifests that Kustomize builds are valid, secure and consistent with the code."""
 
 import base64
 import copy
@@ -15,11 +15,11 @@ from tests.support.checkout import ROOT
 from tests.support.compose import docker, run
 from tests.support.kubernetes.objects import Object, containers, find, templates
 
-# The three that Kubernetes supports.
+# The three minor versions that Kubernetes supports.
 VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
 OVERLAYS = ("local", "cloud")
 MAX_CONNECTIONS = 151  # MySQL's default
-VOLUMES = {"configMap", "emptyDir", "secret"}  # of those that "restricted" allows
+VOLUMES = {"configMap", "emptyDir", "secret"}  # all are allowed at the level "restricted"
 
 
 @pytest.fixture(params=OVERLAYS)
@@ -31,13 +31,13 @@ def overlay(request: pytest.FixtureRequest) -> list[Object]:
 
 @pytest.mark.parametrize("version", VERSIONS)
 def test_objects_are_valid(overlay: list[Object], version: str) -> None:
-    """Each field of each object is one that Kubernetes knows, and has a value that it takes."""
+    """Kubernetes knows every field of every object, and accepts its value."""
     for each in overlay:
         kubernetes_validate.validate(each, version, strict=True)
 
 
 def test_slip_is_noticed(cloud: list[Object]) -> None:
-    """A field that is misspelt is not."""
+    """The validation rejects a misspelt field."""
     wrong = copy.deepcopy(find(cloud, "Deployment", "slipway"))
     wrong["spec"]["template"]["spec"]["automountServiceAccountTokens"] = False
     with pytest.raises(kubernetes_validate.ValidationError, match="automountServiceAccountTokens"):
@@ -47,9 +47,9 @@ def test_slip_is_noticed(cloud: list[Object]) -> None:
 def test_scanner_finds_only_what_is_wrong(
     tools: str, local: list[Object], cloud: list[Object], tmp_path: Path
 ) -> None:
-    """checkov has no objection to ours, and one where the file system could be written to.
+    """checkov reports nothing in our manifests, and reports a root file system that is writable.
 
-    Each rule that is left out has its reason in checkov.yaml.
+    checkov.yaml gives the reason for each rule that it skips.
     """
     wrong = copy.deepcopy(cloud)
     container = find(wrong, "Deployment", "slipway")["spec"]["template"]["spec"]["containers"][0]
@@ -65,7 +65,7 @@ def test_scanner_finds_only_what_is_wrong(
 
 
 def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
-    """Kubernetes itself would refuse a pod that is less than restricted, and ours are not."""
+    """The namespace enforces the Pod Security Standard "restricted", and all our pods meet it."""
     (namespace,) = [each for each in overlay if each["kind"] == "Namespace"]
     assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for template in templates(overlay):
@@ -83,14 +83,14 @@ def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
 
 
 def test_pods_get_nothing_of_kubernetes(overlay: list[Object]) -> None:
-    """No token, and no addresses of other services in the environment."""
+    """Pods get no service account token, and no environment variables about other Services."""
     for template in templates(overlay):
         assert template["spec"]["automountServiceAccountToken"] is False
         assert template["spec"]["enableServiceLinks"] is False
 
 
 def test_all_is_in_one_namespace(local: list[Object]) -> None:
-    """A kustomization on top moves everything, the namespace itself included."""
+    """A kustomization on top can rename the namespace, and all objects move with it."""
     (namespace,) = [each for each in local if each["kind"] == "Namespace"]
     assert namespace["metadata"]["name"] == "slipway-test"
     others = {each["metadata"]["namespace"] for each in local if each is not namespace}
@@ -98,7 +98,7 @@ def test_all_is_in_one_namespace(local: list[Object]) -> None:
 
 
 def test_images(local: list[Object], cloud: list[Object]) -> None:
-    """All containers of the service have the image that the kustomization names."""
+    """All containers of the service use the image that the kustomization names."""
     (pod,) = templates(cloud)
     assert {each["image"] for each in containers(pod)} == {"registry.example.com/you/slipway:1.2.3"}
     assert len({each["image"] for pod in templates(local) for each in containers(pod)}) == 2
@@ -121,7 +121,7 @@ def test_only_the_migration_has_the_migrators_secret(overlay: list[Object]) -> N
 
 
 def test_grace_period_is_long_enough(overlay: list[Object]) -> None:
-    """It is the delay, gunicorn's graceful time-out and 5 s, and nothing else delays the end."""
+    """It is SHUTDOWN_DELAY plus gunicorn's graceful_timeout plus 5 s, and no hook uses it up."""
     spec = find(overlay, "Deployment", "slipway")["spec"]["template"]["spec"]
     settings = find(overlay, "ConfigMap", "slipway")["data"]
     (graceful,) = re.findall(
@@ -133,7 +133,7 @@ def test_grace_period_is_long_enough(overlay: list[Object]) -> None:
 
 
 def test_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
-    """With one more during a rollout, they have no more connections than MySQL allows."""
+    """The largest number of replicas, plus one in a rolling update, fits MySQL's connections."""
     workers = int(find(overlay, "ConfigMap", "slipway")["data"]["WEB_CONCURRENCY"])
     pods = find(overlay, "HorizontalPodAutoscaler", "slipway")["spec"]["maxReplicas"]
     rollout = find(overlay, "Deployment", "slipway")["spec"]["strategy"]["rollingUpdate"]
@@ -144,7 +144,7 @@ def test_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
 
 
 def test_selectors_find_their_pods(overlay: list[Object]) -> None:
-    """Services, budget, spread and owners select exactly the pods that they are for."""
+    """Each Service, disruption budget, spread constraint and owner selects exactly its own pods."""
     pods = {
         each["metadata"]["name"]: each["spec"]["template"]
         for each in overlay
@@ -167,7 +167,7 @@ def test_selectors_find_their_pods(overlay: list[Object]) -> None:
 
 
 def test_labels(overlay: list[Object]) -> None:
-    """What belongs together can be seen."""
+    """Every object has the label `part-of`, and those with a component have the label `name`."""
     for each in overlay:
         if each["metadata"]["labels"].get("app.kubernetes.io/component"):
             assert each["metadata"]["labels"]["app.kubernetes.io/name"] == "slipway"
@@ -175,7 +175,7 @@ def test_labels(overlay: list[Object]) -> None:
 
 
 def test_database_gets_all_its_files(local: list[Object]) -> None:
-    """The files of db/ are in the cluster as they are here, the scripts of the first start all."""
+    """The ConfigMap has unchanged copies of the files of db/, with all the scripts in db/init/."""
     data = find(local, "ConfigMap", "slipway-db")["data"]
     paths = [ROOT / "db/start.sh", ROOT / "db/my.cnf", *(ROOT / "db/init").iterdir()]
     assert data == {path.name: path.read_text() for path in paths}
@@ -186,7 +186,7 @@ def test_database_gets_all_its_files(local: list[Object]) -> None:
 
 
 def test_secrets_are_made_once(local: list[Object], project: Path) -> None:
-    """Made again, they are the same; all are random, and git does not see them."""
+    """A second run makes no secrets. Passwords are random, and git ignores all secret files."""
     assert run("make", "--silent", "kubernetes-secrets", cwd=project) == "secrets: 0 files made\n"
     secrets = find(local, "Secret", "slipway-db")["data"]
     passwords = {name: base64.b64decode(secrets[name]).strip() for name in secrets if "_p" in name}
@@ -204,7 +204,7 @@ def test_secrets_are_made_once(local: list[Object], project: Path) -> None:
 
 
 def test_change_of_a_secret_is_a_restart(tools: str, project: Path, cloud: list[Object]) -> None:
-    """Who rotates a secret and applies again gets new pods, since its name is another then."""
+    """Applying a changed secret replaces the pods, since its generated name has a new hash."""
     file = project / "deploy/kubernetes/cloud/secrets/app/database_url"
     before = file.read_text()
     file.write_text("another\n")
@@ -216,7 +216,7 @@ def test_change_of_a_secret_is_a_restart(tools: str, project: Path, cloud: list[
 
 
 def test_image_can_build_them(tools: str) -> None:
-    """The tools' kubectl is one that current manifests need."""
+    """The kubectl in the tools image is new enough for the manifests."""
     version = docker("run", "--rm", "--network=none", tools, "kubectl", "version", "--client")
     (minor,) = re.findall(r"Client Version: v1\.(\d+)", version)
     assert int(minor) >= 32

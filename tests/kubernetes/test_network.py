@@ -1,4 +1,4 @@
-"""Who may talk to whom: what the policies allow, and nothing else."""
+"""The NetworkPolicies allow the connections that the service needs, and no others."""
 
 import pytest
 
@@ -38,7 +38,7 @@ PORTS = (53, 80, 443, 3306, 4318, 8000, 9100)
 
 @pytest.mark.parametrize("overlay", ALLOWED)
 def test_who_may_talk_to_whom(overlay: str, request: pytest.FixtureRequest) -> None:
-    """Of all pairs and ports, those are allowed that the service needs."""
+    """Among all pairs of peers and all ports, only those that the service needs are allowed."""
     objects: list[Object] = request.getfixturevalue(overlay)
     ours = {"app": pod(find(objects, "Deployment", "slipway")["spec"]["template"])}
     if overlay == "local":
@@ -60,7 +60,7 @@ def test_who_may_talk_to_whom(overlay: str, request: pytest.FixtureRequest) -> N
 
 @pytest.mark.parametrize("overlay", ALLOWED)
 def test_names_are_asked_over_udp(overlay: str, request: pytest.FixtureRequest) -> None:
-    """The service asks for names as most do, and nobody asks it for anything that way."""
+    """The service can send DNS queries over UDP, and nobody can send it anything over UDP."""
     objects: list[Object] = request.getfixturevalue(overlay)
     app = pod(find(objects, "Deployment", "slipway")["spec"]["template"])
     asked = [name for name, peer in PEERS.items() if allowed(objects, app, peer, 53, "UDP")]

@@ -1,4 +1,4 @@
-"""The pods, run with what the manifests say: they get ready, tell the truth, and end in time."""
+"""The pods, run as the manifests specify, become ready, report their state and stop in time."""
 
 import re
 import subprocess
@@ -23,7 +23,7 @@ USERS = {"app": "10001", "mysql": "999"}
     ids=["service's name", "address"],
 )
 def test_certificate_has_the_services_name(app: Pod, host: str, answer: str) -> None:
-    """The database is verified under the name of its Service, and under no other."""
+    """The database's certificate is valid for the name of its Service, and not for its address."""
     code = CONNECT.format(host=host, cafile="/run/secrets/ca.pem")
     assert answer in app.exec("app", "python3", "-c", code)
     assert "@slipway-db/" in app.exec(
@@ -33,7 +33,7 @@ def test_certificate_has_the_services_name(app: Pod, host: str, answer: str) -> 
 
 @pytest.mark.parametrize("container", USERS)
 def test_container_is_locked_down(app: Pod, db: Pod, container: str) -> None:
-    """The kernel says that it has a plain user and no rights, and it can write where it must."""
+    """The container's process has an unprivileged user, no capabilities and a seccomp filter."""
     pod = app if container in app.specs else db
     program = ["python3", "-c", "print(open('/proc/1/status').read())"]
     status = pod.exec(container, *(program if pod is app else ["cat", "/proc/1/status"]))
@@ -45,20 +45,20 @@ def test_container_is_locked_down(app: Pod, db: Pod, container: str) -> None:
 
 
 def test_web_page_is_on(app: Pod) -> None:
-    """The secret has the key that it needs."""
+    """The service shows its sign-in page, since its secret contains SECRET_KEY."""
     answer = requests.get(f"{app.url('app')}/sign-in", timeout=30)
     assert answer.status_code == 200
 
 
 def test_migration_runs_again(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001
-    """On a database that is in use it succeeds and does nothing."""
+    """A second migration, on a database in use, succeeds and changes nothing."""
     done = cluster.pod("Deployment", "slipway").first("migrate")
     assert done.returncode == 0
     assert "Running upgrade" not in done.stdout
 
 
 def test_probes_mean_what_they_say(app: Pod, db: Pod) -> None:
-    """Without its database the service is not ready, but lives; so nothing restarts it."""
+    """Without its database the service fails readiness only, so Kubernetes does not restart it."""
     kinds = ("startup", "readiness", "liveness")
     assert [app.passes("app", kind) for kind in kinds] == [True] * 3
     assert [db.passes("mysql", kind) for kind in kinds] == [True] * 3
@@ -73,7 +73,7 @@ def test_probes_mean_what_they_say(app: Pod, db: Pod) -> None:
 
 
 def test_pod_drains_and_ends_in_time(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001
-    """Told to end, it says at once that it is not ready, serves on, and ends by itself."""
+    """On SIGTERM a pod reports at once that it is not ready, still serves, and exits in time."""
     pod = cluster.pod("Deployment", "slipway")
     pod.start()
     pod.wait("app")
@@ -88,7 +88,7 @@ def test_pod_drains_and_ends_in_time(app: Pod, cluster: Cluster) -> None:  # noq
 
 
 def test_password_can_be_rotated(app: Pod, db: Pod) -> None:
-    """As docs/kubernetes.md says, the old one holds beside the new one until it is discarded."""
+    """After the rotation in docs/kubernetes.md, both passwords work until one is discarded."""
     command = "MYSQL_PWD=$(</run/secrets/root_password) mysql --user=root --execute="
     (told,) = re.findall(r'^echo "(.*)" \|$', PAGE.read_text(), re.MULTILINE)
     (discard,) = re.findall(r"`(ALTER USER .*DISCARD OLD PASSWORD)`", PAGE.read_text())

@@ -1,4 +1,4 @@
-"""smoke.sh, with a kubectl that has no cluster: its own code runs, and so does all its Python."""
+"""smoke.sh runs with a fake kubectl, without a cluster, but with all its shell and Python code."""
 
 import json
 import os
@@ -32,7 +32,10 @@ CHECKS = [
 def smoke(  # noqa: PLR0913, PLR0917
     tmp_path: Path, project: Path, tools: str, stack: Stack, cluster: Cluster, db: Pod, app: Pod
 ) -> Iterator[Smoke]:
-    """Run it, with the service and a client in Docker; what it has made is removed."""
+    """A function that runs smoke.sh, with the service and a client in Docker.
+
+    Afterwards, everything that the script created is removed.
+    """
     kubectl = tmp_path / "kubectl"
     program = ROOT / "tests" / "support" / "kubernetes" / "fake_kubectl.py"
     kubectl.write_text(f'#!/bin/sh\nexec {sys.executable} "{program}" "$@"\n')
@@ -82,18 +85,18 @@ def smoke(  # noqa: PLR0913, PLR0917
 
 
 def results(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Return its lines on what has passed."""
+    """Return the lines that give the result of each check."""
     words = ("PASSED: ", "FAILED: ", "SKIPPED: ")
     return [line for line in done.stdout.splitlines() if line.startswith(words)]
 
 
 def leftovers(project: Path) -> list[Path]:
-    """Return the folders that it has not removed."""
+    """Return the temporary folders that smoke.sh has not removed."""
     return list(project.glob("deploy/kubernetes/.smoke.*"))
 
 
 def test_all_passes(smoke: Smoke, project: Path, tmp_path: Path) -> None:
-    """Where all is well all checks pass, and nothing stays."""
+    """All checks pass on a healthy cluster, and the script removes everything that it made."""
     done = smoke()
     assert results(done) == [f"PASSED: {check}" for check in CHECKS], done.stdout
     assert done.returncode == 0
@@ -104,7 +107,7 @@ def test_all_passes(smoke: Smoke, project: Path, tmp_path: Path) -> None:
 
 
 def test_what_a_cluster_lacks_is_skipped(smoke: Smoke) -> None:
-    """Without policies that are enforced, and without metrics, the rest is still tried."""
+    """Checks that need NetworkPolicies or a metrics-server are skipped; all others still run."""
     done = smoke(bare=True)
     skipped = {"policies hold", "load makes more pods"}
     assert results(done) == [
@@ -114,7 +117,7 @@ def test_what_a_cluster_lacks_is_skipped(smoke: Smoke) -> None:
 
 
 def test_failure_is_told(smoke: Smoke, project: Path, tmp_path: Path) -> None:
-    """Where the database does not come up, it says so, fails, and still cleans up."""
+    """If the database does not start, the script reports it, exits with 1 and still cleans up."""
     done = smoke(broken=True)
     assert results(done) == ["FAILED: all gets ready"], done.stdout
     assert done.returncode == 1

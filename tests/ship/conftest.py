@@ -1,4 +1,4 @@
-"""What it takes to push: a checkout with a commit, settings of its own, and registries."""
+"""Fixtures for `make push`: a clone with one commit and its own environment, and registries."""
 
 import os
 import subprocess
@@ -19,13 +19,13 @@ COMMITTED = "2026-01-02T03:04:05+02:00"
 
 
 class Checkout(NamedTuple):
-    """A clone of the project, and the environment in which somebody works on it."""
+    """A clone of the project, and the environment for commands that run in it."""
 
     folder: Path
     env: dict[str, str]
 
     def run(self, *command: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Run a command in it."""
+        """Run a command in the clone."""
         return subprocess.run(
             command,
             cwd=self.folder,
@@ -37,17 +37,20 @@ class Checkout(NamedTuple):
         )
 
     def commit(self) -> str:
-        """Return the name of the last commit."""
+        """Return the hash of the last commit."""
         return self.run("git", "rev-parse", "HEAD").stdout.strip()
 
     def push(self, image: str, tag: str, **settings: str) -> str:
-        """Push, and return what is printed at last: the digest."""
+        """Push, and return the last line of the output: the image's name with its digest."""
         done = self.make_push(image, tag, **settings)
         assert done.returncode == 0, done.stderr
         return done.stdout.splitlines()[-1]
 
     def error(self, image: str, tag: str, **settings: str) -> str:
-        """Push in vain, and return the one line that says why. Nothing was built."""
+        """Check that a push fails with one line on standard error, and return that line.
+
+        One line means that nothing was built, since a build shows its progress there.
+        """
         done = self.make_push(image, tag, **settings)
         assert done.returncode == 2, done.stdout
         said = [line for line in done.stderr.splitlines() if line and not line.startswith("make: ")]
@@ -55,14 +58,14 @@ class Checkout(NamedTuple):
         return said[0]
 
     def make_push(self, image: str, tag: str, **settings: str) -> subprocess.CompletedProcess[str]:
-        """Run `make push`."""
+        """Run `make push` with an image, a tag and further settings."""
         given = {"IMAGE": image, "TAG": tag} | settings
         return self.run("make", "push", *(f"{name}={value}" for name, value in given.items()))
 
 
 @contextmanager
 def clone(folder: Path) -> Iterator[Checkout]:
-    """Give a fresh clone whose user has not logged in anywhere; remove what it has built."""
+    """Yield a fresh clone without any logins; remove the images that were built from it."""
     programs = folder / "bin"
     programs.mkdir()
     (programs / "aws").symlink_to(Path(sys.executable).parent / "aws")
@@ -89,21 +92,21 @@ def clone(folder: Path) -> Iterator[Checkout]:
 
 @pytest.fixture
 def checkout(engine: None, tmp_path: Path) -> Iterator[Checkout]:  # noqa: ARG001
-    """A clone of one test's own."""
+    """A clone that only one test uses."""
     with clone(tmp_path) as checkout:
         yield checkout
 
 
 @pytest.fixture(scope="module")
 def hub(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:  # noqa: ARG001
-    """Host and port of a registry that wants a login, as Docker Hub does."""
+    """Host and port of a registry that requires a login, as Docker Hub does."""
     with registries.hub(tmp_path_factory.mktemp("hub")) as host:
         yield host
 
 
 @pytest.fixture
 def ecr(tmp_path: Path, checkout: Checkout) -> Iterator[str]:
-    """ECR's host. The checkout's user has an account there, but no credentials yet."""
+    """The host of a fake ECR. The checkout can reach it, but has no credentials yet."""
     if os.geteuid() != 0:
         pytest.skip(NO_ROOT)
     with registries.ecr(tmp_path) as environ:

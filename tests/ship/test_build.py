@@ -1,4 +1,4 @@
-"""The runtime image can be built again, bit by bit, and tells what is in it."""
+"""The runtime image's build is reproducible, and its SBOM lists what the image contains."""
 
 import json
 import os
@@ -14,7 +14,7 @@ from tests.support.checkout import copy_project
 from tests.support.compose import Stack, docker, run
 
 COMMITTED = 1_767_315_845
-# Says what is in the image, as the image itself sees it.
+# Runs in the image, and prints its SBOM, its libraries and programs, its packages and versions.
 LOOK = """import json, pathlib, platform, ssl, sys
 from importlib.metadata import distributions
 files = [str(path) for path in pathlib.Path("/").glob("[!pds]*/**/*.so*") if path.is_file()]
@@ -28,7 +28,10 @@ print(json.dumps({
 
 
 def build(folder: Path, *options: str, committed: int = COMMITTED) -> dict[str, Any]:
-    """Build the image of a commit and return what the engine tells about it."""
+    """Build the image and return what `docker image inspect` reports about it.
+
+    :param committed: the time of the commit, in seconds since the epoch.
+    """
     told = [f"--file={folder}/Dockerfile.multistage", f"--build-arg=SOURCE_DATE_EPOCH={committed}"]
     image = docker("build", "--quiet", *told, *options, str(folder)).strip()
     found: dict[str, Any] = json.loads(docker("image", "inspect", image))[0]
@@ -36,7 +39,7 @@ def build(folder: Path, *options: str, committed: int = COMMITTED) -> dict[str, 
 
 
 def check_out(folder: Path, umask: int, time: int) -> Path:
-    """Copy the project as somebody with a umask did at a time."""
+    """Copy the project, with the modes of a umask, and with one time on all files."""
     copy_project(folder)
     for path in [folder, *folder.rglob("*")]:
         executable = path.is_dir() or os.access(path, os.X_OK)
@@ -47,14 +50,17 @@ def check_out(folder: Path, umask: int, time: int) -> Path:
 
 @pytest.mark.usefixtures("engine")
 def test_is_the_same_again(tmp_path: Path) -> None:
-    """Whoever builds a commit gets the same image, whatever their clock and umask."""
+    """Every build of a commit gives the same image, whatever the clock and the umask.
+
+    Another commit time changes layers, but not the first two.
+    """
     images = []
     try:
         folder = check_out(tmp_path / "theirs", 0o000, 1_700_000_000)
         images.append(build(folder, "--no-cache"))
         folder = check_out(tmp_path / "ours", 0o077, 1_000_000_000)
         images.append(build(folder, "--no-cache"))
-        images.append(build(folder, committed=COMMITTED + 1))  # from the cache, as far as it goes
+        images.append(build(folder, committed=COMMITTED + 1))  # from the cache, as far as possible
         theirs, ours, later = (image["RootFS"]["Layers"] for image in images)
         assert ours == theirs
         assert images[0]["Id"] == images[1]["Id"]
@@ -67,32 +73,32 @@ def test_is_the_same_again(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def seen(stack: Stack) -> dict[str, Any]:
-    """What is in the image, and the text of its own document on that."""
+    """What the image contains, and the text of its SBOM."""
     found: dict[str, Any] = json.loads(docker("run", "--rm", stack.image, "python3", "-c", LOOK))
     return found
 
 
 @pytest.fixture(scope="module")
 def components(seen: dict[str, Any]) -> list[dict[str, Any]]:
-    """What the document says is in the image."""
+    """The components that the SBOM lists."""
     found: list[dict[str, Any]] = json.loads(seen["bom"])["components"]
     return found
 
 
 def test_bom_is_valid(seen: dict[str, Any]) -> None:
-    """The document is one of CycloneDX."""
+    """The SBOM is a valid CycloneDX 1.6 document."""
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(seen["bom"]) is None
 
 
 def test_bom_has_every_library(seen: dict[str, Any], components: list[dict[str, Any]]) -> None:
-    """Each program and shared library belongs to one component."""
+    """The Python interpreter and each shared library belong to exactly one component."""
     evidence = [component.get("evidence", {"occurrences": []}) for component in components]
     told = [file["location"] for each in evidence for file in each["occurrences"]]
     assert sorted(told) == sorted(seen["files"])
 
 
 def test_bom_has_every_package(seen: dict[str, Any], components: list[dict[str, Any]]) -> None:
-    """Each Python package is a component, and none that is not there."""
+    """The SBOM lists exactly the installed Python packages, with their versions."""
     python = [each for each in components if each.get("purl", "").startswith("pkg:pypi/")]
     told = {each["name"]: each["version"] for each in python}
     assert told == {name.replace("_", "-"): v for name, v in seen["packages"].items()}
@@ -101,7 +107,7 @@ def test_bom_has_every_package(seen: dict[str, Any], components: list[dict[str, 
 def test_bom_names_what_scanners_know(
     seen: dict[str, Any], components: list[dict[str, Any]]
 ) -> None:
-    """Interpreter and OpenSSL are there in their versions, and all have canonical addresses."""
+    """The SBOM has Python's and OpenSSL's versions, and all package URLs (purl) are canonical."""
     versions = {each["name"]: each["version"] for each in components}
     assert versions["python"] == seen["python"]
     addresses = [each["purl"] for each in components if each["type"] != "operating-system"]
@@ -112,6 +118,6 @@ def test_bom_names_what_scanners_know(
 
 
 def test_make_sbom(seen: dict[str, Any], stack: Stack) -> None:
-    """`make sbom` prints the document of an image."""
+    """`make sbom` prints the SBOM of an image."""
     command = ["make", "--silent", "sbom", "IMAGE=slipway", f"TAG={stack.tag}"]
     assert run(*command, cwd=stack.root).strip() == seen["bom"].strip()

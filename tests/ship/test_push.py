@@ -1,4 +1,4 @@
-"""`make push` builds, labels and pushes, and says in one line what keeps it from that."""
+"""`make push` builds, labels and pushes an image, or reports in one line why it can't."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ RUN = ["run", "--rm", "--read-only", "--tmpfs=/tmp", "--env=DATABASE_URL=sqlite:
 
 
 def run_pulled(checkout: Checkout, tag: str, digest: str) -> None:
-    """Remove an image that was pushed, pull it by its digest, and run it."""
+    """Remove a pushed image from this machine, pull it by its digest, and run it."""
     docker("image", "rm", "--force", tag)
     done = checkout.run("docker", "pull", "--quiet", digest)
     assert done.returncode == 0, done.stderr
@@ -30,16 +30,16 @@ def run_pulled(checkout: Checkout, tag: str, digest: str) -> None:
 
 
 class Pushed(NamedTuple):
-    """What has been pushed to a registry, by whom."""
+    """An image that was pushed to a registry, and the clone that it was pushed from."""
 
     checkout: Checkout
     image: str
-    digest: str  # as it was printed, with the image's name
+    digest: str  # as `make push` printed it, with the image's name
 
 
 @pytest.fixture(scope="module")
 def pushed(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushed]:
-    """An image 1.0 in a registry like Docker Hub, pushed by a user who has logged in."""
+    """An image with the tag 1.0 in a registry like Docker Hub, pushed after a login."""
     image = f"{hub}/you/slipway"
     with clone(tmp_path_factory.mktemp("pushed")) as checkout:
         name, word, _ = registries.HUB
@@ -50,7 +50,7 @@ def pushed(hub: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pushe
 
 
 def test_docker_hub(pushed: Pushed) -> None:
-    """A push prints a digest to pull and to run; labels tell where the image is from."""
+    """A push prints a digest that can be pulled and run. Labels name the image's source."""
     assert pushed.digest.startswith(f"{pushed.image}@sha256:")
     run_pulled(pushed.checkout, f"{pushed.image}:1.0", pushed.digest)
     labels = json.loads(docker("image", "inspect", pushed.digest))[0]["Config"]["Labels"]
@@ -63,13 +63,13 @@ def test_docker_hub(pushed: Pushed) -> None:
 
 
 def test_taken_tag(pushed: Pushed) -> None:
-    """A tag stays what it is, also where the registry would let it be moved."""
+    """A push to an existing tag fails, even if the registry allows tags to be moved."""
     error = f"push: {pushed.image}:1.0 is there already. Choose another TAG."
     assert pushed.checkout.error(pushed.image, "1.0") == error
 
 
 def test_no_login(hub: str, checkout: Checkout) -> None:
-    """Who has not logged in is told how."""
+    """A push without a login fails, and the message names the command to log in."""
     image = f"{hub}/you/slipway"
     error = f"push: No rights to {image}, or no such repository: docker login {hub}?"
     assert checkout.error(image, "1.2.3").startswith(error)
@@ -78,7 +78,7 @@ def test_no_login(hub: str, checkout: Checkout) -> None:
 def test_page(pushed: Pushed) -> None:
     """The commands of docs/push.md push, run the stack from the registry, and print the SBOM."""
     told = [command for command, _ in commands(PAGE) if ECR_PUSH not in command]
-    assert told.pop(0) == "docker login"  # for which this user was not asked
+    assert told.pop(0) == "docker login"  # the fixture has logged in already
     remove = 'docker image rm --force "$IMAGE:$TAG"\n'
     script = "".join(
         f"{line}\n".replace("docker compose", remove + "docker compose") for line in told
@@ -94,7 +94,7 @@ def test_page(pushed: Pushed) -> None:
 
 
 def test_compose(pushed: Pushed) -> None:
-    """Compose pushes and pulls by the same settings, and knows a digest in the place of a tag."""
+    """Compose pushes and pulls with the same settings, and accepts a digest after the tag."""
     with Stack(pushed.checkout.folder, tag="by-compose") as stack:
         stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
         name = f"{pushed.image}:by-compose"
@@ -107,7 +107,7 @@ def test_compose(pushed: Pushed) -> None:
 
 
 def test_ecr(checkout: Checkout, ecr: str) -> None:
-    """A push logs in by itself, and makes the repository that it goes to."""
+    """A push to ECR logs in by itself and creates the missing repository."""
     image = f"{ecr}/slipway"
     assert "Unable to locate credentials" in checkout.error(image, "1.2.3")
     checkout.env.update(CREDENTIALS)
@@ -144,45 +144,45 @@ def test_ecr(checkout: Checkout, ecr: str) -> None:
     ],
 )
 def test_wrong_settings(checkout: Checkout, settings: dict[str, str], error: str) -> None:
-    """What is missing or cannot be is said before anything is built."""
+    """A missing or invalid setting is reported before anything is built."""
     given = {"image": "127.0.0.1:9/you/slipway", "tag": "1.2.3"} | settings
     assert checkout.error(**given) == f"push: {error}"
 
 
 def test_several_platforms(checkout: Checkout) -> None:
-    """A builder that cannot make several images in one says so."""
+    """A push for several platforms fails with advice if the builder can't build them together."""
     builder = docker("buildx", "inspect") + docker("info", "--format={{.DriverStatus}}")
     if "io.containerd" in builder or "Driver:        docker\n" not in builder:
-        pytest.skip("this builder can")
+        pytest.skip("this builder can build for several platforms")
     platforms = {"PLATFORMS": "linux/amd64,linux/arm64"}
     error = "This builder makes images for one platform at a time: docker buildx create --use"
     assert checkout.error("127.0.0.1:9/you/slipway", "1", **platforms) == f"push: {error}"
 
 
 def test_uncommitted_changes(checkout: Checkout) -> None:
-    """What is pushed is a commit: a file of none would get into the image too."""
+    """A push with uncommitted changes fails, since the image would contain them too."""
     (checkout.folder / "app/new.py").touch()
     error = "There are changes that are not committed; see git status."
     assert checkout.error("127.0.0.1:9/you/slipway", "1") == f"push: {error}"
 
 
 class Refusing(BaseHTTPRequestHandler):
-    """A registry that takes nothing."""
+    """A registry that refuses every push."""
 
     code = "DENIED"
 
     def do_HEAD(self) -> None:
-        """Have no image."""
+        """Answer that there is a registry, but no image."""
         self.answer(200 if self.path == "/v2/" else 404)
 
-    do_GET = do_HEAD  # noqa: N815 as the base class wants it
+    do_GET = do_HEAD  # noqa: N815 the base class defines this name
 
     def do_POST(self) -> None:
-        """Take no part of an image."""
+        """Refuse to start an upload."""
         self.answer(404 if self.code == "NAME_UNKNOWN" else 403)
 
     def answer(self, status: int) -> None:
-        """Send an answer as registries do."""
+        """Send an answer in the error format of registries."""
         body = json.dumps({"errors": [{"code": self.code, "message": "no"}]}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
@@ -192,12 +192,12 @@ class Refusing(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Be quiet."""
+        """Log nothing."""
 
 
 @pytest.fixture(params=["DENIED", "NAME_UNKNOWN"])
 def refusing(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Host and port of a registry that lets everybody look and nobody push."""
+    """Host and port of a registry that lets everybody read and nobody push."""
     handler = type("Handler", (Refusing,), {"code": request.param})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -206,7 +206,7 @@ def refusing(request: pytest.FixtureRequest) -> Iterator[str]:
 
 
 def test_no_rights(checkout: Checkout, refusing: str) -> None:
-    """Only a push shows that its user may not, and then the last line says so."""
+    """If the registry refuses the upload, one line names the missing rights and the login."""
     image = f"{refusing}/you/slipway"
     done = checkout.make_push(image, "1.2.3")
     assert done.returncode == 2

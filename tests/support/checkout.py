@@ -1,4 +1,4 @@
-"""Copies of the project as a new user would clone it."""
+"""Copies of the project, with the same files as a fresh clone."""
 
 import shutil
 import subprocess
@@ -8,7 +8,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def copy_project(target: Path) -> Path:
-    """Copy all that git tracks, or would track, into a folder and return it."""
+    """Copy all files that git tracks or does not ignore into a folder, and return the folder."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,

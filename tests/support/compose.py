@@ -1,4 +1,4 @@
-"""A stack for tests: a compose project of its own, on a port of its own, gone at the end."""
+"""A stack for tests: a Compose project with its own name and port, removed at the end."""
 
 import functools
 import json
@@ -14,7 +14,7 @@ import requests
 from tests.support.checkout import ROOT
 from tests.support.waiting import free_port, wait_until
 
-# A shell command for the database's container, which reads SQL from standard input.
+# A shell command for the database's container. It reads SQL from standard input.
 MYSQL_ROOT = (
     "MYSQL_PWD=$(</run/secrets/root_password)"
     " exec mysql --user=root --batch --skip-column-names --default-character-set=utf8mb4 slipway"
@@ -24,7 +24,7 @@ SETTINGS = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.M
 
 @functools.cache
 def engine_answers() -> bool:
-    """Say whether there is a Docker engine, and compose, to run a stack with."""
+    """Return whether Docker with Compose is available to run a stack."""
     try:
         docker("compose", "version")
         docker("info")
@@ -39,26 +39,30 @@ def docker(*args: str) -> str:
 
 
 class Stack:
-    """One compose project. `with` takes it away at the end; it starts nothing by itself."""
+    """One Compose project. `up` starts it, and a `with` block removes it at the end."""
 
     def __init__(self, root: Path = ROOT, tag: str | None = None) -> None:
-        """Choose names; `tag` is another stack's, to run the image that it has built."""
+        """Choose a project name, a port and an image tag.
+
+        :param tag: the tag of another stack, to run the image that it has built.
+        """
         self.root = root
         self.project = f"slipway-test-{secrets.token_hex(4)}"
         self.tag = tag or self.project
         self.image = f"slipway:{self.tag}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        # The settings of whoever runs the tests are not this stack's.
+        # Keep the settings of the user who runs the tests out of this stack.
         mine = SETTINGS | {f"{name}_FILE" for name in SETTINGS} | {"COMPOSE_FILE"}
-        mine |= {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}  # `make test` runs the tests, which run make
+        # `make test` sets these, and a test's own make must not inherit them.
+        mine |= {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
         self.env = {name: value for name, value in os.environ.items() if name not in mine} | {
             "COMPOSE_PROJECT_NAME": self.project,
             "COMPOSE_PROFILES": "",
             "PORT": str(self.port),
             "TAG": self.tag,
             "SHUTDOWN_DELAY": "1",
-            "TRUSTED_PROXIES": "1",  # so that a test can have an address of its own
+            "TRUSTED_PROXIES": "1",  # lets a test choose its address with X-Forwarded-For
         }
 
     def __enter__(self) -> Self:
@@ -70,7 +74,7 @@ class Stack:
     def compose(self, *args: str, check: bool = True, text: str | None = None) -> str:
         """Run docker compose, with `text` on its standard input, and return what it prints.
 
-        :raises CalledProcessError: it failed, and `check` holds.
+        :raises CalledProcessError: it failed, and `check` is true.
         """
         return run(*self.command(*args), check=check, text=text, cwd=self.root, env=self.env)
 
@@ -79,7 +83,7 @@ class Stack:
         return ["docker", "compose", "--env-file", os.devnull, *args]
 
     def up(self, *args: str) -> None:
-        """Start the stack and return when it is ready; a failure tells the logs."""
+        """Start the stack and return when it is ready. If that fails, the error shows its logs."""
         try:
             self.compose("up", "--wait", *args)
         except subprocess.CalledProcessError as error:
@@ -87,17 +91,17 @@ class Stack:
             raise
 
     def remove(self) -> None:
-        """Take away containers, networks, volumes, and the images that were built here."""
+        """Remove containers, networks, volumes, and the images that this stack has built."""
         self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "0")
         label = f"label=com.docker.compose.project={self.project}"
-        # Those of files that COMPOSE_FILE named for a while.
+        # `down` misses volumes of Compose files that COMPOSE_FILE no longer names.
         if volumes := docker("volume", "ls", "--quiet", "--filter", label).split():
             docker("volume", "rm", *volumes)
         if images := docker("image", "ls", "--quiet", "--filter", label).split():
             docker("image", "rm", "--force", *images)
 
     def make(self, target: str, **variables: object) -> str:
-        """Run make as a user of this stack would, and return what it prints."""
+        """Run a make target on this stack, as its user would, and return what it prints."""
         given = [f"{name}={value}" for name, value in variables.items()]
         env = self.env | {"COMPOSE_DISABLE_ENV_FILE": "1"}
         return run("make", "--silent", target, *given, cwd=self.root, env=env)
@@ -116,16 +120,16 @@ class Stack:
         return [row.split("\t") for row in rows.splitlines()]
 
     def id(self, service: str) -> str:
-        """Return the id of a service's container, be it running or not."""
+        """Return the id of a service's container, whether it is running or not."""
         return self.compose("ps", "--all", "--quiet", service).strip()
 
     def inspect(self, service: str) -> dict[str, Any]:
-        """Return what the engine tells about a service's container."""
+        """Return what `docker inspect` reports about a service's container."""
         found: list[dict[str, Any]] = json.loads(docker("inspect", self.id(service)))
         return found[0]
 
     def health(self, service: str) -> str:
-        """Return `starting`, `healthy` or `unhealthy`."""
+        """Return the health of a service's container: `starting`, `healthy` or `unhealthy`."""
         return str(self.inspect(service)["State"]["Health"]["Status"])
 
     def wait_ready(self, limit: float = 60) -> None:
@@ -136,7 +140,7 @@ class Stack:
 def run(*command: str | Path, check: bool = True, text: str | None = None, **options: Any) -> str:
     """Run a command, with `text` on its standard input, and return what it prints.
 
-    :raises CalledProcessError: it failed, and `check` holds; its output is in a note.
+    :raises CalledProcessError: it failed, and `check` is true. A note has its output.
     """
     done: subprocess.CompletedProcess[str] = subprocess.run(
         command, input=text, capture_output=True, text=True, check=False, **options

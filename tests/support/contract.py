@@ -1,4 +1,4 @@
-"""The OpenAPI document as a judge: what the service answers must be what the document says."""
+"""Contract checks: every answer of the service must match the OpenAPI document."""
 
 import functools
 import json
@@ -21,7 +21,7 @@ SERVERS_OWN |= {"transfer-encoding"}
 
 @functools.cache
 def document() -> dict[str, Any]:
-    """Return the document that this tree's code makes."""
+    """Return the OpenAPI document that this tree's code generates."""
     command = [sys.executable, "-m", "app", "openapi", "print"]
     environ = bare_environ(DATABASE_URL="sqlite:///unused.db")
     found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))
@@ -29,7 +29,7 @@ def document() -> dict[str, Any]:
 
 
 def follow(thing: dict[str, Any]) -> dict[str, Any]:
-    """Return what a reference refers to, or else the thing itself."""
+    """Return the component that a `$ref` refers to, or the object itself if it is not one."""
     if "$ref" not in thing:
         return thing
     _, _, kind, name = thing["$ref"].split("/")
@@ -44,13 +44,13 @@ def _validator(schema: str) -> jsonschema_rs.Draft202012Validator:
 
 
 def errors(value: Any, schema: dict[str, Any]) -> list[str]:
-    """Say what is wrong with a value."""
+    """Return the errors that the validation of a value against a JSON schema finds."""
     return [str(error) for error in _validator(json.dumps(schema)).iter_errors(value)]
 
 
 @functools.cache
 def _paths() -> list[tuple[re.Pattern[str], str]]:
-    """Return a pattern for each path, those with more fixed characters first."""
+    """Return each path with a pattern for it; paths with more fixed characters come first."""
     found = []
     for path, item in document()["paths"].items():
         rules = {p["name"]: p["schema"].get("pattern", ".*") for p in item.get("parameters", [])}
@@ -62,10 +62,10 @@ def _paths() -> list[tuple[re.Pattern[str], str]]:
 
 
 def operation(method: str, path: str) -> dict[str, Any] | None:
-    """Return what the document says of a request, or None where there is no such operation."""
+    """Return the documented operation for a request, or None if there is none."""
     words = {known.split("/")[1] for _, known in _paths()}
     templates = [known for pattern, known in _paths() if pattern.fullmatch(path)]
-    if path.split("/")[1] in words:  # a word of the service is no parameter
+    if path.split("/")[1] in words:  # a reserved word, such as `api`, is never a parameter
         templates = [known for known in templates if not known.startswith("/{")]
     item = document()["paths"][templates[0]] if templates else {}
     found: dict[str, Any] | None = item.get(method.lower().replace("head", "get"))
@@ -73,9 +73,9 @@ def operation(method: str, path: str) -> dict[str, Any] | None:
 
 
 def check(answer: requests.Response, *, body: bool = True) -> None:
-    """Fail if the document does not say that this answer may come.
+    """Fail if an answer's status, headers or body are not as documented.
 
-    :param body: whether to look at the body, which reads it.
+    :param body: whether to check the body, which reads it.
     """
     method, path = str(answer.request.method), unquote(urlsplit(str(answer.request.url)).path)
     where = f"{method} {path}: {answer.status_code}"
@@ -83,12 +83,12 @@ def check(answer: requests.Response, *, body: bool = True) -> None:
         return
     known = operation(method, path)
     if known is None or answer.status_code == 405:
-        assert answer.status_code >= 400, f"{where} of an operation that is not documented"
+        assert answer.status_code >= 400, f"{where}: the operation is not documented"
         response = {**document()["components"]["responses"]["NotFound"], "headers": {}}
         response["headers"] = {name: {} for name in answer.headers}
         assert answer.status_code != 405 or answer.headers["Allow"]
     else:
-        assert str(answer.status_code) in known["responses"], f"{where} is not documented"
+        assert str(answer.status_code) in known["responses"], f"{where}: status is not documented"
         response = follow(known["responses"][str(answer.status_code)])
     _check_headers(where, answer.headers, response.get("headers", {}))
     if body and method != "HEAD":
@@ -99,12 +99,12 @@ def _check_headers(
     where: str, headers: Mapping[str, str], documented: dict[str, dict[str, Any]]
 ) -> None:
     for name in headers:
-        told = {other.lower() for other in documented} | SERVERS_OWN
-        assert name.lower() in told, f"{where}: header {name} is not documented"
+        known = {other.lower() for other in documented} | SERVERS_OWN
+        assert name.lower() in known, f"{where}: header {name} is not documented"
     for name, reference in documented.items():
         header = follow(reference)
         value = headers.get(name)
-        assert value is not None or not header.get("required"), f"{where}: no header {name}"
+        assert value is not None or not header.get("required"), f"{where}: header {name} is missing"
         if value is not None and header:
             number = header["schema"]["type"] == "integer"
             wrong = errors(int(value) if number else value, header["schema"])
@@ -113,10 +113,10 @@ def _check_headers(
 
 def _check_body(where: str, answer: requests.Response, content: dict[str, Any]) -> None:
     if not content:
-        assert answer.content == b"", f"{where}: a body is not documented"
+        assert answer.content == b"", f"{where}: the body is not documented"
         return
     kind = answer.headers["Content-Type"].partition(";")[0]
-    assert kind in content, f"{where}: {kind} is not documented"
+    assert kind in content, f"{where}: media type {kind} is not documented"
     if kind.endswith("json"):
         wrong = errors(answer.json(), content[kind]["schema"])
-        assert not wrong, f"{where}: {wrong}"
+        assert not wrong, f"{where}: body: {wrong}"

@@ -1,12 +1,12 @@
-"""The environment of processes that tests start."""
+"""Environment variables for processes that tests start."""
 
 import os
 
 
 def bare_environ(**settings: str) -> dict[str, str]:
-    """Return an environment with these settings and nothing of the user's but where programs are.
+    """Return an environment with only these settings, the user's PATH and coverage's variables.
 
-    What tells a process to measure its coverage stays.
+    With the variables of coverage, the process measures its coverage too.
     """
     kept = {name: value for name, value in os.environ.items() if name.startswith("COVERAGE_")}
     return {"PATH": os.environ["PATH"], **kept, **settings}

@@ -1,4 +1,7 @@
-"""Requests made up from the OpenAPI document, thousands of them: `python -m tests.support.fuzz`."""
+"""Fuzz the API with thousands of requests that schemathesis makes from the OpenAPI document.
+
+`make fuzz` runs this module on a stack of its own.
+"""
 
 import subprocess
 import sys
@@ -10,14 +13,16 @@ import schemathesis
 from tests.support.checkout import ROOT
 from tests.support.compose import Stack
 
-EXAMPLES = 400  # of each operation, before anything is tried again
-TIME = 240  # seconds, so that much of it is for requests after others
+EXAMPLES = 400  # test cases for each operation in one pass
+# Seconds for the whole run. Passes repeat until then, which leaves much time for stateful tests:
+# sequences of requests, such as to create a link and then read it.
+TIME = 240
 
 
 def fuzz(url: str, token: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Let schemathesis try a service with all its checks, and return what it says.
+    """Run schemathesis on a service with all its checks, and return the finished process.
 
-    :param token: of scope write.
+    :param token: a token with the scope write.
     """
     command = ["schemathesis", "--config-file=tests/schemathesis.toml", "run", "--no-color"]
     return subprocess.run(
@@ -31,9 +36,9 @@ def fuzz(url: str, token: str, *options: str) -> subprocess.CompletedProcess[str
 
 @schemathesis.hook
 def before_call(_context: Any, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
-    """Let no right Idempotency-Key come twice, which is refused for good reason.
+    """Make valid Idempotency-Keys unique, since the service rightly rejects a reused one.
 
-    A number that an answer has told may have become a header, which has to be text.
+    Also convert header values to text: schemathesis may copy a number from an earlier answer.
     """
     for name, value in dict(case.headers or {}).items():
         case.headers[name] = str(value)

@@ -1,4 +1,4 @@
-"""Sessions with a stack's MySQL that stay open, to hold locks in the service's way."""
+"""Sessions with a stack's MySQL that stay open, to hold locks that the service must wait for."""
 
 import secrets
 import subprocess
@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 
 
 class RootSession:
-    """A session as root; all that it holds is let go when its block ends."""
+    """A session as root. At the end of its `with` block it releases all its locks."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -48,16 +48,16 @@ class RootSession:
         return [row.rstrip("\n").split("\t") for row in iter(lambda: next(rows), f"{end}\n")]
 
     def start(self, sql: str) -> Future[list[list[str]]]:
-        """Run SQL that has to wait for a lock, and return when it waits."""
+        """Run SQL in the background, and return its future as soon as it waits for a lock."""
         running = self.pool.submit(self.run, sql)
         wait_until(lambda: running.done() or waits(self.stack, f"id = {self.id}"))
         return running
 
 
 def waits(stack: Stack, which: str) -> bool:
-    """Say whether a session waits for a lock of a row, of a table, or with a name.
+    """Return whether a session waits for a row lock, a table lock, or a named lock (`GET_LOCK`).
 
-    :param which: a condition on MySQL's list of processes.
+    :param which: an SQL condition on the columns of `performance_schema.processlist`.
     """
     return bool(
         stack.mysql_root(

@@ -1,8 +1,8 @@
-"""What the pages of the documentation hold."""
+"""Functions that read the pages of the documentation."""
 
 import re
 
 
 def blocks(markdown: str, kind: str) -> list[str]:
-    """Return what is in the blocks of code of a kind: `sh`, `console`, `python`."""
+    """Return the contents of all code blocks of a kind, such as `sh`, `console` or `python`."""
     return re.findall(rf"^```{kind}\n(.*?)^```$", markdown, flags=re.MULTILINE | re.DOTALL)

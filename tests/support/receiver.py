@@ -1,4 +1,7 @@
-"""A receiver of traces: prints what comes, one JSON object a span. Run by its text, anywhere."""
+"""A receiver of traces that prints one JSON object per span.
+
+Tests pass its source to `python3 -c` in a container, so it imports only the standard library.
+"""
 
 import json
 import sys
@@ -6,10 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Receiver(BaseHTTPRequestHandler):
-    """Takes OTLP over HTTP, in JSON."""
+    """Receives OTLP over HTTP with JSON bodies."""
 
     def do_POST(self) -> None:
-        """Print the spans, each with the name of the service that has sent it."""
+        """Print the spans, each with the name of the service that sent it."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         for sender in body["resourceSpans"]:
             service = plain(sender["resource"]["attributes"])["service.name"]
@@ -25,11 +28,11 @@ class Receiver(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_: object) -> None:
-        """Print nothing else."""
+        """Log nothing, since only spans may be printed."""
 
 
 def plain(attributes: list[dict[str, object]]) -> dict[str, object]:
-    """Turn a list of keys and typed values into a dict."""
+    """Return OTLP's list of keys and typed values as a dict."""
     return {str(a["key"]): next(iter(a["value"].values())) for a in attributes}  # type: ignore[attr-defined]
 
 

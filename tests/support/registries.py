@@ -1,4 +1,4 @@
-"""Registries for tests to push to: one as Docker Hub is, and one with ECR's name and API."""
+"""Registries that tests push to: one like Docker Hub, and one with ECR's name and API."""
 
 import os
 import shutil
@@ -13,8 +13,8 @@ from moto.server import ThreadedMotoServer
 from tests.support.compose import docker
 from tests.support.waiting import wait_until
 
-# Name, password, and its bcrypt hash, which is all that a registry takes. moto gives out that of
-# AWS.
+# Name, password, and the password's bcrypt hash: a registry accepts no other kind of hash. The
+# password that matches AWS's hash is the one that moto returns.
 HUB = ("you", "secret", "$2y$05$AmKdLxooRiDQnDtLQLTxXOY1uArQg2wlfRbKa45vWlh76pBv7f64C")
 AWS = ("AWS", "", "$2y$05$1.xn3B.eUKd75A5OE4zfku.s0zOipFWJ/x2y.kv.Sxslw9ytY8e5a")
 ECR_HOST = "123456789012.dkr.ecr.eu-central-1.amazonaws.com"
@@ -24,7 +24,10 @@ AUTHORITIES = Path("/etc/docker/certs.d") / ECR_HOST
 
 @contextmanager
 def _registry(folder: Path, login: tuple[str, str, str], *options: str) -> Iterator[str]:
-    """Run a registry that wants a login, and give its container; it reads a folder as /config."""
+    """Run a registry that requires a login, and yield its container.
+
+    :param folder: mounted as /config.
+    """
     (folder / "htpasswd").write_text(f"{login[0]}:{login[2]}\n")
     settings = {"REALM": "test", "PATH": "/config/htpasswd"}
     environ = [f"--env=REGISTRY_AUTH_HTPASSWD_{name}={value}" for name, value in settings.items()]
@@ -39,7 +42,7 @@ def _registry(folder: Path, login: tuple[str, str, str], *options: str) -> Itera
 
 @contextmanager
 def hub(folder: Path) -> Iterator[str]:
-    """Run a registry for whoever logs in, and give its host and port."""
+    """Run a registry like Docker Hub, and yield its host and port."""
     with _registry(folder, HUB, "--publish=127.0.0.1::5000") as container:
         host = docker("port", container, "5000").strip()
         wait_until(lambda: requests.get(f"http://{host}/v2/", timeout=5).status_code == 401)
@@ -48,9 +51,10 @@ def hub(folder: Path) -> Iterator[str]:
 
 @contextmanager
 def ecr(folder: Path) -> Iterator[dict[str, str]]:
-    """Run ECR's API and its registry, and give the environment in which programs find them.
+    """Run ECR's API and its registry, and yield the environment in which programs find them.
 
-    The engine knows the registry by ECR's own name, for which it has an authority of its own.
+    The registry has ECR's real host name, by an entry in /etc/hosts. Docker trusts its certificate,
+    by a CA file in /etc/docker/certs.d.
     """
     authority = trustme.CA()
     certificate = authority.issue_cert(ECR_HOST)
@@ -62,7 +66,7 @@ def ecr(folder: Path) -> Iterator[dict[str, str]]:
     api = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     with _registry(folder, AWS, *options) as container:
         address = docker("inspect", "--format={{.NetworkSettings.IPAddress}}", container).strip()
-        _forget_ecr()  # what a run that was killed has left
+        _forget_ecr()  # a run that was killed may have left its entries
         try:
             _introduce_ecr(address, folder / "ca.crt")
             api.start()
@@ -72,7 +76,7 @@ def ecr(folder: Path) -> Iterator[dict[str, str]]:
                 "AWS_CONFIG_FILE": os.devnull,
                 "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
                 "AWS_EC2_METADATA_DISABLED": "true",
-                "SSL_CERT_FILE": str(folder / "ca.crt"),  # for buildx; the engine has its own
+                "SSL_CERT_FILE": str(folder / "ca.crt"),  # for buildx; Docker has its own
             }
         finally:
             _forget_ecr()
@@ -87,7 +91,7 @@ def _introduce_ecr(address: str, authority: Path) -> None:
 
 
 def _forget_ecr() -> None:
-    # The file is written to, not replaced: in a container it is a mount.
+    # Write to the file, don't replace it: in a container, it is a mount.
     lines = HOSTS.read_text().splitlines(keepends=True)
     HOSTS.write_text("".join(line for line in lines if ECR_HOST not in line))
     shutil.rmtree(AUTHORITIES, ignore_errors=True)

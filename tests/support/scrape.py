@@ -1,4 +1,4 @@
-"""Metrics, as Prometheus would read them."""
+"""The service's metrics, read in Prometheus's text format."""
 
 import json
 import re
@@ -15,28 +15,32 @@ print(json.dumps([answer.status, answer.read().decode()]))
 
 
 class Metrics:
-    """The port for metrics of a running service, which may be reached only from its container."""
+    """The metrics port of a running service, which may be reachable only from its container."""
 
     def __init__(self, python: Callable[..., str], port: int = 9100) -> None:
-        """Tell how to run Python where the service runs, with code and an argument."""
+        """Set how to reach the port.
+
+        :param python: runs Python code with one argument where the service runs, and returns what
+            that prints.
+        """
         self.python = python
         self.port = port
 
     def ask(self, path: str = "/metrics", **headers: str) -> tuple[int, str]:
-        """Return the status and the body of the answer to a request."""
+        """Send a GET request, and return the status and the body of the answer."""
         names = {name.replace("_", "-"): value for name, value in headers.items()}
         status, body = json.loads(self.python(ASK, json.dumps([self.port, path, names])))
         return status, body
 
     def read(self) -> dict[str, float]:
-        """Return all samples: the value of each name with its labels."""
+        """Return the value of each sample, by its name with labels."""
         status, body = self.ask()
         assert status == 200
         lines = [line.rpartition(" ") for line in body.splitlines() if not line.startswith("#")]
         return {sample: float(value) for sample, _, value in lines}
 
     def described(self) -> dict[str, tuple[str, set[str]]]:
-        """Return the type and the labels of each metric, by its name."""
+        """Return the type and the names of the labels of each metric, by the metric's name."""
         _, text = self.ask()
         types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.MULTILINE))
         labels: dict[str, set[str]] = {name: set() for name in types}
@@ -48,6 +52,6 @@ class Metrics:
 
 
 def documented_metrics(page: str) -> dict[str, tuple[str, set[str]]]:
-    """Return the type and the labels of each metric in the tables of a page, by its name."""
+    """Return the type and the names of the labels of each metric in the tables of a page."""
     rows = re.findall(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", page, re.MULTILINE)
     return {name: (kind, set(re.findall(r"`(\w+)`", labels))) for name, kind, labels in rows}

@@ -11,7 +11,7 @@ from tests.support import contract
 
 
 class RawAnswer(NamedTuple):
-    """An answer to a request that `requests` would have tidied up first."""
+    """An answer to a request that was sent without `requests`, which would normalise it."""
 
     status: int
     headers: http.client.HTTPMessage
@@ -19,9 +19,9 @@ class RawAnswer(NamedTuple):
 
 
 class Service(requests.Session):
-    """A session with one service; it follows no redirect and waits for nothing for long.
+    """A session with one service. It follows no redirects, and waits at most 30 s by default.
 
-    Every answer must be as the OpenAPI document says.
+    Every answer must match the OpenAPI document.
     """
 
     def __init__(self, url: str, token: str = "") -> None:
@@ -32,18 +32,18 @@ class Service(requests.Session):
             self.headers["Authorization"] = f"Bearer {token}"
 
     def again(self) -> Self:
-        """Return another session with the same service, for another thread."""
+        """Return another session with the same service and token, for another thread."""
         return type(self)(self.url, self.token)
 
     def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send a request to a path of the service."""
+        """Send a request to a path of the service, and check the answer against the document."""
         options = {"timeout": 30, **options, "allow_redirects": False}
         answer = super().request(method, self.url + str(url), **options)
         contract.check(answer, body=not options.get("stream"))
         return answer
 
     def raw(self, target: str, method: str = "GET", body: bytes = b"", **headers: str) -> RawAnswer:
-        """Send a request whose target and body stay as they are."""
+        """Send a request with exactly this target and body."""
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=30)
         try:
             names = {name.replace("_", "-"): value for name, value in headers.items()}
@@ -56,13 +56,13 @@ class Service(requests.Session):
             connection.close()
 
     def speak(self, sent: bytes, *, ends: bool = True) -> RawAnswer:
-        """Send bytes that may be no HTTP at all, and return the first answer.
+        """Send bytes, which need not be valid HTTP, and return the first answer.
 
-        :param ends: whether the server is told that no more comes.
+        :param ends: whether to shut down the sending side, so that the server sees the end.
         """
         host, _, port = self.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            # A server that needs no more of it may have answered and closed meanwhile.
+            # The server may answer and close the connection before it has read everything.
             with suppress(OSError):
                 connection.sendall(sent)
                 if ends:

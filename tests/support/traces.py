@@ -1,4 +1,4 @@
-"""A stack whose traces are received."""
+"""A stack that sends its traces to a receiver."""
 
 import json
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ PORT = 4318
 
 
 class Traces:
-    """What a receiver on the stack's own network has received."""
+    """The spans that a receiver on the stack's network has received."""
 
     def __init__(self, container: str) -> None:
         self.container = container
 
     def spans(self, trace_id: str = "") -> list[dict[str, Any]]:
-        """Return the spans so far, all or those of one trace."""
+        """Return the spans received so far, all or only those of one trace."""
         spans = [json.loads(line) for line in docker("logs", self.container).splitlines()]
         return [span for span in spans if trace_id in {"", span["traceId"]}]
 
     def whole(self, trace_id: str) -> dict[str, list[dict[str, Any]]]:
-        """Wait for the span that a client's request began, and return all of its trace by name.
+        """Wait for a request's own span, and return all spans of its trace by name.
 
-        A request's own span ends last, and so is sent last.
+        A request's own span ends last, so it is sent last.
         """
         wait_until(partial(self._has_request, trace_id))
         found: dict[str, list[dict[str, Any]]] = {}
@@ -42,7 +42,7 @@ class Traces:
 
 @contextmanager
 def received(stack: Stack) -> Iterator[Traces]:
-    """Start a receiver, and the service with its address; both as before at the end."""
+    """Start a receiver, and restart the service with tracing to it. Undo both at the end."""
     options = ["--detach", "--read-only", f"--network={stack.project}_edge", "--network-alias=otel"]
     command = ["python3", "-c", RECEIVER, str(PORT)]
     container = docker("run", *options, stack.image, *command).strip()

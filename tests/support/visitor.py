@@ -1,4 +1,4 @@
-"""A browser without JavaScript, as far as the pages need one: cookies, forms and no redirects."""
+"""A simple browser for the pages: it keeps cookies and submits forms, without JavaScript."""
 
 import html
 import re
@@ -10,7 +10,7 @@ ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image
 
 
 class Visitor(requests.Session):
-    """One who looks at the pages; signed in where there is a token."""
+    """A session of one browser. With a token, it is signed in. It follows no redirects."""
 
     def __init__(self, url: str, token: str = "") -> None:
         super().__init__()
@@ -21,11 +21,14 @@ class Visitor(requests.Session):
             assert answer.status_code == 303, answer.text
 
     def again(self) -> Self:
-        """Return another visitor with nothing in its pockets."""
+        """Return another visitor of the same service, without cookies."""
         return type(self)(self.url)
 
     def request(self, method: str | bytes, url: str | bytes, **options: Any) -> requests.Response:  # type: ignore[override]
-        """Send a request to a path of the service; every page must have its policies."""
+        """Send a request to a path of the service.
+
+        Every page must have a strict Content-Security-Policy, and no inline style or script.
+        """
         options = {"timeout": 30, **options, "allow_redirects": False}
         answer = super().request(method, self.url + str(url), **options)
         if answer.headers.get("Content-Type", "").startswith("text/html"):
@@ -37,12 +40,12 @@ class Visitor(requests.Session):
         return answer
 
     def submit(self, path: str, **fields: str) -> requests.Response:
-        """Fill in the form of a page and send it."""
+        """Load a page, fill in its main form and submit it."""
         return self.post(path, data=form(self.get(path).text) | fields)
 
 
 def form(page: str) -> dict[str, str]:
-    """Return what the main form of a page has in it."""
+    """Return the values in the fields of a page's main form, by their names."""
     main = page.partition("<main")[2]
     [content] = re.findall(
         r'<form[^>]* method="post".*?</form>|<form method="post".*?</form>', main, re.DOTALL
@@ -60,11 +63,11 @@ def form(page: str) -> dict[str, str]:
 
 
 def form_key(visitor: Visitor) -> str:
-    """Return what this visitor's forms have in them."""
+    """Return the CSRF token (`form_key`) in this visitor's forms."""
     [key] = set(re.findall(r'name="form_key" value="([^"]+)"', visitor.get("/docs").text))
     return str(key)
 
 
 def is_in(visitor: Visitor) -> bool:
-    """Say whether the service knows who that is."""
+    """Return whether the visitor is signed in."""
     return "Sign out" in visitor.get("/docs").text

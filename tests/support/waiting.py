@@ -1,4 +1,4 @@
-"""Waiting for conditions, with a limit."""
+"""Functions that wait for a condition, and find free ports."""
 
 import socket
 import time
@@ -8,7 +8,7 @@ import requests
 
 
 def wait_until(condition: Callable[[], object], limit: float = 60) -> None:
-    """Return as soon as the condition holds; refused connections count as not yet.
+    """Wait until the condition is true. A refused connection or time-out counts as false.
 
     :param limit: seconds after which the test fails.
     """
@@ -19,19 +19,19 @@ def wait_until(condition: Callable[[], object], limit: float = 60) -> None:
                 return
         except (requests.ConnectionError, requests.Timeout):
             pass
-        assert time.monotonic() < deadline, f"not within {limit} s: {condition}"
+        assert time.monotonic() < deadline, f"{condition} is still false after {limit} s"
         time.sleep(0.1)
 
 
 def free_port() -> int:
-    """Return a port of 127.0.0.1 that nobody listens on."""
+    """Return a free port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def free_port_pair() -> tuple[int, int]:
-    """Return two ports of 127.0.0.1 in a row that nobody listens on."""
+    """Return two free ports of 127.0.0.1 with consecutive numbers."""
     while True:
         first = free_port()
         with socket.socket() as probe:

@@ -1,4 +1,4 @@
-"""The alert rules, tried by Prometheus's own tool."""
+"""The alert rules pass the tests of promtool, Prometheus's own tool."""
 
 import shutil
 import subprocess
@@ -10,7 +10,7 @@ from tests.support.checkout import ROOT
 
 
 def test_each_alert_fires_when_it_should() -> None:
-    """`promtool test rules` finds that each fires in time, and none for nothing."""
+    """`promtool test rules` passes: each alert fires in time, and none without a reason."""
     if not shutil.which("promtool"):
         pytest.skip(NO_PROMTOOL)
     command = ["promtool", "test", "rules", "alerts_test.yaml"]

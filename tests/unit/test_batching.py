@@ -1,4 +1,4 @@
-"""Requests that come at once share their work."""
+"""Leader/follower batching: requests that arrive at the same time share their work."""
 
 import os
 import threading
@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 
 class Work:
-    """Doubles numbers, when it may, and keeps what it was given."""
+    """Doubles numbers once `may_end` is set, and records its batches."""
 
     def __init__(self) -> None:
         self.given: list[list[int]] = []
@@ -23,7 +23,7 @@ class Work:
         self.error: Exception | None = None
 
     def __call__(self, numbers: Sequence[int]) -> list[int]:
-        """Double."""
+        """Return the doubled numbers, or raise `error`."""
         self.given.append(list(numbers))
         self.begun.set()
         assert self.may_end.wait(10)
@@ -39,7 +39,7 @@ def work() -> Work:
 
 @pytest.fixture
 def call(work: Work) -> Iterator[Callable[[int], "Future[int]"]]:
-    """Return a function that calls in a thread, and comes back when its number is queued."""
+    """A function that calls the batcher in a thread, and returns once its number is queued."""
     double = Batcher("double", work)
 
     with ThreadPoolExecutor() as threads:
@@ -59,6 +59,7 @@ def _known(double: Batcher[int, int], work: Work, number: int) -> bool:
 
 
 def test_lone_call_is_worked_on_at_once(work: Work, call: Callable[[int], "Future[int]"]) -> None:
+    """Work for a lone call begins immediately, without waiting for others."""
     lone = call(1)
     assert work.given == [[1]]
     work.may_end.set()
@@ -66,7 +67,7 @@ def test_lone_call_is_worked_on_at_once(work: Work, call: Callable[[int], "Futur
 
 
 def test_who_comes_meanwhile_shares(work: Work, call: Callable[[int], "Future[int]"]) -> None:
-    """What is under way has begun before they came, so it is not theirs."""
+    """Calls that arrive while work is running form the next batch."""
     calls = [call(number) for number in (1, 2, 3, 4)]
     work.may_end.set()
     assert [c.result(10) for c in calls] == [2, 4, 6, 8]
@@ -74,7 +75,7 @@ def test_who_comes_meanwhile_shares(work: Work, call: Callable[[int], "Future[in
 
 
 def test_all_hear_of_an_error(work: Work, call: Callable[[int], "Future[int]"]) -> None:
-    """And the next work can succeed."""
+    """All callers of a batch get its error, and the next batch can succeed."""
     work.error = OSError("away")
     calls = [call(number) for number in (1, 2, 3)]
     work.may_end.set()
@@ -88,7 +89,7 @@ def test_all_hear_of_an_error(work: Work, call: Callable[[int], "Future[int]"]) 
 def test_who_has_no_time_left_gives_up(
     work: Work, call: Callable[[int], "Future[int]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever comes later is worked for all the same, by itself if need be."""
+    """A caller without time left gets a time-out, and later callers still get their results."""
     first = call(1)
     monkeypatch.setattr("app.database.batching.time_left", lambda: 0.1)
     with pytest.raises(PoolTimeoutError):
@@ -100,7 +101,7 @@ def test_who_has_no_time_left_gives_up(
 
 
 def test_gathering_lets_all_others_go_first() -> None:
-    """What can go on does, also what that makes ready."""
+    """The leader yields until no other greenlet is ready to run."""
     did = []
 
     def other() -> None:
@@ -115,7 +116,7 @@ def test_gathering_lets_all_others_go_first() -> None:
 
 
 def test_gathering_ends_though_there_is_always_more_to_do() -> None:
-    """Else who waits for shared work would wait for ever."""
+    """Yielding ends after its time limit even if the loop is never idle."""
     reader, writer = os.pipe()
     os.write(writer, b"to be read")
     readable = gevent.get_hub().loop.io(reader, 1)
@@ -129,7 +130,7 @@ def test_gathering_ends_though_there_is_always_more_to_do() -> None:
 
 
 def test_a_leader_that_is_killed_leaves_nobody_waiting() -> None:
-    """The next caller leads, and works for those who wait too."""
+    """If the leader is killed, the next caller leads, and also serves the callers that wait."""
     double: Batcher[int, int] = Batcher(
         "double", lambda numbers: [2 * number for number in numbers]
     )

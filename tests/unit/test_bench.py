@@ -1,4 +1,4 @@
-"""What bench/compare makes of its figures."""
+"""The ratios and tables that bench/compare makes from its measurements."""
 
 import pytest
 
@@ -6,18 +6,18 @@ from bench.ratios import Target, ratios, spread, table
 
 
 def test_ratios_are_those_of_each_round() -> None:
-    """A round in which the machine was slow is slow for both sides."""
+    """Ratios compare figures of the same round, so a slow machine affects both sides equally."""
     assert ratios([100, 20, 90], [50, 10, 30]) == [2, 2, 3]
 
 
 def test_rounds_must_be_the_same() -> None:
-    """A round that one side lacks is no round."""
+    """Different numbers of rounds are an error."""
     with pytest.raises(ValueError, match="zip"):
         ratios([1, 2], [1])
 
 
 def test_spread_tells_the_median_and_extremes() -> None:
-    """The extremes stand behind the median, all with the same digits."""
+    """A spread shows the median, then the extremes, all with the same number of digits."""
     assert spread([1500, 900, 2000]) == "1,500 (900 to 2,000)"
     assert spread([1, 4], 1) == "2.5 (1.0 to 4.0)"
 
@@ -46,10 +46,10 @@ def test_spread_tells_the_median_and_extremes() -> None:
     ],
 )
 def test_median_decides(measured: list[float], at_most: bool, row: list[str]) -> None:
-    """A target is met by the median, from the side that it is for."""
+    """A target is met if the median is at least, or at most, its bound."""
     assert Target("it", 2, measured, at_most).row() == row
 
 
 def test_table_is_markdown() -> None:
-    """Each row is a line."""
+    """The table has a line for the head, for the separator and for each row."""
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"

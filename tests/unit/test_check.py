@@ -1,4 +1,4 @@
-"""The health check of the image."""
+"""The containers' health check."""
 
 import subprocess
 import sys
@@ -13,10 +13,10 @@ from tests.support.waiting import free_port
 
 
 class Handler(BaseHTTPRequestHandler):
-    """Answers with the status that the path names; a redirect would lead to a 200."""
+    """Answers with the status in the path. A client that follows a redirect gets a 200."""
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answer with the status in the path."""
         self.send_response(int(self.path.removeprefix("/")))
         self.send_header("Location", "/200")
         self.end_headers()
@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(autouse=True)
 def _server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A server in the place of the service."""
+    """A server that stands for the service."""
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         monkeypatch.setattr(check, "PORT", server.server_port)
         thread = threading.Thread(target=server.serve_forever, args=[0.01])
@@ -38,13 +38,13 @@ def _server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def test_ok_is_healthy() -> None:
-    """A 200 is no problem."""
+    """A 200 is healthy."""
     assert check.failure("/200") is None
 
 
 @pytest.mark.parametrize("status", ["204", "302", "308", "404", "500", "503"])
 def test_all_else_is_a_problem(status: str) -> None:
-    """Any other status is told in one line, redirects included."""
+    """Any other status, including a redirect, is a failure, reported in one line."""
     problem = check.failure(f"/{status}")
     assert problem is not None
     assert problem.startswith(status)
@@ -52,21 +52,21 @@ def test_all_else_is_a_problem(status: str) -> None:
 
 
 def test_no_server_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A refused connection is told in one line."""
+    """A refused connection is a failure, reported with its error."""
     monkeypatch.setattr(check, "PORT", free_port())
     assert str(check.failure("/livez")).startswith("ConnectionRefusedError: ")
 
 
 def test_silence_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A server that does not answer in time is told."""
-    with HTTPServer(("127.0.0.1", 0), Handler) as server:  # takes connections, serves none
+    """A server that does not answer in time is a failure, reported as a time-out."""
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:  # accepts connections, answers none
         monkeypatch.setattr(check, "PORT", server.server_port)
         monkeypatch.setattr(check, "TIMEOUT", 0.1)
         assert str(check.failure("/200")).startswith("TimeoutError: ")
 
 
 def test_needs_no_package() -> None:
-    """Run by path, without site-packages and the current directory, it exits with 1 on failure."""
+    """The script runs without site-packages, and exits with 1 and one line on failure."""
     command = [sys.executable, "-IS", check.__file__, "/livez"]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 1

@@ -1,4 +1,4 @@
-"""Settings: where they come from, and what is said of wrong ones."""
+"""Settings: where they come from, and how wrong ones are reported."""
 
 import ast
 import re
@@ -14,21 +14,21 @@ MYSQL = "mysql+pymysql://app:s3cret@db/slipway"
 
 
 def test_database_url_is_all_that_is_needed() -> None:
-    """Everything else has a default."""
+    """Every setting except DATABASE_URL has a default."""
     settings = Settings.from_environ({"DATABASE_URL": MYSQL})
     assert settings.database_url.host == "db"
     assert settings == Settings(database_url=settings.database_url)
 
 
 def test_password_is_not_shown() -> None:
-    """Settings can be printed without giving the password or the key away."""
+    """The printed form of settings has neither the database's password nor the secret key."""
     settings = Settings.from_environ({"DATABASE_URL": MYSQL, "SECRET_KEY": "s3cret" * 6})
     assert settings.secret_key == "s3cret" * 6
     assert "s3cret" not in repr(settings)
 
 
 def test_secret_comes_from_a_file(tmp_path: Path) -> None:
-    """DATABASE_URL_FILE names a file, whose last line end does not count."""
+    """A secret can come from the file that NAME_FILE names, without its final newline."""
     file = tmp_path / "url"
     file.write_text("sqlite:///x.db\n")
     settings = Settings.from_environ({"DATABASE_URL_FILE": str(file)})
@@ -47,7 +47,7 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         pytest.param(
             {"DATABASE_URL_FILE": "/nowhere"}, "DATABASE_URL_FILE", id="missing database file"
         ),
-        pytest.param({"DATABASE_URL": "s3cret"}, "DATABASE_URL", id="no URL"),
+        pytest.param({"DATABASE_URL": "s3cret"}, "DATABASE_URL", id="not a URL"),
         pytest.param(
             {"DATABASE_URL": "postgresql://app:s3cret@db/slipway"}, "DATABASE_URL", id="PostgreSQL"
         ),
@@ -100,9 +100,7 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         ),
         pytest.param({"TRUSTED_PROXIES": "-1"}, "TRUSTED_PROXIES", id="negative number of proxies"),
         pytest.param({"WEB_CONCURRENCY": "0"}, "WEB_CONCURRENCY", id="no workers"),
-        pytest.param(
-            {"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY", id="workers that are no number"
-        ),
+        pytest.param({"WEB_CONCURRENCY": "many"}, "WEB_CONCURRENCY", id="workers not a number"),
         pytest.param({"SHUTDOWN_DELAY": "99999999999"}, "SHUTDOWN_DELAY", id="huge delay"),
         pytest.param({"SHUTDOWN_DELAY": "5s"}, "SHUTDOWN_DELAY", id="delay with a unit"),
         pytest.param({"RATE_LIMIT_CREATE": "10"}, "RATE_LIMIT_CREATE", id="rate without a period"),
@@ -113,20 +111,23 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
     ],
 )
 def test_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
-    """A wrong setting stops the start with its name, and without the secret in it."""
+    """A wrong setting prevents the start. The error names it but does not show secrets."""
     with pytest.raises(SettingsError, match=f"^{named}: ") as caught:
         Settings.from_environ({"DATABASE_URL": MYSQL} | environ)
     assert "s3cret" not in str(caught.value)
 
 
 def test_all_wrong_settings_are_named() -> None:
-    """Who has two wrong settings hears of both at once."""
+    """One error names all wrong settings."""
     with pytest.raises(SettingsError, match=r"DATABASE_URL: .*; WEB_CONCURRENCY: "):
         Settings.from_environ({"WEB_CONCURRENCY": "x"})
 
 
 def test_files_that_cannot_be_read_are_named_beside_others() -> None:
-    """They hide no other wrong setting, and the secret that they hold does not count as missing."""
+    """An unreadable file is reported beside other wrong settings.
+
+    The secret that it should contain is not reported as missing too.
+    """
     environ = {"DATABASE_URL_FILE": "/nowhere", "SECRET_KEY_FILE": "/nowhere", "LOG_LEVEL": "loud"}
     with pytest.raises(SettingsError) as caught:
         Settings.from_environ(environ)
@@ -135,7 +136,7 @@ def test_files_that_cannot_be_read_are_named_beside_others() -> None:
 
 
 def test_empty_is_absent_and_others_are_ignored() -> None:
-    """A variable that is empty in .env means its default."""
+    """An empty variable means the default, and variables that are not settings are ignored."""
     names = ("PUBLIC_URL", "WEB_CONCURRENCY", "LOG_LEVEL", "DATABASE_CA_FILE", "DATABASE_URL_FILE")
     settings = Settings.from_environ(
         {"DATABASE_URL": MYSQL, "HOME": "/"} | dict.fromkeys(names, "")
@@ -144,23 +145,23 @@ def test_empty_is_absent_and_others_are_ignored() -> None:
 
 
 def names_in(path: Path) -> set[str]:
-    """Return the attributes that a source reads."""
+    """Return the names of all attributes in a source file."""
     return {n.attr for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Attribute)}
 
 
 def test_every_setting_is_read() -> None:
-    """None is declared and then without effect."""
+    """The code uses every setting that is declared."""
     sources = [ROOT / "gunicorn.conf.py", *ROOT.glob("app/**/*.py")]
     read = set().union(*(names_in(path) for path in sources if path.name != "config.py"))
     assert [field.name for field in fields(Settings) if field.name not in read] == []
 
 
 def test_every_setting_that_is_documented_is_declared() -> None:
-    """Names that look like settings, on any page, are the service's, compose's or others' own."""
+    """Every name on a page that looks like a setting is one of the service, Compose or a tool."""
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / ".env.example"]
     named = set()
     for page in pages:
-        # In code or at the beginning of a line: `NAME`, `NAME=value`, NAME=value, #NAME=value
+        # In code or at the start of a line: `NAME`, `NAME=value`, NAME=value, #NAME=value
         named |= set(
             re.findall(r"(?:`|^#?)([A-Z]+(?:_[A-Z]+)+)\b(?=[=`])", page.read_text(), re.MULTILINE)
         )

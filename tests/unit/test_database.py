@@ -1,4 +1,4 @@
-"""The way to the database, without one."""
+"""Connections to the database: their number and their time-outs. No test needs a database."""
 
 import socket
 import subprocess
@@ -16,7 +16,7 @@ MAX_CONNECTIONS = 151  # MySQL's default
 
 
 def test_two_replicas_fit_into_mysql() -> None:
-    """The pools of two replicas leave MySQL connections for others, such as an import."""
+    """The pools of two replicas leave connections for other clients of MySQL, such as an import."""
     settings = Settings(make_url("mysql+pymysql://app@db/slipway"))
     database = Database(settings)
     engines = (
@@ -31,7 +31,7 @@ def test_two_replicas_fit_into_mysql() -> None:
     assert 2 * settings.web_concurrency * connections < MAX_CONNECTIONS
 
 
-# As a request that has waited for 1.6 s already: how long a connection takes it.
+# Prints the seconds that a connection attempt takes in a request that has already waited for 1.6 s.
 CONNECT = """
 from gevent import monkey
 monkey.patch_all()
@@ -54,7 +54,7 @@ except UNAVAILABLE:
 
 
 def test_a_connection_takes_no_longer_than_the_request_has() -> None:
-    """A server that takes connections and says nothing costs what is left of 1.8 s."""
+    """Connecting to a silent server takes no longer than what is left of a request's 1.8 s."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"mysql+pymysql://app@127.0.0.1:{silent.getsockname()[1]}/slipway"
         command = [sys.executable, "-c", CONNECT, url]

@@ -1,4 +1,4 @@
-"""The queue of a pool of connections."""
+"""The first-come-first-served queue of a connection pool."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 
 
 def test_what_comes_back_is_for_who_has_waited_longest() -> None:
-    """Who asks later gets nothing before, not even in the moment in which it comes."""
+    """A returned item goes to the caller that has waited longest. Later callers can't take it."""
     queue = FairQueue(2)
     with ThreadPoolExecutor() as pool:
         first = pool.submit(queue.get, timeout=10)
@@ -26,7 +26,7 @@ def test_what_comes_back_is_for_who_has_waited_longest() -> None:
 
 
 def test_who_gives_up_is_given_nothing() -> None:
-    """What comes after a time-out stays for the next, and no more than there is room for."""
+    """A caller that timed out gets no item. A full queue accepts no further item."""
     queue = FairQueue(1)
     with pytest.raises(Empty):
         queue.get(timeout=0)

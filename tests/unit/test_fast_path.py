@@ -1,4 +1,4 @@
-"""Which requests are plain, and what is told of them."""
+"""The fast path's parser: which requests are plain GETs, and what it returns for them."""
 
 import pytest
 
@@ -34,7 +34,7 @@ ODD_HEADERS = {
 
 
 def test_plain_request_is_told() -> None:
-    """As a WSGI server would."""
+    """A plain GET gives the same keys of the environ as a WSGI server."""
     headers = b"host:a\r\nX-Y: x: y\r\nX-Request-ID:  7 \r\nConnection: Keep-Alive\r\n"
     data = b"GET /a%C3%A4/b?c=%20?d HTTP/1.1\r\n" + headers + b"\r\n"
     assert fast_path.parse_plain_get(data, "192.0.2.7") == {
@@ -62,7 +62,7 @@ def test_plain_request_is_told() -> None:
         pytest.param(b"GET /a#b HTTP/1.1\r\n" + HOST + b"\r\n", id="fragment"),
         pytest.param(b"GET /\xc3\xa4 HTTP/1.1\r\n" + HOST + b"\r\n", id="target that is not ASCII"),
         pytest.param(b"GET  /a HTTP/1.1\r\n" + HOST + b"\r\n", id="two spaces"),
-        pytest.param(b"GET /a HTTP/1.1\r\n" + HOST, id="no end"),
+        pytest.param(b"GET /a HTTP/1.1\r\n" + HOST, id="no empty line at the end"),
         pytest.param(b"GET /a HTTP/1.1\r\n" + HOST + b"\r\nx", id="byte after the end"),
         pytest.param(b"GET /a HTTP/1.1\r\n" + 2 * (HOST + b"\r\n"), id="header after the end"),
         pytest.param(b"GET /a HTTP/1.1\n" + HOST + b"\r\n", id="bare LF after the request line"),
@@ -74,7 +74,7 @@ def test_plain_request_is_told() -> None:
     ],
 )
 def test_what_is_not_plain_is_left_to_gunicorn(data: bytes) -> None:
-    """Whatever there could be two opinions about."""
+    """Any request that parsers could read in different ways is left to gunicorn's parser."""
     assert fast_path.parse_plain_get(data, "192.0.2.7") is None
 
 
@@ -88,6 +88,9 @@ def test_what_is_not_plain_is_left_to_gunicorn(data: bytes) -> None:
     ],
 )
 def test_many_headers_are_no_trouble(last: bytes) -> None:
-    """The whole worker waits meanwhile: an expression that goes back and forth never ends here."""
+    """Many headers are parsed quickly, without the catastrophic backtracking of some expressions.
+
+    The whole worker waits for the parser.
+    """
     data = b"GET /a HTTP/1.1\r\n" + HOST + 300 * b"A: b\r\n" + last + b"\r\n\r\n"
     assert fast_path.parse_plain_get(data, "192.0.2.7") is None

@@ -1,4 +1,4 @@
-"""House rules, which the files of the tests must follow."""
+"""House rules for the test files."""
 
 import ast
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ def is_named(row: ast.expr) -> bool:
 
 
 def is_unclear(row: ast.expr) -> bool:
-    """Return whether pytest's own name for a row of one argument says nothing to a reader."""
+    """Return whether the id that pytest gives to a row of one argument tells a reader nothing."""
     return any(
         isinstance(node, UNCLEAR) or isinstance(getattr(node, "value", None), bytes)
         for node in ast.walk(row)
@@ -41,7 +41,7 @@ def rows(table: ast.expr) -> Iterator[ast.expr]:
 
 
 def unnamed_rows(source: str) -> Iterator[int]:
-    """Yield the line of each row in a source that needs a name and has none."""
+    """Yield the line number of each row in a source that needs an id and has none."""
     for call in ast.walk(ast.parse(source)):
         match call:
             case ast.Call(func=ast.Attribute(attr="parametrize"), args=[names, table]):
@@ -52,18 +52,18 @@ def unnamed_rows(source: str) -> Iterator[int]:
                     if not is_named(row) and (several or is_unclear(row)):
                         yield row.lineno
             case ast.Call(func=ast.Attribute(attr="parametrize")):
-                yield call.lineno  # its table can't be found
+                yield call.lineno  # the table is not a positional argument, so it can't be checked
 
 
 def test_unnamed_rows_are_found() -> None:
-    """In a sample, each row that needs a name and has none is found, and no other."""
+    """The search finds exactly the rows of a sample that need an id and have none."""
     assert sorted(unnamed_rows(SAMPLE)) == [2, 2, 2, 4, 4, 5, 6]
 
 
 def test_rows_of_tables_have_names() -> None:
-    """A row of several arguments, bytes or a collection has a name, so its failure explains itself.
+    """Every row with several arguments, bytes or a collection has an id that explains a failure.
 
-    Give a row `pytest.param(..., id="...")`, or a whole table `ids=`.
+    Use `pytest.param(..., id="...")` for a row, or `ids=` for a whole table.
     """
     found = [
         f"{path.relative_to(ROOT)}:{line}"

@@ -1,4 +1,4 @@
-"""Log lines: their form, their level, and what they leave out. Each in a process of its own."""
+"""Log lines: their form, their level, and what they omit. Each test runs its own process."""
 
 import json
 import re
@@ -12,7 +12,7 @@ import pytest
 from tests.support.checkout import ROOT
 from tests.support.environ import bare_environ
 
-# An app with some ways to fail, and a client for it.
+# An application with routes that fail or stream, and a client for it.
 APP = """
 import logging, warnings
 from app import create_app
@@ -31,7 +31,7 @@ ID = {"X-Request-Id": "this-one"}
 
 
 def run(code: str, **environ: str) -> str:
-    """Run code after `APP` and return what it logs."""
+    """Run code after `APP` in a new process and return what it logs."""
     environ = bare_environ(**{"DATABASE_URL": "sqlite:///unused.db", **environ})
     command = [sys.executable, "-c", APP + code]
     done = subprocess.run(
@@ -42,19 +42,19 @@ def run(code: str, **environ: str) -> str:
 
 
 def lines(code: str, **environ: str) -> list[dict[str, Any]]:
-    """Run code after `APP` and return the lines that it logs."""
+    """Run code after `APP` in a new process and return the lines that it logs, parsed."""
     return [json.loads(line) for line in run(code, **environ).splitlines()]
 
 
 def test_fault_has_one_line_with_its_traceback() -> None:
-    """What the service did wrong is told at level error, with the request's id."""
+    """An unexpected error gives one log line at level error, with traceback and request id."""
     (line,) = lines("client.get('/-fails', headers=ID)")
     assert (line["level"], line["status"], line["request_id"]) == ("error", 500, "this-one")
     assert line["exception"].endswith("ZeroDivisionError: division by zero")
 
 
 def test_stream_has_its_line_at_its_end() -> None:
-    """A streamed answer is told once, also where only its headers were asked for."""
+    """A streamed answer is logged once, at its end, even for a HEAD request."""
     (line,) = lines("with client.get('/-streams', headers=ID) as answer: answer.data")
     assert (line["event"], line["status"], line["request_id"]) == ("request", 200, "this-one")
     (line,) = lines("client.head('/-streams', headers=ID).close()")
@@ -62,7 +62,10 @@ def test_stream_has_its_line_at_its_end() -> None:
 
 
 def test_answer_that_breaks_off_has_one_line() -> None:
-    """It says so and why, though the status was 200; the server only closes the connection."""
+    """An answer that breaks off gives one line at level error, although its status was 200.
+
+    The BrokenPipeError makes the server close the connection without a line of its own.
+    """
     code = """
 with client.get('/-breaks', headers=ID) as answer:
     try:
@@ -87,13 +90,13 @@ logging.getLogger("test").info("closed")
     ],
 )
 def test_level_is_a_setting(level: str, paths: list[str]) -> None:
-    """Health checks are for debugging; warnings and errors are left when all else is silent."""
+    """LOG_LEVEL hides lower levels. Health checks have level debug, and failures level error."""
     code = "for path in ('/livez', '/no.thing', '/-fails'): client.get(path)"
     assert [line["path"] for line in lines(code, LOG_LEVEL=level)] == paths
 
 
 def test_libraries_lines_are_lines_too() -> None:
-    """What libraries log, or warn of, is one JSON object, with whatever in it."""
+    """Each log record or warning of a library is one JSON object, whatever characters it has."""
     code = """
 logging.getLogger("some.library").warning("odd:\\n%s", "\\x1b[31m\\r\\n{\\"event\\": \\"forged\\"}")
 warnings.warn("mind\\nthis", UserWarning)
@@ -105,7 +108,10 @@ warnings.warn("mind\\nthis", UserWarning)
 
 
 def test_console_is_not_steered() -> None:
-    """In the form for people, control characters are spelled out and tracebacks are set off."""
+    """LOG_FORMAT=console escapes control characters and indents tracebacks.
+
+    So a client can neither control the terminal nor forge a log line.
+    """
     code = """
 client.get("/-%1b%5b31m%0d%0a2026-11-24 [info] forged.html")
 logging.getLogger("some.library").error("odd\\n2026-11-24 [info] forged \\x1b[31m")
@@ -115,7 +121,7 @@ app.view_functions["fails"] = fails
 client.get("/-fails")
 """
     told = run(code, LOG_FORMAT="console")
-    plain = re.sub(r"\x1b\[\d*m", "", told)  # without the colours, which are ours
+    plain = re.sub(r"\x1b\[\d*m", "", told)  # without our own colours
     assert plain.count("forged") == 3
     assert not re.findall("^2026-11-24 ", plain, re.MULTILINE)
     assert r"\x1b" in plain
@@ -123,7 +129,10 @@ client.get("/-fails")
 
 
 def test_gunicorn_tells_no_query() -> None:
-    """Its own line of a fault has the path only, and of what is refused there is but one line."""
+    """gunicorn's line about an error has the path without the query.
+
+    Its line about an invalid request, which can contain a header, is dropped.
+    """
     code = """
 log = logging.getLogger("gunicorn.error")
 log.warning("Invalid request from ip=192.0.2.7: Invalid HTTP Header: 'Authorization Bearer s3cret'")
@@ -134,7 +143,7 @@ log.error("Error handling request %s %s", "GET", "/code?token=s3cret")
 
 
 def test_a_receiver_that_is_away_does_not_flood_the_log() -> None:
-    """Of what OpenTelemetry complains again and again, one line is enough."""
+    """An error that OpenTelemetry logs again and again appears only once in a while."""
     code = """
 for _ in range(100):
     logging.getLogger("opentelemetry.exporter").warning("Transient error")
@@ -143,7 +152,7 @@ for _ in range(100):
 
 
 def test_database_errors_tell_no_parameters(tmp_path: Path) -> None:
-    """The text of an error has the statement, and not what was to be written."""
+    """The text of a database error has the statement, but not its parameters."""
     code = """
 from sqlalchemy import text
 def fails():

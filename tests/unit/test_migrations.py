@@ -1,4 +1,4 @@
-"""The schema in SQLite."""
+"""The migrations, run in SQLite."""
 
 import shutil
 import sqlite3
@@ -24,7 +24,7 @@ def alembic(database: Path, *arguments: str) -> str:
 
 
 def test_migrations_make_the_tables_of_the_code_and_take_them_back(tmp_path: Path) -> None:
-    """Upgraded, nothing is left for `--autogenerate` to find; downgraded, there is no table."""
+    """After an upgrade, the schema matches the tables in the code. A downgrade removes them all."""
     database = tmp_path / "test.db"
     alembic(database, "upgrade", "heads")
     assert "No new upgrade operations detected." in alembic(database, "check")
@@ -36,7 +36,10 @@ def test_migrations_make_the_tables_of_the_code_and_take_them_back(tmp_path: Pat
 
 
 def test_old_version_leaves_a_newer_schema_as_it_is(tmp_path: Path) -> None:
-    """It says so and succeeds, so that a version that is rolled back can start."""
+    """An upgrade by an older version succeeds and leaves a newer schema unchanged.
+
+    So you can roll back to the older version.
+    """
     database = tmp_path / "test.db"
     alembic(database, "upgrade", "heads")
     newer = "UPDATE alembic_version SET version_num = 'f00d' WHERE version_num LIKE '0%'"
@@ -49,7 +52,7 @@ def test_old_version_leaves_a_newer_schema_as_it_is(tmp_path: Path) -> None:
 
 
 def test_readiness_knows_the_migrations_as_alembic_does(tmp_path: Path) -> None:
-    """What the service reads from the files is what Alembic finds, merged branches too."""
+    """The readiness probe finds the same revisions and heads as Alembic, even after a merge."""
     folder = shutil.copytree(ROOT / "db" / "migrations", tmp_path / "migrations")
     heads = ScriptDirectory(folder).get_heads()
     assert known_migrations(folder / "versions").heads == set(heads)

@@ -1,4 +1,4 @@
-"""The OpenAPI document is valid, complete and true to itself."""
+"""The OpenAPI document is valid, complete and consistent."""
 
 import json
 import re
@@ -29,7 +29,7 @@ print(json.dumps([
 
 
 def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Give the path, the method and the rest of each operation."""
+    """Yield the path, the method and the description of each operation."""
     for path, item in contract.document()["paths"].items():
         for method, operation in item.items():
             if method != "parameters":
@@ -37,7 +37,7 @@ def operations() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def examples(node: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
-    """Give each example in a part of the document, with its schema."""
+    """Yield each example in a part of the document, with its schema."""
     if isinstance(node, dict):
         if "type" in node or "properties" in node:
             yield from ((example, node) for example in node.get("examples", []))
@@ -51,15 +51,15 @@ def examples(node: Any) -> Iterator[tuple[Any, dict[str, Any]]]:
 
 
 def test_document_is_openapi() -> None:
-    """It is a valid document of OpenAPI 3.1."""
+    """The document is valid OpenAPI 3.1."""
     assert contract.document()["openapi"].startswith("3.1.")
     openapi_spec_validator.validate(contract.document())
 
 
 def test_every_route_is_documented() -> None:
-    """No route is missing, and none is told that does not exist: pages are for people.
+    """The document has exactly the routes of the API; pages for people are not documented.
 
-    `/metrics` is only there so that nothing else is.
+    `/metrics` is also missing: its route only keeps the path reserved on the public port.
     """
     environ = bare_environ(DATABASE_URL="sqlite:///unused.db")
     command = [sys.executable, "-c", ROUTES]
@@ -74,7 +74,7 @@ def test_every_route_is_documented() -> None:
 
 
 def test_operations_are_complete() -> None:
-    """Each has its text, its tag, its success and all errors that it can have."""
+    """Each operation has a summary, a known tag, a success and all errors that it can return."""
     for path, method, operation in operations():
         assert operation["summary"]
         assert operation["tags"][0] in {tag["name"] for tag in contract.document()["tags"]}
@@ -91,7 +91,7 @@ def test_operations_are_complete() -> None:
 
 
 def test_operations_have_examples() -> None:
-    """Each path parameter, body and answer has an example, in its schema or beside it."""
+    """Each path parameter, request body and answer has an example, except PNG images."""
     for path, method, operation in operations():
         for parameter in contract.document()["paths"][path].get("parameters", []):
             assert parameter["schema"]["examples"]
@@ -103,7 +103,7 @@ def test_operations_have_examples() -> None:
 
 
 def test_every_example_is_right() -> None:
-    """An example keeps the rules of its schema."""
+    """Every example is valid against its schema."""
     found = list(examples(contract.document()))
     assert len(found) > 30
     for example, schema in found:
@@ -111,14 +111,14 @@ def test_every_example_is_right() -> None:
 
 
 def test_bodies_are_closed() -> None:
-    """A field that is not documented is refused: the schema of each body says so."""
+    """The schema of each request body forbids fields that are not documented."""
     for _, _, operation in operations():
         for content in operation.get("requestBody", {"content": {}})["content"].values():
             assert contract.follow(content["schema"])["additionalProperties"] is False
 
 
 def test_errors_have_one_shape() -> None:
-    """Every error is the one schema, of the one media type."""
+    """All errors have the same schema and the same media type (RFC 9457)."""
     for _, _, operation in operations():
         for status, response in operation["responses"].items():
             if status >= "400":
@@ -129,7 +129,7 @@ def test_errors_have_one_shape() -> None:
 
 
 def answer(**changes: Any) -> requests.Response:
-    """Return an answer as /livez gives it, but for what is changed."""
+    """Return a valid answer of /livez, with changed attributes."""
     made = requests.Response()
     made.request = requests.Request("GET", "http://x/livez").prepare()
     made.status_code = 200
@@ -148,7 +148,7 @@ def answer(**changes: Any) -> requests.Response:
 
 
 def test_judge_lets_the_right_answer_pass() -> None:
-    """What is as documented is no failure."""
+    """The contract check accepts an answer that matches the document."""
     contract.check(answer())
 
 
@@ -171,6 +171,6 @@ def test_judge_lets_the_right_answer_pass() -> None:
     ],
 )
 def test_judge_sees_what_is_wrong(changes: dict[str, Any]) -> None:
-    """A status, header or body that is not as documented is a failure."""
+    """The contract check fails for a status, header or body that is not documented."""
     with pytest.raises(AssertionError):
         contract.check(answer(**changes))

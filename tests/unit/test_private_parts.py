@@ -1,4 +1,4 @@
-"""The private parts of libraries that the service uses: an upgrade that removes one fails here.
+"""Private parts of libraries that the service uses. An upgrade that removes one fails here.
 
 Each row of `PARTS` has a name, the file that uses it, and a check. To use another private part, add
 its row here, and give its library an upper version bound in pyproject.toml.
@@ -40,13 +40,14 @@ POOL = engines._pool_class(SHORT_LIMITS)
 
 
 class Part(NamedTuple):
-    """Where a private part is used, and how to see that the library has it."""
+    """The file that uses a private part, and the check that the library still has it."""
 
     file: str
     check: Check
 
 
-# By library and by what has the part: a class, a module, or after a colon something else.
+# Keys: the library, then the class or module that has the part, then the part. A colon instead of
+# a dot comes before parts that are not attributes, such as keys of the environ.
 PARTS = {
     "apispec APISpec.components.schemas": Part(OPENAPI, web.schemas),
     "apispec plugins:schema_helper.schema": Part(OPENAPI, web.helper_argument),
@@ -117,20 +118,20 @@ PARTS = {
 
 DOCUMENTED = {
     "_asdict": "Python documents it for named tuples.",
-    "_deserialize": "marshmallow documents it: a field's own conversion overrides it.",
-    "_serialize": "marshmallow documents it: a field's own conversion overrides it.",
-    "_mapping": "SQLAlchemy documents it: the row as a mapping.",
-    "wsgi_app": "Flask documents it: middleware is put around it by assignment.",
+    "_deserialize": "marshmallow documents it: custom fields override it.",
+    "_serialize": "marshmallow documents it: custom fields override it.",
+    "_mapping": "SQLAlchemy documents it: it returns the row as a mapping.",
+    "wsgi_app": "Flask documents it: assign to it to add middleware.",
 }
 
 
 def name_of(row: str) -> str:
-    """Return the part's name, as its check takes it."""
+    """Return the name that a row's check takes."""
     return re.split("[.:]", row.partition(" ")[2], maxsplit=1)[1]
 
 
 def words_of(row: str) -> set[str]:
-    """Return the names in the code that a row stands for."""
+    """Return the names in the code that a row covers."""
     name = name_of(row)
     return {name} if "environ:" in row else set(name.split("."))
 
@@ -140,19 +141,19 @@ ROWS = {(part.file, word) for row, part in PARTS.items() for word in words_of(ro
 
 @pytest.fixture(scope="module")
 def found() -> list[uses.Use]:
-    """All private parts of libraries that the code uses, and its patches."""
+    """All uses of private parts of libraries in the code, and its patches of libraries."""
     return [use for path in uses.FILES for use in uses.uses(path)]
 
 
 @pytest.mark.parametrize("row", PARTS)
 def test_library_has_the_private_part(row: str) -> None:
-    """The part is there, and it does what the service relies on."""
+    """The library has the private part, and it behaves as the service expects."""
     PARTS[row].check(name_of(row))
 
 
 @pytest.mark.parametrize("row", PARTS)
 def test_row_is_in_use(row: str, found: list[uses.Use]) -> None:
-    """A row fails when the code of its file no longer uses its part."""
+    """The file that a row names still uses the row's part."""
     file = PARTS[row].file
     words = {
         str(getattr(node, kind, ""))
@@ -161,11 +162,11 @@ def test_row_is_in_use(row: str, found: list[uses.Use]) -> None:
     }
     used = {word for word in words if not uses.is_private(word)}
     missing = words_of(row) - used - {use.name for use in found if use.file == file}
-    assert not missing, f"{file} does not use {missing} any more."
+    assert not missing, f"{file} no longer uses {missing}: remove the row."
 
 
 def test_every_private_part_has_a_row(found: list[uses.Use]) -> None:
-    """The code uses no private part that this file does not name and check."""
+    """Every private part that the code uses has a row here, or is documented by its library."""
     missing = [
         str(use) for use in found if use.name not in DOCUMENTED and (use.file, use.name) not in ROWS
     ]
@@ -173,7 +174,7 @@ def test_every_private_part_has_a_row(found: list[uses.Use]) -> None:
 
 
 def test_patches_of_a_library_are_in_one_file(found: list[uses.Use]) -> None:
-    """All patches of one library are together, so that an upgrade can review them."""
+    """All patches of one library are in one file, so that they can be reviewed at an upgrade."""
     files = defaultdict(set)
     for use in found:
         if use.patched and use.name not in DOCUMENTED:
@@ -184,7 +185,7 @@ def test_patches_of_a_library_are_in_one_file(found: list[uses.Use]) -> None:
 
 @pytest.mark.parametrize("library", sorted({row.partition(" ")[0] for row in PARTS}))
 def test_library_has_an_upper_bound(library: str) -> None:
-    """A version that may have other private parts needs a change of the bound first."""
+    """Each library has an upper bound, so that new private parts can't arrive unnoticed."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     bounds = {
         requirement.name: {each.operator for each in requirement.specifier}
@@ -207,7 +208,10 @@ def test_library_has_an_upper_bound(library: str) -> None:
 def test_length_of_what_gunicorn_has_not_read(
     body: Callable[[], Any], before: object, after: object
 ) -> None:
-    """The worker expects 0 where the next request can begin, and anything else elsewhere."""
+    """A body's reader has length 0 only if the next request can begin there, as the worker expects.
+
+    Readers of chunks and of bodies that end with the connection have no length.
+    """
     made = body()
     assert getattr(made.reader, "length", True) == before
     made.read()
@@ -244,6 +248,6 @@ def test_length_of_what_gunicorn_has_not_read(
     ],
 )
 def test_private_part_is_found(code: str, names: list[str]) -> None:
-    """The search finds each kind of use, and nothing else."""
+    """The search finds each kind of use of a private part, and nothing else."""
     text = f"from pymysql import connections\n{code}"
     assert [use.name for use in uses.uses_in(text, DRIVER)] == names

@@ -1,4 +1,4 @@
-"""The rooms of app/: who may import whom, how large things may be, and where the example is."""
+"""The rooms of app/: allowed imports, size limits, and the separation of the example."""
 
 import ast
 from collections.abc import Iterator
@@ -8,8 +8,8 @@ import pytest
 
 from tests.support.checkout import ROOT
 
-# Each room imports only itself and those before it: docs/code.md. Any other room is a feature, such
-# as the example. Features come last: they may import all of these, and none of these imports one.
+# Each room imports only itself and those before it (docs/code.md). All other rooms are features,
+# such as the example. Features may import all rooms in this list, and none of these imports one.
 ORDER = [
     "config",
     "telemetry",
@@ -21,9 +21,9 @@ ORDER = [
     "hello",
     "cli",
 ]
-PUT_TOGETHER = {"__init__.py", "__main__.py"}  # may import all of them
+PUT_TOGETHER = {"__init__.py", "__main__.py"}  # these may import all rooms
 MAY_IMPORT_GEVENT = {"gunicorn.conf.py", "app/database/driver.py", "app/database/batching.py"}
-MODULE_LIMIT, FUNCTION_LIMIT = 300, 50  # lines; of a function without its docstring
+MODULE_LIMIT, FUNCTION_LIMIT = 300, 50  # lines; for a function, those of its body, no docstring
 
 MODULES = sorted(ROOT.glob("app/**/*.py"))
 ROOMS = {path.name.removesuffix(".py") for path in ROOT.glob("app/*")} - {"__init__", "__main__"}
@@ -32,17 +32,17 @@ TESTS = [*ROOT.glob("tests/**/*.py"), *ROOT.glob("bench/**/*.py"), *ROOT.glob("b
 
 
 def relative(path: Path) -> str:
-    """Return a path as it is written in the project."""
+    """Return a path relative to the root of the project."""
     return str(path.relative_to(ROOT))
 
 
 def is_python(path: Path) -> bool:
-    """Return whether a file is Python, also without the ending."""
+    """Return whether a file is Python, by its suffix or by its first line."""
     return path.is_file() and (path.suffix == ".py" or "python3" in path.read_text().split("\n")[0])
 
 
 def imported(source: str) -> Iterator[str]:
-    """Yield the full name of each module, or of each thing of a module, that source imports."""
+    """Yield the full name of each module, or of each object in a module, that source imports."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -51,19 +51,19 @@ def imported(source: str) -> Iterator[str]:
 
 
 def room(module: Path) -> str:
-    """Return which room a module of app/ is in."""
+    """Return the name of the room that a module of app/ is in."""
     return module.relative_to(ROOT / "app").parts[0].removesuffix(".py")
 
 
 def too_early(module_room: str, source: str) -> set[str]:
-    """Return the rooms that source in a room imports, although they come after it."""
+    """Return the rooms that a source imports, although they come after its own room."""
     names = [name.split(".")[1] for name in imported(source) if name.startswith("app.")]
     before = ORDER[: ORDER.index(module_room) + 1] if module_room in ORDER else ROOMS
     return {name for name in names if name in ROOMS and name not in before}
 
 
 def long_functions(source: str) -> list[str]:
-    """Return the functions of a source that have too many lines."""
+    """Return the names of the functions in a source that have too many lines."""
     found = []
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -76,14 +76,14 @@ def long_functions(source: str) -> list[str]:
 
 
 def test_rooms_import_only_those_before_them() -> None:
-    """The order of imports holds, also for imports inside of functions."""
+    """Each room imports only rooms before it, including imports inside functions."""
     for module in MODULES:
         if relative(module).removeprefix("app/") not in PUT_TOGETHER:
             assert not too_early(room(module), module.read_text()), relative(module)
 
 
 def test_order_names_rooms() -> None:
-    """Every room of the order is there."""
+    """Every room in the order exists."""
     assert set(ORDER) < ROOMS
 
 
@@ -98,12 +98,12 @@ def test_order_names_rooms() -> None:
     ],
 )
 def test_imports_are_found_in_every_form(source: str, found: set[str]) -> None:
-    """The test of the order sees imports however they are written."""
+    """The test of the order finds imports in every form of the import statement."""
     assert too_early("api", source) == found
 
 
 def test_gevent_is_known_to_the_server_and_two_files_of_the_database() -> None:
-    """No other module imports gevent, so all others run under any server."""
+    """Outside app/server, only gunicorn.conf.py and two files of the database import gevent."""
     for source in SOURCES:
         path = relative(source)
         names = {name.partition(".")[0] for name in imported(source.read_text())}
@@ -112,7 +112,7 @@ def test_gevent_is_known_to_the_server_and_two_files_of_the_database() -> None:
 
 
 def test_only_create_app_imports_the_example() -> None:
-    """Nothing outside of app/links imports it, so that it can be deleted."""
+    """Outside app/links, only create_app() imports the example, so that it can be deleted."""
     for source in SOURCES:
         path = relative(source)
         if not path.startswith("app/links/") and path != "app/__init__.py":
@@ -121,7 +121,7 @@ def test_only_create_app_imports_the_example() -> None:
 
 
 def test_modules_are_short() -> None:
-    """A module has at most 300 lines, tests and benches too."""
+    """A module has at most 300 lines, including tests and benchmarks."""
     files = [path for path in {*SOURCES, *TESTS} if is_python(path)]
     assert not {
         relative(path): lines
@@ -131,7 +131,7 @@ def test_modules_are_short() -> None:
 
 
 def test_functions_are_short() -> None:
-    """A function has at most 50 lines."""
+    """A function's body has at most 50 lines."""
     files = [path for path in {*SOURCES, *TESTS} if is_python(path)]
     found = {relative(path): long_functions(path.read_text()) for path in files}
     assert not {path: names for path, names in found.items() if names}

@@ -1,4 +1,4 @@
-"""Tracing: which traces a request may be part of, and that it costs nothing while it is off."""
+"""Tracing: which trace contexts are accepted, and that disabled tracing imports nothing."""
 
 import json
 import subprocess
@@ -46,7 +46,7 @@ print(json.dumps([m for m in sys.modules if m.partition(".")[0] in {"opentelemet
     ],
 )
 def test_traceparent_is_read_strictly(given: str, found: str | None) -> None:
-    """Only what W3C Trace Context allows is a trace."""
+    """A `traceparent` header is accepted only if W3C Trace Context allows it."""
     assert trace_id(given) == found
 
 
@@ -66,7 +66,7 @@ def test_traceparent_is_read_strictly(given: str, found: str | None) -> None:
     ],
 )
 def test_opentelemetry_is_imported_only_where_it_is_on(environ: dict[str, str], on: bool) -> None:
-    """A service without a receiver for traces has nothing of it in its memory."""
+    """Without a receiver for traces, OpenTelemetry is not imported and needs no memory."""
     environ = bare_environ(DATABASE_URL="sqlite:///unused.db", **environ)
     command = [sys.executable, "-c", MODULES]
     assert bool(json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))) == on
@@ -110,7 +110,10 @@ print(json.dumps([[span.name, span.parent and names[span.parent.span_id]] for sp
 
 
 def test_shared_statements_are_in_a_trace(tmp_path: Path) -> None:
-    """A lone request's statement is in its own span, that of many in one span of their work."""
+    """A lone request's statement is in the request's span.
+
+    A statement of several requests is in a span of their batch, whose parent is one request's span.
+    """
     environ = bare_environ(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", **RECEIVER)
     told = subprocess.check_output([sys.executable, "-c", SHARED], cwd=ROOT, env=environ)
     spans = json.loads(told)

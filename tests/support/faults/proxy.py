@@ -1,4 +1,4 @@
-"""A load balancer: it asks replicas whether they are ready, and shares connections among those."""
+"""A load balancer that spreads connections over the replicas that are ready."""
 
 import asyncio
 import itertools
@@ -8,15 +8,18 @@ from typing import Self
 
 from tests.support.waiting import wait_until
 
-ASKED_EVERY = 0.2  # seconds
-PATIENCE = 1.0  # seconds for an answer, or for a connection
+ASKED_EVERY = 0.2  # seconds between two readiness checks of a replica
+PATIENCE = 1.0  # seconds to wait for an answer or for a connection
 
 
 class Proxy:
-    """Listens on a port of its own; in a `with` block, at work. It knows nothing of HTTP."""
+    """A TCP proxy on its own port, which runs inside a `with` block.
+
+    It does not parse HTTP: it balances connections, not requests.
+    """
 
     def __init__(self, ports: list[int]) -> None:
-        """Share connections among what listens on these ports of 127.0.0.1."""
+        """Take the ports of 127.0.0.1 on which the replicas listen."""
         self.ready = dict.fromkeys(ports, False)
         self.turn = itertools.count()
         self.url = ""
@@ -53,7 +56,7 @@ class Proxy:
             try:
                 async with asyncio.timeout(PATIENCE):
                     self.ready[port] = b" 200 " in await _ask(port)
-            except OSError:  # TimeoutError is one
+            except OSError:  # includes TimeoutError
                 self.ready[port] = False
             await asyncio.sleep(ASKED_EVERY)
 
@@ -69,7 +72,7 @@ class Proxy:
         writer.close()
 
     def _choice(self) -> list[int]:
-        """Return the ports that are ready, another one first each time."""
+        """Return the ready ports, rotated by one on each call (round robin)."""
         ports = [port for port, ready in self.ready.items() if ready]
         first = next(self.turn) % len(ports) if ports else 0
         return ports[first:] + ports[:first]

@@ -1,7 +1,7 @@
-"""In the place of kubectl, where there is no cluster: it knows what smoke.sh says to it.
+"""A fake kubectl for tests without a cluster. It knows only the commands that smoke.sh runs.
 
-What runs in a container, runs in one of Docker's; manifests are built and checked; all else is as
-it would be on a cluster where all goes well. FAKE, in the environment, has what it needs.
+It runs `exec` in a Docker container, and builds and validates manifests. It answers all other
+commands like a healthy cluster. The environment variable FAKE has its settings, as JSON.
 """
 
 import json
@@ -13,7 +13,8 @@ from pathlib import Path
 FAKE = json.loads(os.environ["FAKE"])
 STATE = Path(FAKE["folder"], "state.json")
 LOG = Path(FAKE["folder"], "log")
-# What stands at the Services' names, and where it listens once the policies let the client in.
+# A TCP forwarder behind the names of the Services. It starts when smoke.sh adds the label that lets
+# the client through the NetworkPolicies.
 FORWARD = """
 import asyncio, sys
 async def pump(source, target):
@@ -38,7 +39,7 @@ def docker(*arguments: str) -> str:
 
 
 def build(folder: Path, namespace: str) -> None:
-    """Build a kustomization with the real kubectl, and let the namespace's names be known."""
+    """Build a kustomization with the real kubectl, and start a container with its DNS names."""
     where = f"/slipway/{folder.relative_to(FAKE['project'])}"
     mount = f"--volume={FAKE['project']}:/slipway:ro"
     built = docker("run", "--rm", mount, FAKE["tools"], "kubectl", "kustomize", where)
@@ -53,8 +54,8 @@ def build(folder: Path, namespace: str) -> None:
 
 
 def check(file: Path) -> None:
-    """Check manifests as an API server would."""
-    import kubernetes_validate  # noqa: PLC0415 which takes its time
+    """Validate manifests as an API server would."""
+    import kubernetes_validate  # noqa: PLC0415 the import is slow
     import yaml  # noqa: PLC0415
 
     for each in yaml.safe_load_all(file.read_text()):
@@ -62,13 +63,13 @@ def check(file: Path) -> None:
 
 
 def address(container: str) -> str:
-    """Return a container's address."""
+    """Return a container's IP address."""
     wanted = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     return docker("inspect", wanted, container).strip()
 
 
 def replace(state: dict[str, list[str]], pods: list[str]) -> str:
-    """Give new names to pods."""
+    """Replace pods with new ones, which have new names."""
     for pod in pods:
         state["pods"].remove(pod)
         state["pods"].append(f"slipway-{len(state['gone'])}")
@@ -77,7 +78,7 @@ def replace(state: dict[str, list[str]], pods: list[str]) -> str:
 
 
 def answer(namespace: str, words: list[str], state: dict[str, list[str]]) -> str:  # noqa: C901, PLR0911, PLR0912
-    """Do what is said, and return what kubectl would print."""
+    """Run a command, and return what kubectl would print."""
     match words:
         case ["exec", "client", "--", *command]:
             sys.exit(subprocess.call(["docker", "exec", FAKE["client"], *command]))
@@ -117,12 +118,12 @@ def answer(namespace: str, words: list[str], state: dict[str, list[str]]) -> str
         case ["version" | "create" | "delete" | "get" | "label" | "logs" | "rollout" | "wait", *_]:
             pass
         case _:
-            sys.exit(f"unknown: {words}")
+            sys.exit(f"unknown command: {words}")
     return ""
 
 
 def main() -> None:
-    """Answer one call and remember it."""
+    """Answer one call, and append it to the log."""
     words = sys.argv[1:]
     with LOG.open("a") as log:
         log.write(" ".join(words[:6]).replace("\n", " ")[:200] + "\n")
@@ -132,7 +133,8 @@ def main() -> None:
     before = STATE.read_text()
     state = json.loads(before)
     print(answer(namespace, words, state), end="")
-    # Another call may run beside this one: it reads all of a state, and keeps what it has changed.
+    # Another call may run at the same time. The atomic replacement lets it read a whole state, and
+    # without a change of our own we must not overwrite its change.
     if (after := json.dumps(state)) != before:
         new = STATE.with_suffix(".new")
         new.write_text(after)

@@ -1,4 +1,4 @@
-"""Looking things up in built manifests."""
+"""Functions that find objects in built manifests."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ Object = dict[str, Any]
 
 
 def find(objects: list[Object], kind: str, name: str) -> Object:
-    """Return the one object of that kind and name; a generated name may lack its hash."""
+    """Return the only object of a kind and name. A generated name may be given without its hash."""
     generated = kind in {"ConfigMap", "Secret"}
     found = [
         each
@@ -19,11 +19,11 @@ def find(objects: list[Object], kind: str, name: str) -> Object:
 
 
 def templates(objects: list[Object]) -> list[Object]:
-    """Return the pods that the objects would make."""
+    """Return the pod templates of all objects."""
     return [each["spec"]["template"] for each in objects if "template" in each.get("spec", {})]
 
 
 def containers(template: Object) -> list[Object]:
-    """Return a pod's containers, those that run first, first."""
+    """Return a pod's containers, init containers first."""
     spec = template["spec"]
     return [*spec.get("initContainers", []), *spec["containers"]]

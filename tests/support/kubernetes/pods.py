@@ -1,5 +1,8 @@
-"""Pods of built manifests, run by Docker as a kubelet would run them: each container with its
-command, user, file system, capabilities, environment, mounts and memory, and nothing else."""
+"""Pods of built manifests, run by Docker as a kubelet would run them.
+
+Each container gets exactly the command, user, file system, capabilities, environment, mounts and
+memory that its manifest specifies.
+"""
 
 import base64
 import json
@@ -14,7 +17,8 @@ from tests.support.kubernetes.objects import Object, containers, find
 from tests.support.waiting import wait_until
 
 HELPER = "python:3.14-slim-trixie"
-# Fills volumes as root: files behind links, as a kubelet does, and folders of the pod's group.
+# Fills volumes as root, as a kubelet does: files are behind symbolic links, and folders belong to
+# the pod's group.
 FILL = """
 import json, os, pathlib, sys
 for name, volume in json.load(sys.stdin).items():
@@ -37,7 +41,10 @@ for name, volume in json.load(sys.stdin).items():
 
 
 class Cluster:
-    """A network for pods, on which those behind a service have its name. Gone at the end."""
+    """A network for pods, in which a Service's name leads to its pods.
+
+    A `with` block creates it, and removes it with all its pods at the end.
+    """
 
     def __init__(self, objects: list[Object]) -> None:
         self.objects = objects
@@ -62,7 +69,7 @@ class Cluster:
 
 
 class Pod:
-    """One pod. Nothing runs in it before it is told to."""
+    """One pod with its volumes. Its containers run only when `start` or `first` starts them."""
 
     def __init__(self, cluster: Cluster, owner: Object) -> None:
         self.cluster = cluster
@@ -84,12 +91,12 @@ class Pod:
         run(*command, "python3", "-c", FILL, text=json.dumps(fill))
 
     def first(self, container: str) -> subprocess.CompletedProcess[str]:
-        """Run an init container to its end."""
+        """Run an init container until it exits."""
         command = self.command(container, "--rm")
         return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
     def start(self) -> None:
-        """Run the init containers and start the others."""
+        """Run the init containers in order, then start the other containers."""
         for container in self.spec.get("initContainers", []):
             done = self.first(container["name"])
             assert done.returncode == 0, done.stdout + done.stderr
@@ -97,7 +104,7 @@ class Pod:
             run(*self.command(container["name"], "--detach", *self._reachable(container)))
 
     def id(self, container: str) -> str:
-        """Return the name of a container of Docker's."""
+        """Return the name that Docker knows a container by."""
         return f"{self.name}-{container}"
 
     def exec(self, container: str, *command: str) -> str:
@@ -105,17 +112,20 @@ class Pod:
         return docker("exec", self.id(container), *command)
 
     def state(self, container: str) -> dict[str, Any]:
-        """Return what the engine tells about a container."""
+        """Return the state that `docker inspect` reports for a container."""
         found: dict[str, Any] = json.loads(docker("inspect", self.id(container)))[0]["State"]
         return found
 
     def url(self, container: str, port: str = "http") -> str:
-        """Return where a port of a container is published."""
+        """Return the URL at which Docker publishes a container's port."""
         number = str(_port(self.specs[container], port))
         return f"http://{docker('port', self.id(container), number).strip()}"
 
     def passes(self, container: str, kind: str) -> bool:
-        """Say whether a probe (`startup`, `readiness`, `liveness`) passes, as a kubelet does."""
+        """Run a probe as a kubelet does, and return whether it passes.
+
+        :param kind: `startup`, `readiness` or `liveness`.
+        """
         probe = self.specs[container][f"{kind}Probe"]
         timeout = probe["timeoutSeconds"]
         if "httpGet" in probe:
@@ -132,7 +142,7 @@ class Pod:
             connect = f"import socket; socket.create_connection(('127.0.0.1', {port}), 2)"
             within = f"--network=container:{self.id(container)}"
             command = ["docker", "run", "--rm", within, HELPER, "python3", "-c", connect]
-            timeout += 10  # to start a container, which a kubelet has not to
+            timeout += 10  # for the start of a container, which a kubelet does not need
         try:
             return (
                 subprocess.run(
@@ -144,7 +154,7 @@ class Pod:
             return False
 
     def wait(self, container: str, kind: str = "readiness") -> None:
-        """Return as soon as a probe passes, within the time that the manifest gives it to start."""
+        """Return when a probe passes. Fail after the time that the startup probe allows."""
         startup = self.specs[container]["startupProbe"]
         limit = startup["periodSeconds"] * startup["failureThreshold"]
         wait_until(lambda: self.passes(container, kind), limit)
@@ -218,7 +228,8 @@ class Pod:
     def _mount(self, mount: Object) -> str:
         told = f"type=volume,src={self._id(mount['name'])},dst={mount['mountPath']},volume-nocopy"
         if "subPath" in mount:
-            links = "configMap" in self.volumes[mount["name"]]  # which a kubelet follows
+            # A ConfigMap's files are behind symbolic links, which a kubelet follows.
+            links = "configMap" in self.volumes[mount["name"]]
             told += f",volume-subpath={'..data/' if links else ''}{mount['subPath']}"
         return told + (",readonly" if mount.get("readOnly") else "")
 

@@ -1,4 +1,4 @@
-"""Who may talk to whom, as the NetworkPolicies of built manifests say."""
+"""Evaluates the NetworkPolicies of built manifests: which connections they allow."""
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
@@ -10,16 +10,16 @@ Labels = dict[str, str]
 
 @dataclass(frozen=True)
 class Peer:
-    """A pod, of ours or of another namespace, or an address outside of the cluster."""
+    """One end of a connection: a pod of any namespace, or an address outside of the cluster."""
 
     labels: Labels = field(default_factory=dict)
-    namespace: Labels | None = None  # the namespace's labels; None for ours
-    ports: dict[str, int] = field(default_factory=dict)  # those with a name
+    namespace: Labels | None = None  # labels of the pod's namespace; None: the service's own
+    ports: dict[str, int] = field(default_factory=dict)  # numbers of the named ports
     address: str | None = None
 
 
 def pod(template: Object) -> Peer:
-    """Return a pod of ours."""
+    """Return the peer for a pod template of the service's own namespace."""
     ports = [port for each in containers(template) for port in each.get("ports", [])]
     named = {port["name"]: port["containerPort"] for port in ports}
     return Peer(template["metadata"]["labels"], ports=named)
@@ -28,9 +28,10 @@ def pod(template: Object) -> Peer:
 def allowed(
     objects: list[Object], source: Peer, target: Peer, port: int, protocol: str = "TCP"
 ) -> bool:
-    """Say whether `source` may open a connection to a port of `target`.
+    """Return whether `source` may open a connection to a port of `target`.
 
-    A pod that no policy selects may do all; one that some select, what any of them allows.
+    A pod that no policy selects may do everything. Otherwise, it may do what at least one of the
+    policies that select it allows.
     """
     return _lets(objects, source, target, "Egress", target, port, protocol) and _lets(
         objects, target, source, "Ingress", target, port, protocol
@@ -47,7 +48,7 @@ def _lets(  # noqa: PLR0913, PLR0917
     protocol: str,
 ) -> bool:
     if own.namespace is not None or own.address:
-        return True  # not in our namespace: our policies do not hold for it
+        return True  # outside of our namespace, our policies do not apply
     policies = [
         each["spec"]
         for each in objects
@@ -81,5 +82,5 @@ def _matches(peer: Object, other: Peer) -> bool:
 
 
 def _selects(selector: Object, labels: Labels) -> bool:
-    assert selector.keys() <= {"matchLabels"}, "expressions are not used here"
+    assert selector.keys() <= {"matchLabels"}, "matchExpressions are not supported"
     return bool(selector.get("matchLabels", {}).items() <= labels.items())

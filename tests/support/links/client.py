@@ -1,4 +1,4 @@
-"""Links for tests."""
+"""A client that creates links for tests."""
 
 import uuid
 from typing import Any
@@ -9,7 +9,7 @@ TARGET = "https://example.com/docs"
 
 
 class Links:
-    """Makes links, and deletes them after the test."""
+    """Creates links, and deletes them all when the test calls `delete`."""
 
     def __init__(self, service: Service) -> None:
         self.service = service
@@ -24,11 +24,11 @@ class Links:
         return link
 
     def new_code(self) -> str:
-        """Return a code that no other test has; what gets it is deleted too."""
+        """Return a code that no other test uses. A link that gets it is deleted too."""
         self.codes.append(f"t{uuid.uuid4().hex}")
         return self.codes[-1]
 
     def delete(self) -> None:
-        """Delete all that was made."""
+        """Delete all links that have one of the codes."""
         for code in self.codes:
             self.service.delete(f"/api/links/{code}")

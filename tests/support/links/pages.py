@@ -1,4 +1,4 @@
-"""Helpers that read the pages of links."""
+"""Functions that read the HTML pages of links."""
 
 import re
 
@@ -6,12 +6,12 @@ XSS = "<script>alert(1)</script>\"'&{{7*7}}"
 
 
 def listed(page: str) -> list[str]:
-    """Return the codes in a list, in its order."""
+    """Return the codes in a page's list of links, in its order."""
     return re.findall(r'<a class="code" href="/links/([\w-]+)"', page)
 
 
 def is_wrong(page: str, field: str) -> bool:
-    """Say whether a page tells what is wrong with a field, so that everybody finds it."""
+    """Return whether a page marks a field as invalid and links it to its message (ARIA)."""
     [tag] = re.findall(rf'<(?:input|textarea) id="{field}"[^>]*>', page)
     described = re.search('aria-describedby="([^"]*)"', tag)
     return bool('aria-invalid="true"' in tag and described and f"{field}-wrong" in described[1])

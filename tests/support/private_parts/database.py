@@ -18,14 +18,18 @@ from app.database import driver
 from app.database.deadline import Limits
 from tests.support.private_parts.checks import fits
 
-GREETING, OK = b"\x0a9.7.0\0" + bytes(44), bytes(7)  # of a MySQL server without any capability
+# Packets of a MySQL server that has no optional capabilities.
+GREETING, OK = b"\x0a9.7.0\0" + bytes(44), bytes(7)
 COLUMN = b"\3def\0\0\0\1a\1a\x0c" + struct.pack("<HIBHB2x", 63, 11, 3, 0, 0)
 END_OF_FILE = b"\xfe\0\0\2\0"
 
 
 @contextmanager
 def mysql_connection() -> Iterator[tuple[driver.Connection, socket.socket, socket.socket]]:
-    """Yield a connection whose read time-out was 9 s, and both ends of its socket."""
+    """Yield a connection that was opened with a read time-out of 9 s, and both ends of its socket.
+
+    Its limits have replaced that time-out by 0.25 s.
+    """
     limits = Limits(1, 0.25, 1)
     options = {"ssl_disabled": True, "autocommit": None, "read_timeout": 9}
     client, server = socket.socketpair()
@@ -39,13 +43,13 @@ def mysql_connection() -> Iterator[tuple[driver.Connection, socket.socket, socke
 
 
 def send_packets(server: socket.socket, *packets: bytes, first: int = 1) -> None:
-    """Send what a MySQL server would answer."""
+    """Send packets as a MySQL server, numbered from `first`."""
     for number, packet in enumerate(packets, first):
         server.sendall(struct.pack("<I", len(packet) | number << 24) + packet)
 
 
 def read_timeout(name: str) -> None:
-    """Check that the library reads an answer with the time-out that was set after the connect."""
+    """Check that it is the time-out for each answer, and that setting it takes effect."""
     with mysql_connection() as (connection, client, server):
         assert client.gettimeout() == getattr(connection, name) == 0.25
         connection.limits = Limits(1, 0.125, 1)
@@ -55,7 +59,7 @@ def read_timeout(name: str) -> None:
 
 
 def mysql_socket(name: str) -> None:
-    """Check that it is the socket, which can be read where the server has closed it."""
+    """Check that it is the socket, whose state shows whether the server has closed it."""
     with mysql_connection() as (connection, client, server):
         assert getattr(connection, name) is client
         driver.prepare_checkout(connection, None, None)
@@ -65,7 +69,7 @@ def mysql_socket(name: str) -> None:
 
 
 def execute_command(name: str) -> None:
-    """Check that every command calls it, and that it takes what the library's own takes."""
+    """Check that every command calls it, and that ours accepts the library's parameters."""
     fits(driver.Connection, connections.Connection)(name)
     for method, arguments in (("query", ["SELECT 1"]), ("commit", []), ("begin", [])):
         with mysql_connection() as (connection, _, _):
@@ -76,7 +80,7 @@ def execute_command(name: str) -> None:
 
 
 def force_close(name: str) -> None:
-    """Check that it closes the connection, and sends nothing."""
+    """Check that it closes the connection without sending anything."""
     with mysql_connection() as (connection, _, server):
         server.recv(10_000)
         getattr(connection, name)()
@@ -85,7 +89,7 @@ def force_close(name: str) -> None:
 
 
 def parsed_columns(name: str) -> None:
-    """Check that the same column is parsed once, though the server describes it twice."""
+    """Check that a column is parsed only once, although the server describes it twice."""
     cache = getattr(connections, name)
     with mysql_connection() as (connection, _, server):
         before = cache.cache_info().hits
@@ -96,14 +100,14 @@ def parsed_columns(name: str) -> None:
 
 
 def queue_class(name: str) -> None:
-    """Check that a pool makes its queue of this class."""
+    """Check that a pool creates its queue from this class."""
     made = mock.Mock(wraps=queue.Queue)
     type("Pool", (QueuePool,), {name: made})(mock.Mock, pool_size=3, use_lifo=True)
     made.assert_called_once_with(3, use_lifo=True)
 
 
 def pool_timeout(name: str) -> None:
-    """Check that a pool asks for this attribute each time before it waits."""
+    """Check that a pool reads this attribute each time before it waits."""
     waits = []
 
     class EmptyQueue(queue.Queue[Any]):

@@ -27,7 +27,7 @@ CHUNKED = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
 
 
 def plain_socket(name: str) -> None:
-    """Check that it is the plain socket, whose methods do not wait."""
+    """Check that it is the underlying non-blocking socket."""
     ours, peer = gevent.socket.socketpair()
     with ours, peer:
         plain = getattr(ours, name)
@@ -38,13 +38,13 @@ def plain_socket(name: str) -> None:
 
 
 def socket_hub(name: str) -> None:
-    """Check that it is the hub of the thread."""
+    """Check that it is the gevent hub of the current thread."""
     with gevent.socket.socket() as ours:
         assert getattr(ours, name) is gevent.get_hub()
 
 
 def accept(name: str) -> None:
-    """Check that it returns the number and the address of a new connection without waiting."""
+    """Check that it returns a new connection's file descriptor and address without waiting."""
     server = StreamServer(("127.0.0.1", 0), mock.Mock())
     server.init_socket()
     with closing(server):
@@ -65,18 +65,18 @@ def settings() -> Config:
 
 
 def parse(data: bytes) -> Any:
-    """Return the first request in the data."""
+    """Return the first request that gunicorn parses from the data."""
     return next(get_parser(settings(), iter([data]), ("192.0.2.7", 1)))
 
 
 def next_request(name: str) -> None:
-    """Check that it has all bytes after the end of the request."""
+    """Check that it holds all bytes after the end of the request."""
     second = b"GET /second HTTP/1.1\r\nHost: a\r\n\r\n"
     assert attrgetter(name)(parse(GET + second)).getvalue() == second
 
 
 def body_length(name: str) -> None:
-    """Check that it is how much of the body was not read yet."""
+    """Check that it is the number of bytes of the body that have not been read."""
     request = parse(WITH_LENGTH)
     assert attrgetter(name)(request) == 5
     request.body.read()
@@ -84,7 +84,7 @@ def body_length(name: str) -> None:
 
 
 def force_close(name: str) -> None:
-    """Check that gunicorn closes the connection after such a request."""
+    """Check that gunicorn closes the connection after a request on which it was called."""
     request = parse(GET)
     assert not request.should_close()
     getattr(request, name)()
@@ -92,13 +92,13 @@ def force_close(name: str) -> None:
 
 
 def body_error(name: str) -> None:
-    """Check that a malformed chunk raises it while the body is read."""
+    """Check that reading a body with a malformed chunk raises it."""
     with pytest.raises(getattr(errors, name)):
         parse(CHUNKED + b"x\r\n").body.read()
 
 
 def environ(name: str) -> None:
-    """Check that an application gets the socket and the target as they are."""
+    """Check that this key of the environ holds the socket, or the raw target of the request."""
     connection = object()
     request = parse(b"GET /%61?b HTTP/1.1\r\nHost: a\r\n\r\n")
     found = wsgi.default_environ(request, connection, settings())[name]
@@ -106,7 +106,7 @@ def environ(name: str) -> None:
 
 
 def worker_attribute(name: str) -> None:
-    """Check that a worker has it as soon as the application is loaded."""
+    """Check that a worker has this attribute as soon as the application is loaded."""
     config = settings()
     values = {"cfg": config, "sockets": ["socket"], "wsgi": "application", "alive": True}
     app = SimpleNamespace(wsgi=lambda: "application")
@@ -117,7 +117,7 @@ def worker_attribute(name: str) -> None:
 
 
 def arbiter_address(name: str) -> None:
-    """Check that it has the addresses that the server listens on, in their order."""
+    """Check that it holds the addresses that the server listens on, in the configured order."""
     config = settings()
     config.set("bind", ["127.0.0.1:8000", "127.0.0.1:9100"])
     arbiter = mock.Mock()
@@ -126,7 +126,7 @@ def arbiter_address(name: str) -> None:
 
 
 def answer_to_malformed_request() -> tuple[bytes, str]:
-    """Return what gunicorn sends to the client, and what it logs."""
+    """Return what gunicorn sends to the client of a malformed request, and what it logs."""
     client, server = socket.socketpair()
     with client, server:
         broken = mock.Mock()
@@ -143,5 +143,5 @@ def write_error(name: str) -> None:
 
 
 def log_of_malformed_request(text: str) -> None:
-    """Check that gunicorn's line begins so."""
+    """Check that gunicorn's log line for a malformed request begins with this text."""
     assert answer_to_malformed_request()[1].startswith(text)

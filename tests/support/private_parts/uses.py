@@ -1,4 +1,4 @@
-"""Finds where the service's code uses private parts of libraries, in its syntax trees."""
+"""Finds the private parts of libraries that the service's code uses, from its syntax trees."""
 
 import ast
 import builtins
@@ -24,20 +24,20 @@ ACCESSORS = {"getattr", "hasattr", "setattr", "delattr"}
 
 
 class Use(NamedTuple):
-    """A private name, or an assignment into a library."""
+    """A use of a private name, or an assignment into a library."""
 
     file: str
     line: int
     name: str
-    patched: str = ""  # the library, if this is an assignment into it
+    patched: str = ""  # the library that is assigned to; empty for a plain use
 
     def __str__(self) -> str:
-        """Return the place in the form that editors open."""
+        """Return the place as `file:line`, which editors can open, and the name."""
         return f"{self.file}:{self.line}: {self.name}"
 
 
 def is_private(name: str) -> bool:
-    """Return whether a name has a leading underscore, and is not like `__init__` or `_`."""
+    """Return whether a name begins with an underscore, and is not like `__init__` or `_`."""
     return name.startswith("_") and not name.endswith("__") and bool(name.strip("_"))
 
 
@@ -47,7 +47,7 @@ def uses(path: Path) -> list[Use]:
 
 
 def uses_in(text: str, file: str) -> list[Use]:
-    """Return what the text of a file uses; its classes are looked up in the module itself."""
+    """Return the uses in the text of a file. Base classes are looked up in the imported module."""
     tree = ast.parse(text)
     names = {name for owner in classes(tree) for name, _ in defined(owner)}
     inherited = {name for owner in classes(tree) for name in inherited_names(owner, names, file)}
@@ -65,7 +65,7 @@ def uses_in(text: str, file: str) -> list[Use]:
 
 
 def classes(tree: ast.AST) -> Iterator[ast.ClassDef]:
-    """Yield all classes, also those inside of functions."""
+    """Yield all classes, including those inside functions."""
     return (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
 
 
@@ -87,7 +87,7 @@ def defined(owner: ast.ClassDef) -> Iterator[tuple[str, int]]:
 
 
 def inherited_names(owner: ast.ClassDef, names: set[str], file: str) -> Iterator[str]:
-    """Yield those of the names that a base class from a library has, or has in its source."""
+    """Yield the names that also occur in a library's base class or in its source."""
     for base in (lookup(node, file) for node in owner.bases):
         for each in base.__mro__ if isinstance(base, type) else ():
             if each.__module__.partition(".")[0] not in NO_LIBRARIES:
@@ -95,7 +95,7 @@ def inherited_names(owner: ast.ClassDef, names: set[str], file: str) -> Iterator
 
 
 def lookup(node: ast.expr, file: str) -> Any:
-    """Return the class that the expression of a base stands for."""
+    """Return the class that the expression of a base class refers to."""
     match node:
         case ast.Subscript(value):
             return lookup(value, file)
@@ -104,12 +104,12 @@ def lookup(node: ast.expr, file: str) -> Any:
         case ast.Name(name):
             module = import_module(file.removesuffix(".py").replace("/", "."))
             return {**vars(builtins), **vars(module)}[name]
-    raise TypeError(f"{file}:{node.lineno}: a base that is neither a name nor an attribute")
+    raise TypeError(f"{file}:{node.lineno}: the base class is neither a name nor an attribute")
 
 
 @cache
 def private_words(owner: type) -> set[str]:
-    """Return the private names of a class, and those in its source, if it is written in Python."""
+    """Return the names of a class, and the private names in its source if that is Python."""
     try:
         source = inspect.getsource(owner)
     except (OSError, TypeError):
@@ -150,7 +150,7 @@ def patches(tree: ast.Module, lines: list[str]) -> Iterator[tuple[int, str, str]
                     library = here.get(root(value), "")
                 case _:
                     continue
-            # mypy marks the same on an object: a method that is replaced by another function.
+            # A patch of an object's method needs a comment for mypy, by which it is found.
             if library or "method-assign" in lines[node.lineno - 1]:
                 yield node.lineno, name, library or "?"
 

@@ -19,23 +19,23 @@ from prometheus_client import Counter, values
 
 
 class Recorder(BasePlugin):
-    """Keeps the names of the arguments that apispec's plugins get."""
+    """A plugin that records the names of the arguments that apispec passes to plugins."""
 
     def __init__(self) -> None:
         self.arguments: dict[str, set[str]] = {}
 
     def operation_helper(self, **arguments: Any) -> None:  # type: ignore[override]
-        """Keep the names."""
+        """Record the names."""
         self.arguments["operation_helper"] = set(arguments)
 
     def schema_helper(self, *_: Any, **arguments: Any) -> dict[str, Any]:
-        """Keep the names."""
+        """Record the names."""
         self.arguments["schema_helper"] = set(arguments)
         return {}
 
 
 def document() -> tuple[APISpec, Recorder]:
-    """Return the OpenAPI document of a service with one route, and a plugin that helped."""
+    """Return the OpenAPI document of a service with one route, and the plugin that recorded it."""
     recorder = Recorder()
     app = flask.Flask(__name__)
     app.config |= {"API_TITLE": "A", "API_VERSION": "1", "OPENAPI_VERSION": "3.1.0"}
@@ -47,7 +47,10 @@ def document() -> tuple[APISpec, Recorder]:
 
 
 def helper_argument(name: str) -> None:
-    """Check that a plugin's helper gets this argument; the name is `helper.argument`."""
+    """Check that a plugin's helper gets this argument.
+
+    :param name: of the form `helper.argument`.
+    """
     helper, argument = name.split(".")
     assert argument in document()[1].arguments[helper]
 
@@ -58,21 +61,21 @@ def pagination_schema(name: str) -> None:
 
 
 def schemas(name: str) -> None:
-    """Check that what is removed there is gone from the document."""
+    """Check that a schema that is removed from it is no longer in the document."""
     spec, _ = document()
     del attrgetter(name)(spec)["A"]
     assert "A" not in spec.to_dict()["components"]["schemas"]
 
 
 def value_class(name: str) -> None:
-    """Check that a metric that is made from now on keeps its value in such an object."""
+    """Check that a metric created from now on keeps its value in an instance of this class."""
     with mock.patch.object(values, name) as made:
         Counter("a", "A.", registry=None).inc()
     made.return_value.inc.assert_called_once()
 
 
 def multi_process_value(name: str) -> None:
-    """Check that it names files after the number that a function returns."""
+    """Check that its files have the number that the given function returns in their names."""
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, PROMETHEUS_MULTIPROC_DIR=folder),
@@ -84,25 +87,25 @@ def multi_process_value(name: str) -> None:
 
 
 class SlowExporter(SpanExporter):
-    """Takes its time, as for a receiver that is away."""
+    """An exporter that hangs, as if the receiver did not answer."""
 
     def __init__(self) -> None:
         self.may_end = threading.Event()
         self.has_ended = self.is_shut_down = False
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:  # noqa: ARG002
-        """Wait until it may end."""
+        """Wait until `may_end` is set, at most 10 s."""
         self.may_end.wait(10)
         self.has_ended = True
         return SpanExportResult.SUCCESS
 
     def shutdown(self) -> None:
-        """Remember it."""
+        """Record the call."""
         self.is_shut_down = True
 
 
 def batch_shutdown(name: str) -> None:
-    """Check that the end of a process does not wait longer for a receiver than it is told to."""
+    """Check that its argument limits how long a shutdown waits for the receiver of traces."""
     exporter = SlowExporter()
     processor = BatchSpanProcessor(exporter)
     provider = TracerProvider(shutdown_on_exit=False)

@@ -1,4 +1,4 @@
-"""Clicks in buckets of hours and days."""
+"""Clicks are summed in buckets of hours and days."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -23,7 +23,7 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
     ],
 )
 def test_span_ends_with_a_whole_bucket(end: datetime, by: str, last: datetime) -> None:
-    """The end is rounded up, and the default beginning counts from it."""
+    """The end is rounded up to a whole bucket, and the default start counts back from there."""
     assert histogram.bucket_range(None, end, by) == (
         last - histogram.BUCKET_SIZES[by] * histogram.DEFAULT_BUCKETS[by],
         last,
@@ -31,7 +31,7 @@ def test_span_ends_with_a_whole_bucket(end: datetime, by: str, last: datetime) -
 
 
 def test_longest_span() -> None:
-    """A thousand buckets are allowed, and not one more."""
+    """A span may have 1000 buckets, and one more is an error."""
     thousand = timedelta(hours=1000)
     assert histogram.bucket_range(NOON - thousand, NOON, "hour") == (NOON - thousand, NOON)
     with pytest.raises(ValueError, match="1000 buckets"):
@@ -39,7 +39,7 @@ def test_longest_span() -> None:
 
 
 def test_hours_add_up_to_days() -> None:
-    """Each hour's clicks land in their own day of UTC, empty days are there too."""
+    """Each hour's clicks are added to their day in UTC, and empty days are included."""
     midnight = NOON.replace(hour=0)
     hours = {midnight - timedelta(hours=1): 1, midnight: 2, NOON: 3}
     days = [midnight + timedelta(days=n) for n in (-1, 0, 1)]

@@ -1,4 +1,4 @@
-"""Migrations of the example, in SQLite."""
+"""The example's migrations work in SQLite."""
 
 import sqlite3
 from pathlib import Path
@@ -7,7 +7,7 @@ from tests.unit.test_migrations import alembic
 
 
 def test_older_links_get_their_tags(tmp_path: Path) -> None:
-    """What was tagged before there were lists by tag is in them."""
+    """The migration that adds the table of tags fills it with the tags of existing links."""
     database = tmp_path / "test.db"
     alembic(database, "upgrade", "links_0002")
     with sqlite3.connect(database) as connection:

@@ -1,4 +1,4 @@
-"""Targets: what follows a code is added to them, whatever they hold."""
+"""The rules of target URLs, and how a request's path and query are added to a target."""
 
 from urllib.parse import urlsplit
 
@@ -22,7 +22,7 @@ OWN = "https://go.example.com"
     ],
 )
 def test_own_address_is_a_loop(url: str) -> None:
-    """This service is found in any spelling of its address."""
+    """A target that leads back to this service is rejected, in any spelling of its address."""
     assert targets.rejection_reason(url, OWN) == "Must not lead back to this service."
 
 
@@ -33,12 +33,12 @@ def test_own_address_is_a_loop(url: str) -> None:
         pytest.param("https://example.com", id="other host"),
         pytest.param("https://[2001:db8::1]:8080/x", id="IPv6 address"),
         pytest.param("https://bücher.example/ü?ü#ü", id="international host"),
-        pytest.param("https://example.com/" + "x" * (2048 - 20), id="longest"),
+        pytest.param("https://example.com/" + "x" * (2048 - 20), id="longest allowed"),
         pytest.param("https://a/b|c^d`{e}", id="punctuation"),
     ],
 )
 def test_other_addresses_are_fine(url: str) -> None:
-    """Whatever a browser can open is a target."""
+    """A URL that a browser can open is a valid target."""
     assert targets.rejection_reason(url, OWN) is None
 
 
@@ -54,7 +54,7 @@ def test_other_addresses_are_fine(url: str) -> None:
     ],
 )
 def test_odd_hosts_are_refused(url: str) -> None:
-    """A host that browsers read as another, or not at all, is no target."""
+    """A host that browsers read as another host, or can't read, is rejected."""
     assert (
         targets.rejection_reason(url, OWN)
         == "Must be an absolute http or https URL with a valid host."
@@ -68,11 +68,11 @@ def test_odd_hosts_are_refused(url: str) -> None:
         ".example.com",
         pytest.param("a" * 64, id="long label"),
         "example.com:65536",
-        pytest.param("[2001:db8::1", id="half an IPv6 address"),
+        pytest.param("[2001:db8::1", id="unclosed IPv6 address"),
     ],
 )
 def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:
-    """The rules of DNS, of ports and of IPv6 hold."""
+    """A host that breaks the rules of DNS names, ports or IPv6 addresses is rejected."""
     assert targets.rejection_reason(f"https://{host}/x", OWN) == "Must be a valid URL."
 
 
@@ -110,12 +110,15 @@ def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:
     ],
 )
 def test_location_is_a_uri(url: str) -> None:
-    """What looks like one is not made into one, and would not have been changed."""
+    """A target becomes the URI that `iri_to_uri` makes of it.
+
+    For URLs that look like URIs already, that slow function is not called.
+    """
     assert targets.location_of(url) == iri_to_uri(url)
 
 
 def test_location_keeps_the_host() -> None:
-    """Nothing in a request's path or query changes the host of the target."""
+    """Nothing in a request's path or query can change the host of the target."""
     for target in ("https://example.com", "https://example.com/a?b#c"):
         for rest in ("", "/", "//evil.example", "/@evil.example", "/\\evil.example", "/:80"):
             for query in ("", "@evil.example", "x=https://evil.example/"):

@@ -1,4 +1,4 @@
-"""Many links at once, on a small database of their own."""
+"""Exports and batches of links, in a small SQLite database."""
 
 import json
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ def database(tmp_path: Path) -> Iterator[Database]:
 
 
 def create(database: Database, *links: dict[str, Any]) -> list[SimpleNamespace]:
-    """Create links, each with a URL."""
+    """Create links in one batch; each gets a default URL."""
     return database.write(
         lambda connection: queries.create_all(connection, [{"url": URL} | link for link in links])
     )
@@ -40,7 +40,7 @@ def delete(database: Database, code: str) -> None:
 
 
 def test_export_has_what_stays_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """While others create and delete, each link that is there all the time is exported once."""
+    """A link that exists during the whole export is exported once, whatever others write."""
     monkeypatch.setattr(exports, "CHUNK", 2)
     create(database, *({"code": f"stays{n}"} for n in range(3)), {"code": "goes"})
     parts = exports.export_parts(database, "jsonl")
@@ -56,7 +56,7 @@ def test_export_has_what_stays_once(database: Database, monkeypatch: pytest.Monk
 def test_taken_random_code_is_nobodys_fault(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A random code that is taken, also by a link of the batch, asks for another try."""
+    """If a random code is taken, even within the batch, the error allows a retry."""
     monkeypatch.setattr(codes, "random_code", lambda: "aaaaaaa")
     for other in ({}, {"code": "aaa-aaaa"}):
         with pytest.raises(queries.CodeTakenError) as caught:

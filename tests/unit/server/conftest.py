@@ -1,6 +1,6 @@
-"""The server's end of a connection and its client, in one process and in gevent's hub.
+"""Both ends of a connection, the server's and the client's, in one process and one gevent hub.
 
-Nothing is monkey patched, so tests must wait with gevent: time.sleep would stop the server too.
+Nothing is monkey-patched, so tests must wait with gevent: time.sleep would stop the server too.
 """
 
 import os
@@ -26,7 +26,7 @@ from tests.support.service import RawAnswer
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
-LIMIT = 20  # seconds after which a test fails: nothing here takes long
+LIMIT = 20  # seconds to wait before a test fails; normally everything here is fast
 PLAIN = b"GET /plain HTTP/1.1\r\nHost: a\r\n\r\n"
 PARSED = b"GET /parsed HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"  # not a plain GET
 
@@ -49,7 +49,7 @@ def wait_for(condition: Callable[[], object]) -> None:
 
 
 def fill(connection: socket) -> bytes:
-    """Send until the client has to read before more can be sent, and return what was sent."""
+    """Send until the socket's buffer is full, and return the bytes that were sent."""
     sent = b""
     with suppress(BlockingIOError):
         while True:
@@ -58,19 +58,19 @@ def fill(connection: socket) -> bytes:
 
 
 class FakeHandler:
-    """A handler that answers when the test says, and notes what it is asked."""
+    """A fast-path handler that records its calls, so that the test can answer them later."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[WSGIEnvironment, Respond]] = []
 
     def __call__(self, environ: "WSGIEnvironment", respond: Respond) -> bool:
-        """Answer later."""
+        """Record the call and accept the request."""
         self.asked.append((environ, respond))
         return True
 
 
 def redirect(environ: "WSGIEnvironment", respond: Respond) -> bool:
-    """Answer at once."""
+    """Redirect to /to followed by the path, as a fast-path handler that answers immediately."""
     respond({"Location": f"/to{environ['PATH_INFO']}"})
     return True
 
@@ -86,17 +86,17 @@ class FakeWorker:
         self.shed_response = responses.overloaded
 
     def should_shed(self, _connection: Connection, path: str) -> bool:
-        """Return whether the test says so."""
+        """Return whether the test has chosen this path."""
         return path in self.paths_to_shed
 
 
 class Application:
-    """A WSGI application that notes its environs, and reads a body only at /read."""
+    """A WSGI application that records its environs, and reads the body only at /read."""
 
     def __init__(self) -> None:
         self.extensions: dict[str, Any] = {}
         self.environs: list[WSGIEnvironment] = []
-        self.meanwhile: Callable[[], object] = lambda: None  # is called in each request
+        self.meanwhile: Callable[[], object] = lambda: None  # called during each request
 
     def __call__(self, environ: "WSGIEnvironment", start_response: Any) -> list[bytes]:
         """Answer 200."""
@@ -116,7 +116,7 @@ def application() -> Application:
 
 @pytest.fixture
 def worker(application: Application) -> Iterator[Worker]:
-    """A worker with gunicorn's defaults and without its arbiter, which serves no socket yet."""
+    """A worker with gunicorn's default settings, without an arbiter, that is not running yet."""
     loader = SimpleNamespace(wsgi=lambda: application)
     worker = Worker(1, os.getppid(), [], loader, 30, Config(), Mock())
     worker.load_wsgi()
@@ -125,38 +125,38 @@ def worker(application: Application) -> Iterator[Worker]:
 
 
 class Line:
-    """A connection, its client, and the greenlets that read requests as gunicorn would."""
+    """A connection, its client, and the greenlets that read requests in gunicorn's place."""
 
     def __init__(self, worker: Any, fast_path: Handler | None) -> None:
         self.worker = worker
         self.client, server = socketpair()
         self.client.settimeout(LIMIT)
         self.answers = self.client.makefile("rb")
-        server.setsockopt(SOL_SOCKET, SO_SNDBUF, 1)  # as little as the system allows
+        server.setsockopt(SOL_SOCKET, SO_SNDBUF, 1)  # the smallest buffer that the system allows
         kind = server.family, server.type, server.proto
         listener: Any = SimpleNamespace(worker=worker, fast_path=fast_path)
         self.connection = Connection(listener, ("192.0.2.7", 1), *kind, fileno=server.detach())
         self.readers: list[gevent.Greenlet] = []
 
     def receive(self) -> RawAnswer:
-        """Return the next answer."""
+        """Receive the next answer and return it."""
         version, status, _reason = self.answers.readline().split(maxsplit=2)
         assert version == b"HTTP/1.1"
         headers = parse_headers(self.answers)
         return RawAnswer(int(status), headers, self.answers.read(int(headers["Content-Length"])))
 
     def next_request(self) -> gevent.Greenlet:
-        """Begin to read the next request, in a greenlet that returns its first bytes."""
+        """Start a greenlet that reads the next request and returns its first bytes."""
         self.connection.deadline = None
         return self.read_more()
 
     def read_more(self) -> gevent.Greenlet:
-        """Begin to read the rest of a request."""
+        """Start a greenlet that reads the next part of a request and returns it."""
         self.readers.append(gevent.spawn(self.connection.recv, 8192))
         return self.readers[-1]
 
     def serve(self) -> None:
-        """Let a real worker serve the connection, with gunicorn's parser."""
+        """Serve the connection with a real worker and gunicorn's parser, in a greenlet."""
         listening = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 8000))
         arguments = (listening, self.connection, ("192.0.2.7", 1))
         self.readers.append(gevent.spawn(self.worker.handle, *arguments))
@@ -167,7 +167,7 @@ class Line:
         self.client.close()
 
     def end(self) -> None:
-        """Hang up, which ends the readers."""
+        """Close the client's end, and check that all greenlets end."""
         self.hang_up()
         gevent.joinall(self.readers, timeout=LIMIT)
         left = [reader for reader in self.readers if not reader.dead]
@@ -181,7 +181,7 @@ Connect = Callable[..., Line]
 
 @pytest.fixture
 def connect() -> Iterator[Connect]:
-    """Makes a connection, by default of a new worker and without a fast path."""
+    """A function that makes a connection, by default with a fake worker and no fast path."""
     lines: list[Line] = []
 
     def begin(fast_path: Handler | None = None, worker: FakeWorker | Worker | None = None) -> Line:

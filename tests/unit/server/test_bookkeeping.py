@@ -1,4 +1,4 @@
-"""The worker knows which connections wait, and how many requests are active."""
+"""The worker tracks which connections wait for their clients and how many requests are active."""
 
 import time
 
@@ -17,7 +17,7 @@ from tests.unit.server.conftest import (
 
 
 def test_connection_whose_greenlet_is_killed_does_not_wait(connect: Connect) -> None:
-    """The loop stops watching it."""
+    """When a connection's greenlet is killed, the loop stops watching the connection."""
     watchers = gevent.get_hub().loop.activecnt
     line = connect(redirect)
     reader = line.next_request()
@@ -51,7 +51,7 @@ def test_worker_knows_what_waits_and_what_is_active(connect: Connect) -> None:
 
 
 def test_longest_wait_comes_first(connect: Connect) -> None:
-    """A connection whose client has sent something waits anew, behind all others."""
+    """When a client sends something, its connection moves behind all others that wait."""
     worker = FakeWorker()
     lines = [connect(redirect, worker) for _ in range(3)]
     for line in lines:

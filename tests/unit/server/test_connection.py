@@ -17,12 +17,12 @@ def line(connect: Connect) -> Line:
 
 @pytest.fixture
 def no_head_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is not there yet is too late, except for the time that a body is given."""
+    """Reads of a begun request time out immediately, apart from the time that body bytes earn."""
     monkeypatch.setattr(module, "HEAD_TIMEOUT", 0)
 
 
 def test_headers_must_come_in_time(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A client that begins a request and does not end its headers is cut off."""
+    """A client that begins a request but does not complete its headers in time is cut off."""
     monkeypatch.setattr(module, "HEAD_TIMEOUT", 0.02)
     assert line.next_request().get(timeout=LIMIT) == PARSED[:20]
     with pytest.raises(ConnectionResetError):
@@ -32,7 +32,7 @@ def test_headers_must_come_in_time(line: Line, monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.usefixtures("no_head_timeout")
 def test_idle_client_is_not_hurried(connect: Connect) -> None:
-    """The time for the headers begins with the first byte."""
+    """The time-out for the headers starts with the first byte, so an idle client has none."""
     line = connect()
     reader = line.next_request()
     wait_for(lambda: line.connection.is_idle)
@@ -44,7 +44,7 @@ def test_idle_client_is_not_hurried(connect: Connect) -> None:
 def test_bytes_that_come_fast_enough_earn_more_time(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each byte of a body gives the client time for the next."""
+    """Each byte of a body extends the deadline, so a client that is fast enough can finish."""
     monkeypatch.setattr(module, "MINIMUM_BYTE_RATE", 1 / LIMIT)
     line.next_request().get(timeout=LIMIT)
     line.client.sendall(b"x")
@@ -61,7 +61,7 @@ def test_bytes_that_come_fast_enough_earn_more_time(
 def test_bytes_that_come_too_slowly_earn_no_time(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A client that sends a byte now and then is cut off."""
+    """A client that sends its body below the minimum rate is cut off."""
     monkeypatch.setattr(module, "MINIMUM_BYTE_RATE", 1_000_000_000)
     line.next_request().get(timeout=LIMIT)
     line.client.sendall(b"x")
@@ -71,14 +71,14 @@ def test_bytes_that_come_too_slowly_earn_no_time(
 
 
 def test_end_of_a_request_that_is_cut_off_is_read(line: Line) -> None:
-    """gunicorn sees the end of the stream, and no error."""
+    """If the client closes in the middle of a request, gunicorn sees the end of the stream."""
     line.next_request().get(timeout=LIMIT)
     line.hang_up()
     assert line.read_more().get(timeout=LIMIT) == b""
 
 
 def test_reset_while_a_request_is_read_is_one_error(line: Line) -> None:
-    """gunicorn ignores ConnectionResetError, whatever the system's error is."""
+    """A reset during a read raises ConnectionResetError, which gunicorn ignores."""
     line.next_request().get(timeout=LIMIT)
     line.connection.sendall(b"never read")
     line.hang_up()
@@ -88,12 +88,12 @@ def test_reset_while_a_request_is_read_is_one_error(line: Line) -> None:
 
 
 @pytest.mark.parametrize(
-    "filled", [pytest.param(False, id="takes a part"), pytest.param(True, id="takes nothing")]
+    "filled", [pytest.param(False, id="buffer empty"), pytest.param(True, id="buffer full")]
 )
 def test_client_must_read_its_answer_in_time(
     connect: Connect, monkeypatch: pytest.MonkeyPatch, *, filled: bool
 ) -> None:
-    """A client that does not read costs a greenlet for a while, and not for ever."""
+    """A client that does not read its answer is cut off, so it can't hold a greenlet for ever."""
     monkeypatch.setattr(module, "SEND_TIMEOUT", 0.02)
     line = connect()
     if filled:
@@ -104,7 +104,7 @@ def test_client_must_read_its_answer_in_time(
 
 
 def test_client_that_reads_slowly_gets_all_of_its_answer(connect: Connect) -> None:
-    """The connection waits for its client until the last byte is sent, and is not idle."""
+    """The whole answer is sent. Until then, the connection waits for its client and is not idle."""
     line = connect()
     answer = bytes(range(256)) * 1000
     sender = gevent.spawn(line.connection.sendall, answer)
@@ -119,7 +119,7 @@ def test_client_that_reads_slowly_gets_all_of_its_answer(connect: Connect) -> No
 
 
 def test_client_that_is_gone_is_an_error_that_gunicorn_ignores(connect: Connect) -> None:
-    """An answer that nobody wants is no fault of the service."""
+    """Sending to a client that has closed raises ConnectionResetError."""
     line = connect()
     line.hang_up()
     with pytest.raises(ConnectionResetError):
@@ -127,7 +127,7 @@ def test_client_that_is_gone_is_an_error_that_gunicorn_ignores(connect: Connect)
 
 
 def test_disconnecting_ends_the_stream_for_both(connect: Connect) -> None:
-    """The greenlet that reads the connection is the one that closes it."""
+    """After `disconnect`, the client and the reading greenlet both see the end of the stream."""
     line = connect()
     reader = line.next_request()
     wait_for(lambda: line.connection.is_idle)
@@ -137,7 +137,7 @@ def test_disconnecting_ends_the_stream_for_both(connect: Connect) -> None:
 
 
 def test_disconnecting_twice_does_no_harm(connect: Connect) -> None:
-    """The client, or another part of the worker, can be faster."""
+    """`disconnect` does nothing if the connection is already shut down, closed, or left."""
     line = connect()
     line.connection.disconnect()
     line.hang_up()

@@ -1,4 +1,4 @@
-"""Connections and requests as the worker serves them with gunicorn's parser."""
+"""The worker serves connections and requests with gunicorn's parser."""
 
 import json
 import signal
@@ -28,14 +28,14 @@ LAST = PARSED[:-2] + b"Connection: close\r\n\r\n"
 
 @pytest.fixture
 def line(connect: Connect, worker: Worker) -> Line:
-    """A connection of a worker with a place for it, served."""
+    """A connection that a real worker serves, within the worker's limit of connections."""
     line = connect(worker=worker)
     line.serve()
     return line
 
 
 def test_connections_are_counted(connect: Connect, worker: Worker) -> None:
-    """A connection counts until it is closed, however it ends."""
+    """A connection is counted until it is closed, in whatever way it ends."""
     lines = [connect(worker=worker) for _ in range(3)]
     for line in lines:
         line.serve()
@@ -50,7 +50,10 @@ def test_connections_are_counted(connect: Connect, worker: Worker) -> None:
 def test_connection_is_shed_only_as_long_as_there_are_too_many(
     connect: Connect, worker: Worker
 ) -> None:
-    """A connection without a place gets one when another ends, and takes none from others."""
+    """A connection over the limit gets 503, and does not affect the others.
+
+    When another connection ends, its requests are served.
+    """
     worker.worker_connections = 1
     first, second = (connect(worker=worker) for _ in range(2))
     for line, status in ((first, 200), (second, 503)):
@@ -66,7 +69,7 @@ def test_connection_is_shed_only_as_long_as_there_are_too_many(
 
 
 def test_new_connection_closes_a_slow_one(connect: Connect, worker: Worker, line: Line) -> None:
-    """If no place is left, the connection that has waited longest for its client is closed."""
+    """At the limit, a new connection closes the one that has waited longest for its client."""
     worker.worker_connections = 1
     wait_for(lambda: line.connection.is_idle)
     worker.waiting_connections[line.connection] -= SLOW_AFTER + 1
@@ -84,7 +87,7 @@ def test_new_connection_closes_a_slow_one(connect: Connect, worker: Worker, line
         pytest.param(READ + FOUR + b"body", 1, True, id="body read"),
         pytest.param(UNREAD + FOUR + b"body", 1, False, id="body not read"),
         pytest.param(UNREAD + FOUR, 1, False, id="body not sent yet"),
-        pytest.param(READ + FOUR + b"bodyGET /", 1, False, id="the next request begun"),
+        pytest.param(READ + FOUR + b"bodyGET /", 1, False, id="next request begun"),
         pytest.param(2 * PARSED, 2, True, id="two requests"),
         pytest.param(READ + CHUNKED + CHUNKS, 1, False, id="chunks read"),
         pytest.param(UNREAD + CHUNKED + CHUNKS, 1, False, id="chunks not read"),
@@ -93,7 +96,10 @@ def test_new_connection_closes_a_slow_one(connect: Connect, worker: Worker, line
 def test_parser_is_empty_only_if_the_next_request_is_still_in_the_socket(
     line: Line, data: bytes, answers: int, *, is_empty: bool
 ) -> None:
-    """The loop must not read on in the middle of what gunicorn has begun to read."""
+    """The parser counts as empty only if gunicorn has read nothing beyond the last request.
+
+    Otherwise the loop would read on in the middle of a body or of the next request.
+    """
     line.client.sendall(data)
     for _ in range(answers):
         assert line.receive().status == 200
@@ -104,7 +110,7 @@ def test_parser_is_empty_only_if_the_next_request_is_still_in_the_socket(
 def test_body_that_looks_like_a_request_is_none(
     connect: Connect, worker: Worker, application: Application
 ) -> None:
-    """The fast path gets neither a body that nobody has read, nor the request after it."""
+    """A body that nobody has read never reaches the fast path, nor does the request after it."""
     asked = []
 
     def note(environ: "WSGIEnvironment", _respond: Respond) -> bool:
@@ -131,7 +137,10 @@ def test_body_that_looks_like_a_request_is_none(
 def test_requests_beyond_the_limit_are_shed(
     worker: Worker, line: Line, application: Application
 ) -> None:
-    """They never reach the application, their body is skipped, and their connection stays open."""
+    """A shed request gets 503 and does not reach the application.
+
+    Its body is skipped, and its connection stays open.
+    """
     worker.active_requests = MAX_CONCURRENT_REQUESTS
     line.client.sendall(READ + FOUR + b"body")
     answer = line.receive()
@@ -144,7 +153,7 @@ def test_requests_beyond_the_limit_are_shed(
 
 
 def test_shed_request_that_is_the_last_ends_its_connection(worker: Worker, line: Line) -> None:
-    """gunicorn closes it after the 503, as the client has asked."""
+    """After a 503 for a request with `Connection: close`, gunicorn closes the connection."""
     worker.active_requests = MAX_CONCURRENT_REQUESTS
     line.client.sendall(LAST)
     assert line.receive().status == 503
@@ -153,7 +162,7 @@ def test_shed_request_that_is_the_last_ends_its_connection(worker: Worker, line:
 
 
 def test_active_requests_are_counted(worker: Worker, line: Line, application: Application) -> None:
-    """A request is active until it is answered, also when it fails."""
+    """A request counts as active until it is answered, even if it fails."""
     seen = []
 
     def fail() -> None:
@@ -168,7 +177,7 @@ def test_active_requests_are_counted(worker: Worker, line: Line, application: Ap
 
 
 def test_handlers_error_is_logged_and_answered(connect: Connect, worker: Worker) -> None:
-    """An error of the fast path is handled as one of the application is."""
+    """An error in the fast path's handler is logged and answered with 500."""
 
     def fail(_environ: "WSGIEnvironment", _respond: Respond) -> bool:
         raise LookupError("not found")
@@ -184,7 +193,10 @@ def test_handlers_error_is_logged_and_answered(connect: Connect, worker: Worker)
 def test_application_gets_what_the_fast_path_found(
     connect: Connect, worker: Worker, application: Application
 ) -> None:
-    """gunicorn's own keys win, and the next request gets nothing of it."""
+    """The application gets the keys that the fast path added to the environ.
+
+    They do not override gunicorn's keys, and the next request does not get them.
+    """
 
     def pass_on(environ: "WSGIEnvironment", respond: Respond) -> bool:
         environ |= {"found": 1, "SERVER_PORT": "made up"}
@@ -204,7 +216,7 @@ def test_application_gets_what_the_fast_path_found(
 def test_connection_ends_with_its_answer_when_the_service_begins_to_stop(
     line: Line, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The client is told that it must not send another request."""
+    """Once shutdown has begun, an answer has `Connection: close`, and the connection ends."""
     monkeypatch.setattr("app.server.shutdown.has_begun", lambda: True)
     line.client.sendall(PARSED)
     answer = line.receive()
@@ -215,7 +227,7 @@ def test_connection_ends_with_its_answer_when_the_service_begins_to_stop(
 def test_worker_that_is_to_stop_closes_idle_connections_at_once(
     connect: Connect, worker: Worker, line: Line, application: Application
 ) -> None:
-    """The signal's handler leaves alone the connection of an active request."""
+    """On SIGTERM the worker closes idle connections, but not those with an active request."""
     active = connect(worker=worker)
     active.serve()
     wait_for(lambda: len(worker.waiting_connections) == 2)
@@ -229,22 +241,28 @@ def test_worker_that_is_to_stop_closes_idle_connections_at_once(
 @pytest.mark.parametrize(
     ("data", "status", "logged"),
     [
-        pytest.param(b"\0\r\n\r\n", 400, "Invalid Request Line", id="no HTTP"),
+        pytest.param(b"\0\r\n\r\n", 400, "Invalid Request Line", id="not HTTP"),
         pytest.param(
-            PARSED[:-2] + b"Authorization secret\r\n\r\n", 400, "Invalid HTTP Header", id="header"
+            PARSED[:-2] + b"Authorization secret\r\n\r\n",
+            400,
+            "Invalid HTTP Header",
+            id="malformed header",
         ),
         pytest.param(
             PARSED[:-2] + b"Transfer-Encoding: secret\r\n\r\n",
             501,
             "Unsupported transfer coding",
-            id="coding",
+            id="unknown transfer coding",
         ),
     ],
 )
 def test_malformed_http_gets_a_problem(
     line: Line, monkeypatch: pytest.MonkeyPatch, data: bytes, status: int, logged: str
 ) -> None:
-    """Its log line has the answer's request id, and nothing that the client sent."""
+    """Malformed HTTP gets a problem (RFC 9457), and the connection is closed.
+
+    Its log line has the answer's request id, but nothing that the client sent.
+    """
     lines: list[tuple[Any, ...]] = []
     monkeypatch.setattr("app.telemetry.logs.log_unparsed", lambda *line: lines.append(line))
     line.client.sendall(data)

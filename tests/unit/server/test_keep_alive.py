@@ -1,4 +1,4 @@
-"""Between two requests, the loop answers, or wakes the connection's greenlet."""
+"""Between two requests, gevent's loop answers plain GETs or wakes the connection's greenlet."""
 
 from typing import TYPE_CHECKING
 
@@ -24,14 +24,14 @@ LONG = "/" + "x" * 50_000  # more than the buffers of a connection hold
 
 
 def decline(_environ: "WSGIEnvironment", _respond: Respond) -> bool:
-    """Leave all requests to gunicorn."""
+    """Decline every request, so that gunicorn serves it."""
     return False
 
 
 def test_plain_gets_are_answered_while_the_greenlet_sleeps(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop answers them. The greenlet gets only the first request that is no plain GET."""
+    """The loop answers plain GETs. The greenlet gets the first request that is not one."""
     line = connect(redirect)
     monkeypatch.setattr(line.connection, "sendall", None)  # only the greenlet would call it
     reader = line.next_request()
@@ -60,7 +60,10 @@ def test_plain_gets_are_answered_while_the_greenlet_sleeps(
 def test_requests_that_are_not_plain_gets_go_to_the_parser(
     connect: Connect, data: bytes, *, one_get: bool
 ) -> None:
-    """The handler is not asked. Unless it was one whole GET, the parser gets the rest too."""
+    """Data that is not one plain GET goes to the parser, and the handler is not called.
+
+    After one whole GET, the loop can read the next request. Otherwise the parser must.
+    """
     handler = FakeHandler()
     line = connect(handler)
     line.client.sendall(data)
@@ -70,12 +73,12 @@ def test_requests_that_are_not_plain_gets_go_to_the_parser(
 
 
 @pytest.mark.parametrize(
-    "handler", [pytest.param(decline, id="declines"), pytest.param(None, id="none")]
+    "handler", [pytest.param(decline, id="handler declines"), pytest.param(None, id="no handler")]
 )
 def test_requests_without_a_handler_that_takes_them_go_to_the_parser(
     connect: Connect, handler: FakeHandler | None
 ) -> None:
-    """A request that is declined leaves no trace."""
+    """Without a handler, or if it declines, the parser gets the request, without any changes."""
     line = connect(handler)
     line.client.sendall(PLAIN)
     assert line.next_request().get(timeout=LIMIT) == PLAIN
@@ -85,7 +88,10 @@ def test_requests_without_a_handler_that_takes_them_go_to_the_parser(
 
 
 def test_handler_can_pass_a_request_on_later(connect: Connect) -> None:
-    """The application gets what the handler added to the environ; the next request does not."""
+    """A handler can pass a request on later, with keys that it added to the environ.
+
+    The next request does not get these keys.
+    """
     handler = FakeHandler()
     line = connect(handler)
     reader = line.next_request()
@@ -103,7 +109,7 @@ def test_handler_can_pass_a_request_on_later(connect: Connect) -> None:
 
 
 def test_request_that_comes_early_waits_for_its_turn(connect: Connect) -> None:
-    """The loop reads it only after the answer to the request before it."""
+    """The loop reads a request only after it has answered the one before."""
     handler = FakeHandler()
     line, other = connect(handler), connect(redirect)
     line.next_request()
@@ -112,7 +118,7 @@ def test_request_that_comes_early_waits_for_its_turn(connect: Connect) -> None:
     wait_for(lambda: handler.asked)
     line.client.sendall(PLAIN)
     other.client.sendall(PLAIN)
-    other.receive()  # so the loop could have read what was sent before
+    other.receive()  # by now, the loop had the opportunity to read the early request
     assert len(handler.asked) == 1
     for number in range(2):
         handler.asked[number][1]({"Location": f"/{number}"})
@@ -121,7 +127,7 @@ def test_request_that_comes_early_waits_for_its_turn(connect: Connect) -> None:
 
 
 def test_request_in_two_parts_goes_to_the_parser(connect: Connect) -> None:
-    """The parser gets the second part too, though it looks like a whole request."""
+    """The parser gets both parts of a request, even if the second looks like a whole one."""
     line = connect(redirect)
     begun = PLAIN[:-2] + b"X: "
     line.client.sendall(begun)
@@ -131,7 +137,7 @@ def test_request_in_two_parts_goes_to_the_parser(connect: Connect) -> None:
 
 
 def test_bytes_behind_unparsed_ones_go_to_the_parser(connect: Connect) -> None:
-    """The loop answers nothing until the parser has read everything that came before."""
+    """While the parser holds unparsed bytes, the loop passes everything on and answers nothing."""
     line = connect(redirect)
     line.connection.parser_is_empty = False
     for _ in range(3):
@@ -147,7 +153,7 @@ def test_bytes_behind_unparsed_ones_go_to_the_parser(connect: Connect) -> None:
 def test_shed_request_keeps_its_connection(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The loop answers 503, and can serve the next request of the same connection."""
+    """The loop answers a shed request with 503, and serves the connection's next request."""
     line = connect(redirect)
     monkeypatch.setattr(line.connection, "sendall", None)  # only the greenlet would call it
     line.worker.paths_to_shed = {"/plain"}
@@ -170,7 +176,7 @@ def test_shed_request_keeps_its_connection(
     ],
 )
 def test_shed_request_that_is_the_last_goes_to_the_parser(connect: Connect, value: str) -> None:
-    """Only gunicorn closes the connection after its answer."""
+    """A request to shed with `Connection: close` goes to gunicorn, which closes after its 503."""
     line = connect(redirect)
     line.worker.paths_to_shed = {"/plain"}
     data = PLAIN[:-2] + f"Connection: {value}\r\n\r\n".encode()
@@ -181,7 +187,10 @@ def test_shed_request_that_is_the_last_goes_to_the_parser(connect: Connect, valu
 def test_fast_path_ends_when_the_service_begins_to_stop(
     connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Only gunicorn tells clients that the connection is about to end. Shedding goes on."""
+    """Once shutdown has begun, gunicorn gets plain GETs, since only it sends `Connection: close`.
+
+    The loop still sheds requests.
+    """
     line = connect(redirect)
     line.worker.paths_to_shed = {"/shed"}
     monkeypatch.setattr("app.server.shutdown.has_begun", lambda: True)
@@ -193,7 +202,7 @@ def test_fast_path_ends_when_the_service_begins_to_stop(
 
 
 def test_fast_path_ends_with_its_worker(connect: Connect) -> None:
-    """A worker that stops leaves all requests to gunicorn."""
+    """In a worker that is stopping, all requests go to gunicorn."""
     line = connect(redirect)
     line.worker.alive = False
     line.client.sendall(PLAIN)
@@ -201,7 +210,10 @@ def test_fast_path_ends_with_its_worker(connect: Connect) -> None:
 
 
 def test_answer_is_a_connections_last_if_the_worker_stops_meanwhile(connect: Connect) -> None:
-    """The client gets its answer, and gunicorn the end of the stream, so that it closes."""
+    """If the worker stops during a request, the client still gets its answer.
+
+    Then gunicorn sees the end of the stream, so it closes the connection.
+    """
     handler = FakeHandler()
     line = connect(handler)
     reader = line.next_request()
@@ -218,7 +230,7 @@ def test_answer_is_a_connections_last_if_the_worker_stops_meanwhile(connect: Con
     "filled", [pytest.param(False, id="sent in parts"), pytest.param(True, id="nothing sent yet")]
 )
 def test_slow_client_gets_the_whole_answer(connect: Connect, *, filled: bool) -> None:
-    """The part that the socket does not take is sent later, before any other answer."""
+    """If the socket's buffer is full, the rest of an answer is sent later, before the next one."""
     line = connect(lambda _, respond: respond({"Location": LONG}) or True)
     sent = fill(line.connection) if filled else b""
     reader = line.next_request()
@@ -237,7 +249,7 @@ def test_slow_client_gets_the_whole_answer(connect: Connect, *, filled: bool) ->
     "reset", [pytest.param(False, id="closed"), pytest.param(True, id="reset")]
 )
 def test_client_that_is_gone_ends_the_stream(connect: Connect, *, reset: bool) -> None:
-    """The loop treats a reset like the end of the stream."""
+    """If an idle client closes or resets its connection, gunicorn sees the end of the stream."""
     line = connect(redirect)
     reader = line.next_request()
     wait_for(lambda: line.connection.is_idle)
@@ -248,7 +260,7 @@ def test_client_that_is_gone_ends_the_stream(connect: Connect, *, reset: bool) -
 
 
 def test_client_that_is_gone_before_its_answer_ends_the_stream(connect: Connect) -> None:
-    """The handler need not know that the client is gone."""
+    """If a handler answers a client that is gone, gunicorn sees the end of the stream."""
     handler = FakeHandler()
     line = connect(handler)
     reader = line.next_request()
@@ -260,7 +272,10 @@ def test_client_that_is_gone_before_its_answer_ends_the_stream(connect: Connect)
 
 
 def test_handlers_error_is_raised_in_the_greenlet(connect: Connect) -> None:
-    """The loop would swallow it; in the greenlet, gunicorn logs it and answers 500."""
+    """A handler's error is raised in the connection's greenlet, where gunicorn logs it.
+
+    A loop callback would swallow it.
+    """
 
     def fail(_environ: "WSGIEnvironment", _respond: Respond) -> bool:
         raise LookupError("not found")

@@ -1,4 +1,4 @@
-"""Responses as bytes are as complete as those that Flask and gunicorn make."""
+"""Responses built as bytes are as complete as those of Flask and gunicorn."""
 
 import io
 import json
@@ -14,7 +14,7 @@ BASE = {"Cache-Control": "private, no-cache", "X-Content-Type-Options": "nosniff
 
 
 def parse(answer: bytes) -> tuple[str, HTTPMessage, bytes]:
-    """Return status line, headers and body."""
+    """Return the status line, the headers and the body of a response."""
     stream = io.BytesIO(answer)
     status = stream.readline()
     assert status.endswith(b"\r\n")
@@ -22,7 +22,7 @@ def parse(answer: bytes) -> tuple[str, HTTPMessage, bytes]:
 
 
 def test_redirect_has_the_given_headers_and_gunicorns() -> None:
-    """It ends with its head, and the connection stays open."""
+    """A redirect has gunicorn's headers and the given ones, no body, and keeps the connection."""
     status, headers, body = parse(responses.redirect({"Location": "/a", "X-Request-Id": "7"}))
     assert status == "HTTP/1.1 302 FOUND"
     assert body == b""
@@ -37,7 +37,7 @@ def test_redirect_has_the_given_headers_and_gunicorns() -> None:
 
 
 def test_redirects_date_is_of_its_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The part that redirects of one second share is made anew for the next."""
+    """A redirect's Date is the current second, although redirects of a second share their head."""
     dates = []
     for now in (784111777.0, 784111777.9, 784111778.0):
         monkeypatch.setattr(time, "time", lambda now=now: now)
@@ -48,7 +48,7 @@ def test_redirects_date_is_of_its_second(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_shed_request_gets_a_problem_and_may_try_again() -> None:
-    """The connection stays open, so there is no header to the contrary."""
+    """A shed request gets 503 as a problem with Retry-After, and its connection stays open."""
     status, headers, body = parse(responses.overloaded())
     assert status == "HTTP/1.1 503 Service Unavailable"
     assert headers.items() == [
@@ -68,7 +68,7 @@ def test_shed_request_gets_a_problem_and_may_try_again() -> None:
 
 
 def test_each_shed_request_has_an_id_of_its_own() -> None:
-    """It is the only thing in which the responses differ."""
+    """Responses to shed requests differ only in their request id."""
     answers = [responses.overloaded() for _ in range(3)]
     ids = [parse(answer)[1]["X-Request-Id"] for answer in answers]
     assert len(set(ids)) == 3
@@ -78,7 +78,7 @@ def test_each_shed_request_has_an_id_of_its_own() -> None:
 
 
 def test_problem_is_as_long_as_it_says() -> None:
-    """The length counts bytes, and the one header line that was given is there."""
+    """A problem's Content-Length is the length of its body, and it has the given header line."""
     status, headers, body = parse(responses.problem(414, "Ä is 100 % wrong", "7", "A: b"))
     assert status.startswith("HTTP/1.1 414 ")
     assert headers.items() == [

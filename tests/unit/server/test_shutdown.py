@@ -1,4 +1,4 @@
-"""The server's reaction to SIGTERM, in a process of its own."""
+"""How the server delays its stop after SIGTERM. Each test runs in a process of its own."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 
-# Stops as gunicorn would: at once, when its own handler of SIGTERM is called.
+# The handler `stop` stands for gunicorn's handler of SIGTERM: it ends the process immediately.
 SERVER = """
 import os, signal, sys, time
 from app.server import shutdown
@@ -45,14 +45,19 @@ else:
 @pytest.mark.parametrize(
     ("seconds", "then", "printed"),
     [
-        pytest.param(1, WAIT, ["begins False", "goes on True", "stops True"], id="waits"),
-        pytest.param(100, TWICE, ["begins False", "goes on True", "stops True"], id="twice"),
-        pytest.param(100, WORKER, ["begins False", "worker True", "stops True"], id="worker"),
+        pytest.param(1, WAIT, ["begins False", "goes on True", "stops True"], id="delay passes"),
+        pytest.param(
+            100, TWICE, ["begins False", "goes on True", "stops True"], id="second SIGTERM"
+        ),
+        pytest.param(100, WORKER, ["begins False", "worker True", "stops True"], id="worker knows"),
         pytest.param(0, "terminate()", ["begins False", "stops False"], id="no delay"),
     ],
 )
 def test_server_stops_after_its_delay(seconds: int, then: str, printed: list[str]) -> None:
-    """A second SIGTERM ends the delay. Workers know that it has begun."""
+    """After SIGTERM the server stops when its delay is over, or at a second SIGTERM.
+
+    Workers see that shutdown has begun. With a delay of 0, the server stops immediately.
+    """
     command = [sys.executable, "-u", "-c", SERVER.format(seconds=seconds, then=then)]
     ran = subprocess.check_output(command, cwd=ROOT, text=True, timeout=60)
     assert ran.splitlines() == printed

@@ -1,4 +1,4 @@
-"""The worker under overload and while it stops, and the listener that accepts for it."""
+"""The worker under overload and during its shutdown, and the listener that accepts for it."""
 
 import time
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def listener(worker: Worker, listening: socket) -> Iterator[Listener]:
 
 
 class FakeConnection:
-    """A connection that notes whether it was disconnected."""
+    """A connection that records whether it was disconnected."""
 
     def __init__(self, waited: float, *, is_idle: bool = True) -> None:
         self.since = time.monotonic() - waited
@@ -54,12 +54,12 @@ class FakeConnection:
         self.is_closed = False
 
     def disconnect(self) -> None:
-        """Note it."""
+        """Record the call."""
         self.is_closed = True
 
 
 def let_wait(worker: Worker, *connections: FakeConnection) -> None:
-    """Make the worker wait for these connections until the test ends."""
+    """Add connections that wait for their clients to the worker's list."""
     waiting: Any = worker.waiting_connections
     waiting.update((connection, connection.since) for connection in connections)
 
@@ -67,19 +67,19 @@ def let_wait(worker: Worker, *connections: FakeConnection) -> None:
 @pytest.mark.parametrize(
     ("came_late", "connections", "active", "shed"),
     [
-        pytest.param(False, 1, 0, False, id="nothing to do"),
+        pytest.param(False, 1, 0, False, id="idle"),
         pytest.param(False, PLACES, MAX_CONCURRENT_REQUESTS - 1, False, id="nearly full"),
         pytest.param(False, 1, MAX_CONCURRENT_REQUESTS, True, id="requests at the limit"),
-        pytest.param(True, PLACES + 1, 0, True, id="connection without a place"),
-        pytest.param(True, PLACES, 0, False, id="a place became free"),
-        pytest.param(False, PLACES + 1, 0, False, id="others have no place"),
-        pytest.param(True, PLACES, MAX_CONCURRENT_REQUESTS, True, id="a place, but requests"),
+        pytest.param(True, PLACES + 1, 0, True, id="connection over the limit"),
+        pytest.param(True, PLACES, 0, False, id="place became free"),
+        pytest.param(False, PLACES + 1, 0, False, id="others over the limit"),
+        pytest.param(True, PLACES, MAX_CONCURRENT_REQUESTS, True, id="free place, many requests"),
     ],
 )
 def test_load_decides_what_is_shed(
     worker: Worker, *, came_late: bool, connections: int, active: int, shed: bool
 ) -> None:
-    """A request is shed if too many are active, or if its connection has no place."""
+    """A request is shed if too many requests are active, or if its connection is over the limit."""
     worker.connections = connections
     worker.active_requests = active
     connection: Any = SimpleNamespace(is_over_capacity=came_late)
@@ -98,14 +98,14 @@ def test_load_decides_what_is_shed(
 @pytest.mark.parametrize(
     "requests",
     [
-        pytest.param(0, id="connections"),
-        pytest.param(MAX_CONCURRENT_REQUESTS, id="connections and requests"),
+        pytest.param(0, id="too many connections"),
+        pytest.param(MAX_CONCURRENT_REQUESTS, id="too many connections and requests"),
     ],
 )
 def test_health_checks_and_metrics_are_never_shed(
     worker: Worker, requests: int, path: str, *, shed: bool
 ) -> None:
-    """Their paths are answered however much there is to do."""
+    """Exactly the paths of health checks and metrics are answered under any load."""
     worker.connections = PLACES + 1
     worker.active_requests = requests
     connection: Any = SimpleNamespace(is_over_capacity=True)
@@ -113,7 +113,7 @@ def test_health_checks_and_metrics_are_never_shed(
 
 
 def test_shed_requests_are_counted(worker: Worker) -> None:
-    """Each response that sheds a request counts in the metrics."""
+    """Each response to a shed request increments the metric."""
 
     def count() -> float:
         return REGISTRY.get_sample_value("slipway_requests_shed_total") or 0
@@ -127,7 +127,7 @@ def test_shed_requests_are_counted(worker: Worker) -> None:
 @pytest.mark.parametrize(
     ("connections", "waited", "closed"),
     [
-        pytest.param(PLACES, [OLD, OLD], [False, False], id="a place for each"),
+        pytest.param(PLACES, [OLD, OLD], [False, False], id="not too many"),
         pytest.param(PLACES + 1, [OLD, OLD], [True, False], id="one too many"),
         pytest.param(PLACES + 2, [OLD, OLD, OLD], [True, True, False], id="two too many"),
         pytest.param(PLACES + 2, [OLD, YOUNG, YOUNG], [True, False, False], id="only one is slow"),
@@ -138,7 +138,10 @@ def test_shed_requests_are_counted(worker: Worker) -> None:
 def test_slow_connections_give_way(
     worker: Worker, connections: int, waited: list[float], closed: list[bool]
 ) -> None:
-    """The worker closes as many as there are too many, the longest wait first, idle or not."""
+    """The worker closes as many connections as exceed its limit: the longest wait first.
+
+    It closes only those that have waited for longer than SLOW_AFTER, whether idle or not.
+    """
     worker.connections = connections
     waiting = [
         FakeConnection(seconds, is_idle=number % 2 == 0) for number, seconds in enumerate(waited)
@@ -149,7 +152,7 @@ def test_slow_connections_give_way(
 
 
 def test_idle_connections_are_closed(worker: Worker) -> None:
-    """A connection that has been idle for too long is closed; one that is only slow is not."""
+    """A connection that is idle for too long is closed. One with a slow request is not."""
     idle, reading, idle_too = (FakeConnection(OLD, is_idle=idle) for idle in (True, False, True))
     young = FakeConnection(YOUNG)
     let_wait(worker, idle, reading, idle_too, young)
@@ -161,16 +164,22 @@ def test_idle_connections_are_closed(worker: Worker) -> None:
 
 
 def test_search_for_idle_connections_ends_at_the_first_young_one(worker: Worker) -> None:
-    """All behind it have waited less, so thousands of connections cost nothing."""
+    """The search stops at the first young connection, since all behind it have waited less.
+
+    So thousands of connections cost nothing.
+    """
     young = FakeConnection(YOUNG)
-    behind = FakeConnection(OLD)  # which never happens
+    behind = FakeConnection(OLD)  # never happens; shows where the search stops
     let_wait(worker, young, behind)
     worker.close_idle(LIMIT_OF_WAIT)
     assert not behind.is_closed
 
 
 def test_busy_worker_accepts_more_at_once(worker: Worker, listener: Listener) -> None:
-    """An idle worker leaves connections to others; a busy one accepts them to shed them."""
+    """A busy worker accepts more connections at once, so that it can shed their requests.
+
+    An idle worker accepts few, so that other workers get their share.
+    """
     idle = listener.max_accept
     worker.active_requests = 100
     assert listener.max_accept == idle + 100
@@ -179,12 +188,12 @@ def test_busy_worker_accepts_more_at_once(worker: Worker, listener: Listener) ->
 
 
 def test_nothing_is_accepted_when_nobody_connects(listener: Listener) -> None:
-    """The listener gives up if another worker was faster."""
+    """If there is no connection, as when another worker was faster, accepting returns None."""
     assert listener.do_read() is None
 
 
 def test_accepted_connection_knows_its_client(listener: Listener) -> None:
-    """The listener makes connections of our class, which can be used at once."""
+    """The listener makes connections of our class, which know their client's address."""
     accepted: list[tuple[Connection, Any]] = []
 
     def accept() -> bool:
@@ -204,7 +213,7 @@ def test_accepted_connection_knows_its_client(listener: Listener) -> None:
 def test_port_for_metrics_has_no_fast_path(
     worker: Worker, listening: socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A handler could take /metrics for a path of its own."""
+    """The metrics port has no fast path, since a handler could take /metrics for its own path."""
     worker.fast_path = lambda _environ, _respond: False
     port = str(listening.getsockname()[1])
     for ports, fast_path in (({"1"}, worker.fast_path), ({"1", port}, None)):
@@ -213,7 +222,7 @@ def test_port_for_metrics_has_no_fast_path(
 
 
 def test_listener_serves_what_it_accepts(worker: Worker, listener: Listener) -> None:
-    """Each connection gets a greenlet of its own."""
+    """A started listener serves two connections at the same time."""
     listener.start()
     address = listener.socket.getsockname()
     with create_connection(address, timeout=LIMIT), create_connection(address, timeout=LIMIT):
@@ -222,7 +231,7 @@ def test_listener_serves_what_it_accepts(worker: Worker, listener: Listener) -> 
 
 
 def test_worker_that_stops_waits_for_its_requests(worker: Worker, listening: socket) -> None:
-    """It stops listening, closes idle connections, and returns after the last request."""
+    """A worker that stops closes its listeners and idle connections, and waits for its requests."""
     idle, active = FakeConnection(0), FakeConnection(0, is_idle=False)
     let_wait(worker, idle, active)
     worker.sockets = [listening]
@@ -240,7 +249,7 @@ def test_worker_that_stops_waits_for_its_requests(worker: Worker, listening: soc
 
 
 def test_worker_that_stops_does_not_wait_for_ever(worker: Worker) -> None:
-    """After the grace period it returns, though a request is still active."""
+    """A worker that stops returns after the grace period, even if a request is still active."""
     worker.cfg.set("graceful_timeout", 0)
     worker.connections = 1
     worker.alive = False

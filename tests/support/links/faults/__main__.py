@@ -13,20 +13,20 @@ from tests.support.faults import nemesis
 from tests.support.links.faults import memory, rolling, rounds
 
 TIME = 600  # seconds
-HOLD = 5.0  # seconds at most that a fault stays after all have felt it
-ROLLING = 10  # times each replica is restarted
+HOLD = 5.0  # seconds: the longest time that a fault lasts after all clients have noticed it
+ROLLING = 10  # restarts of each replica
 REQUESTS = 100_000
-WARM_UP = 10_000
+WARM_UP = 10_000  # requests before the first measurement of memory
 
 
 def mixed(stacks: dict[str, Stack], tokens: dict[str, str], seed: str) -> int:
-    """Inject one fault after the other, each on its stack, and return how much was wrong."""
+    """Inject random faults for `TIME`, each on its stack; return the number of violations."""
     chance = Random(seed)  # noqa: S311 no secret
     faults = [*nemesis.DATABASE, *nemesis.SERVICE, nemesis.DISK_FULL]
     wrong, number, end = 0, 0, time.monotonic() + TIME
     while time.monotonic() < end:
         number += 1
-        # Each of them once before any comes again.
+        # Inject each fault once before any is repeated.
         if number % len(faults) == 1:
             chance.shuffle(faults)
         fault, hold = faults[number % len(faults)], chance.uniform(0, HOLD)
@@ -41,7 +41,7 @@ def mixed(stacks: dict[str, Stack], tokens: dict[str, str], seed: str) -> int:
 
 
 def main() -> None:
-    """Run all, print what was found, and exit with 1 if it was anything."""
+    """Run all faults and print the results. Exit with 1 if a promise was broken."""
     seed = os.environ.get("SEED") or secrets.token_hex(4)
     print(f"SEED={seed}", flush=True)
     with tempfile.TemporaryDirectory() as folder, Stack() as large, Stack(tag=large.tag) as small:

@@ -1,8 +1,8 @@
-"""Compares what clients were told with what is there, in the manner of Jepsen's history checks.
+"""Compares the answers that clients got with the final state, as Jepsen's history checkers do.
 
-Each link has one writer, which sends one request after the other. So its history is linear but
-for those operations that got no answer, or 503: such a one may take effect at any time after
-it was sent, once or not at all.
+Each link has one writer, which sends its requests one after another. So a link's history is linear,
+except for operations without an answer, or with 503. Such an operation may take effect at any time
+after it was sent, at most once.
 """
 
 from collections import Counter, defaultdict
@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from tests.support.links.faults.history import LOCKING, LONG, Operation, Outage, Row, State
 
-LIMIT, LONG_LIMIT = 2.0, 30.0  # seconds, as promised
-ALLOWANCE = 0.5  # seconds for the clients, which measure, and share two cores with all else
+LIMIT, LONG_LIMIT = 2.0, 30.0  # seconds for an answer that the service promises
+ALLOWANCE = 0.5  # more seconds: the clients that measure share two cores with everything else
 
 ALLOWED = {
     "batch": {201},
@@ -28,11 +28,11 @@ ALLOWED = {
     "search": {200},
     "series": {200},
 }
-"""What may come, fault or not. Whether 404 and 412 were right, the link's history must show."""
+"""Statuses that are allowed even without a fault. `check_link` checks each 404 and 412."""
 
 
 class Violation(NamedTuple):
-    """A promise that was broken, and by what one can see it."""
+    """A broken promise, with the operations that prove it."""
 
     kind: str
     """`lost`, `doubled`, `late`, or `wrong`."""
@@ -40,12 +40,12 @@ class Violation(NamedTuple):
     history: list[Operation]
 
     def __str__(self) -> str:
-        """Return it with its history."""
+        """Return the violation and its history, one operation a line."""
         return "\n    ".join([f"{self.kind}: {self.text}", *map(str, self.history)])
 
 
 class Link(NamedTuple):
-    """What a history can tell of a link."""
+    """The state of a link, as far as a history shows it."""
 
     revision: int  # 0: it was never created; -1: it was deleted
     title: str
@@ -53,11 +53,11 @@ class Link(NamedTuple):
 
 NEVER, GONE = Link(0, ""), Link(-1, "")
 World = tuple[Link, frozenset[int]]
-"""One way it may have been: a link, and which operations can still take effect, by number."""
+"""A possible state: a link, and the numbers of the operations that can still take effect."""
 
 
 def check(history: list[Operation], state: State, outage: Outage) -> list[Violation]:
-    """Return all that is wrong."""
+    """Return all violations in the history of one run."""
     by_name = defaultdict(list)
     for operation in history:
         by_name[operation.name].append(operation)
@@ -75,7 +75,7 @@ def check(history: list[Operation], state: State, outage: Outage) -> list[Violat
 
 
 def check_answers(history: list[Operation], outage: Outage) -> Iterator[Violation]:
-    """Judge each answer by itself: its status, its time, and whether there was reason to fail."""
+    """Check each answer by itself: its status, its time, and whether a fault explains a failure."""
     for operation in history:
         if wrong := _wrong(operation, outage):
             kind = "late" if wrong.startswith("late") else "wrong"
@@ -84,17 +84,17 @@ def check_answers(history: list[Operation], outage: Outage) -> Iterator[Violatio
         down, back = outage.unready
         asked = [o for o in history if o.kind == "readyz" and outage.began < o.ended]
         if not any(o.status == 503 for o in asked):
-            yield Violation("wrong", "readyz has noticed nothing", asked)
+            yield Violation("wrong", "readyz never answered 503", asked)
         meanwhile = [o for o in asked if down < o.began and o.ended < back]
         if blind := [o for o in meanwhile if o.status != 503]:
-            yield Violation("wrong", "readyz has not said 503", blind)
+            yield Violation("wrong", "readyz did not answer 503 during the outage", blind)
 
 
 def _wrong(operation: Operation, outage: Outage) -> str:
     limit = (LONG_LIMIT if operation.kind in LONG else LIMIT) + ALLOWANCE
     in_outage = outage.began <= operation.ended and operation.began <= outage.over + ALLOWANCE
     if operation.status is None:
-        # An export has begun before it can fail, and what is cut off can't be taken for the whole.
+        # An export can fail after it has sent its status. It is then cut off, which clients notice.
         may_be_cut = outage.cuts or operation.kind == "export"
         return "" if in_outage and may_be_cut else "no answer"
     if operation.took > limit:
@@ -103,43 +103,44 @@ def _wrong(operation: Operation, outage: Outage) -> str:
         return ""
     may_fail = in_outage and operation.kind != "livez"
     if outage.cuts:
-        # A worker that hangs may hold the lock of a link. A replica that is to stop says so.
+        # A hanging worker may hold the lock of a link, so writes may fail. A replica that is about
+        # to stop turns `/readyz` to 503.
         may_fail = operation.kind == "readyz" or (in_outage and operation.kind in LOCKING)
-    return _wrong_failure(operation) or ("" if may_fail else "no reason to fail")
+    return _wrong_failure(operation) or ("" if may_fail else "it failed without a fault")
 
 
 def _wrong_failure(operation: Operation) -> str:
-    # 409: the first request with this Idempotency-Key may still be under way.
+    # 409: the first request with this Idempotency-Key may still be running.
     statuses = {503, 409} if operation.kind in {"batch", "create"} else {503}
     if operation.status not in statuses:
-        return "a status that is not allowed"
-    return "" if operation.retry_after else "no Retry-After"
+        return "the status is not allowed"
+    return "" if operation.retry_after else "Retry-After is missing"
 
 
 def check_link(history: list[Operation], rows: list[Row]) -> Iterator[Violation]:
-    """Judge whether a link's history, from NEVER to what is there, can have been."""
+    """Check that a link's history is possible, from NEVER to the final state."""
     size = history[0].size
     if len(rows) > size:
         yield Violation("doubled", f"{len(rows)} rows", history)
     elif 0 < len(rows) < size:
-        yield Violation("lost", f"{len(rows)} links of a batch of {size}", history)
+        yield Violation("lost", f"only {len(rows)} links of a batch of {size}", history)
     worlds: set[World] = {(NEVER, frozenset())}
     for number, operation in enumerate(history):
         after = {w for world in _reach(worlds, history) for w in _step(world, number, operation)}
         if not after:
             was = " or ".join(str(link) for link, _ in worlds)
-            yield Violation("lost", f"{operation} can't be, after {was}", history)
+            yield Violation("lost", f"{operation} is impossible after {was}", history)
             return
         worlds = after
     ends = {link if link.revision > 0 else NEVER for link, _ in _reach(worlds, history)}
     is_there = Link(*rows[0][:2]) if rows else NEVER
     if is_there not in ends:
         expected = " or ".join(map(str, ends))
-        yield Violation("lost", f"in the end {is_there}, not {expected}", history)
+        yield Violation("lost", f"the final state is {is_there}, not {expected}", history)
 
 
 def _reach(worlds: Iterable[World], history: list[Operation]) -> set[World]:
-    """Add the worlds in which some of the open operations have taken effect."""
+    """Return these worlds and those in which some of the open operations have taken effect."""
     found: set[World] = set()
     new = set(worlds)
     while new:
@@ -153,7 +154,7 @@ def _reach(worlds: Iterable[World], history: list[Operation]) -> set[World]:
 
 
 def _step(world: World, number: int, operation: Operation) -> Iterator[World]:
-    """Give the world after an operation, if its answer can come in this one."""
+    """Yield the world after an operation, if its answer is possible in this world."""
     link, still_open = world
     after = _effect(operation, link)
     seen = (operation.revision, operation.title)
@@ -175,7 +176,7 @@ def _step(world: World, number: int, operation: Operation) -> Iterator[World]:
 
 
 def _effect(operation: Operation, link: Link) -> Link:
-    """Return what an operation makes of a link."""
+    """Return the link after an operation has taken effect on it."""
     if operation.kind in {"batch", "create"} and link == NEVER:
         return Link(1, operation.title)
     if operation.kind == "edit" and link.revision == operation.revision:
@@ -188,7 +189,7 @@ def _effect(operation: Operation, link: Link) -> Link:
 def check_clicks(
     history: list[Operation], rows: list[Row], told: set[int] | None
 ) -> Iterator[Violation]:
-    """Judge whether a link that was followed has: answered ≤ counted ≤ sent."""
+    """Check the clicks of a link that was followed: answered ≤ counted ≤ sent."""
     clicks = [o for o in history if o.kind == "click"]
     if not clicks:
         return
@@ -201,18 +202,18 @@ def check_clicks(
     if counted > len(clicks):
         yield Violation("doubled", text, failed)
     if told != {counted}:
-        yield Violation("wrong", f"{counted} clicks counted, the API tells of {told}", [])
+        yield Violation("wrong", f"{counted} clicks counted, the API reports {told}", [])
 
 
 def check_repeats(history: list[Operation]) -> Iterator[Violation]:
-    """Judge whether an Idempotency-Key, which a name has, always gave its first answer."""
+    """Check that every create with the same name, and so Idempotency-Key, got the same answer."""
     answers = defaultdict(list)
     for operation in history:
         if operation.kind == "create" and operation.status == 201:
             answers[operation.name].append(operation)
     for operations in answers.values():
         if len({o.answer for o in operations}) > 1:
-            yield Violation("doubled", "a key got another answer when used again", operations)
+            yield Violation("doubled", "a reused Idempotency-Key got another answer", operations)
 
 
 def tally(violations: list[Violation]) -> Counter[str]:

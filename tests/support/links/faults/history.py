@@ -1,9 +1,9 @@
-"""What clients did to links, and what came of it: all that the checker knows of a run."""
+"""The history of a run: the operations of clients, the final state, and the outage."""
 
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-# What may take up to 30 seconds; all else has 2.
+# Operations that may take up to 30 seconds; all others may take 2.
 LONG = {"batch", "export", "search", "series"}
 LOCKING = {"batch", "create", "delete", "edit"}
 WRITES = {"click", *LOCKING}
@@ -11,7 +11,7 @@ DONE = {200, 201, 204, 302}
 
 
 class Answer(NamedTuple):
-    """What stays the same where an answer is given again."""
+    """The parts of an answer that must be the same if an Idempotency-Key is used again."""
 
     status: int
     etag: str
@@ -21,41 +21,41 @@ class Answer(NamedTuple):
 
 @dataclass(slots=True)
 class Operation:
-    """One request."""
+    """One request and its outcome."""
 
     kind: str
     name: str = ""
-    """Which link, or which batch: the last part of its URL."""
+    """The link or the batch, by the last part of its URL."""
     title: str = ""
-    """What a create or an edit sets; what a read has seen."""
+    """The title that a create or an edit sets, or that a read returned."""
     size: int = 1
-    """How many links a batch has."""
+    """The number of links in a batch."""
     revision: int = 0
-    """What an edit or a delete wants to change; what a read has seen."""
+    """The revision that an edit or a delete expects (`If-Match`), or that a read returned."""
     client: int = 0
     began: float = 0
     took: float = 0
     status: int | None = None
-    """None where the connection broke, or nothing came for long."""
+    """None if the connection broke, or if no answer came in time."""
     retry_after: bool = False
     note: str = ""
     answer: Answer | None = None
-    """Of a create."""
+    """Only for a create."""
 
     @property
     def ended(self) -> float:
-        """Return when it was over."""
+        """Return when the operation was over, in seconds since the epoch."""
         return self.began + self.took
 
     def __str__(self) -> str:
-        """Return a line of a history."""
+        """Return the operation as one line."""
         seen = " ".join(filter(None, [f"r{self.revision}" if self.revision else "", self.title]))
         came = self.status or self.note or "nothing"
         return f"{self.began:.3f} +{self.took:.3f} {self.kind} {self.name} {seen}: {came}"
 
 
 class Row(NamedTuple):
-    """A link as it is in the end."""
+    """A link in the final state."""
 
     revision: int
     title: str
@@ -64,26 +64,26 @@ class Row(NamedTuple):
 
 @dataclass
 class State:
-    """What the database holds in the end, and what the API says of it."""
+    """The final state, according to the database and according to the API."""
 
     rows: dict[str, list[Row]]
-    """Links by name, of which each should be there once; those of a batch have the batch's."""
+    """Links in the database by name. All links of a batch have the name of the batch."""
     exported: dict[str, list[tuple[str, int]]]
-    """The same by the API's export: titles and clicks."""
+    """Titles and clicks of the same links in the API's export."""
     clicks: dict[str, set[int]] = field(default_factory=dict)
-    """What the API tells of the clicks of a link that was followed: in the link, in its series."""
+    """Counts of a followed link's clicks in the API: in the link and in its time series."""
 
 
 @dataclass(frozen=True)
 class Outage:
-    """When a fault was there, and what it may do to requests."""
+    """The times of a fault, in seconds since the epoch, and its allowed effects on requests."""
 
     began: float
     back: float
-    """When what was broken worked again; if that takes no cure, when it broke."""
+    """When the broken part worked again. With `cuts`, the same as `began`."""
     over: float
-    """From when on requests must succeed again."""
+    """From this time on, requests must succeed again."""
     cuts: bool = False
-    """They may end without an answer; otherwise they get 503."""
+    """Whether requests may end without an answer. Otherwise they must get 503."""
     unready: tuple[float, float] | None = None
-    """When `/readyz` must say 503."""
+    """Between these times `/readyz` must answer 503. None if it need not."""

@@ -1,4 +1,4 @@
-"""How much memory the service has after many requests."""
+"""Measures whether the service's memory grows over many requests."""
 
 import json
 import uuid
@@ -10,10 +10,11 @@ from tests.support.links.faults.workload import Workload
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 
-GROWTH = 1.1  # times what it was after the first requests: what is more than noise
+GROWTH = 1.1  # the largest ratio to the memory after the warm-up that is still noise
 HOUR = 3600
 
-# In MB, the memory of gunicorn's processes, where what they share counts once.
+# Prints the memory of gunicorn's processes in MB. It adds up their proportional set sizes (PSS), so
+# shared memory counts once.
 PSS = f"""
 {WORKERS}
 rollups = [Path(f"/proc/{{pid}}/smaps_rollup").read_text() for pid in (master, *workers)]
@@ -27,7 +28,7 @@ def pss(stack: Stack) -> int:
 
 
 def run(stack: Stack, token: str, warm_up: int, count: int) -> tuple[int, int]:
-    """Send requests of all kinds as fast as clients can, and return the memory before and after.
+    """Send requests of all kinds as fast as clients can; return the memory before and after, in MB.
 
     :param warm_up: requests before the first measurement.
     :param count: requests between the first measurement and the second.
@@ -44,7 +45,7 @@ def run(stack: Stack, token: str, warm_up: int, count: int) -> tuple[int, int]:
 
 
 def _export(stack: Stack, token: str, base: str) -> None:
-    """Let each worker hold at once as many links as any request makes it hold."""
+    """Export many links, so that each worker reaches the largest memory that a request needs."""
     lines = [json.dumps({"code": uuid.uuid4().hex, "url": f"{base}{n}"}) for n in range(2000)]
     stack.exec("app", "slipway", "links", "import", "-", text="\n".join(lines))
 

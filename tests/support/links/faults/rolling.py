@@ -1,4 +1,4 @@
-"""Two replicas behind a load balancer, restarted in turn under load."""
+"""Rolling restarts of two replicas behind a load balancer, under load."""
 
 import math
 import time
@@ -12,14 +12,14 @@ from tests.support.links.faults import rounds
 from tests.support.links.faults.checker import Violation
 from tests.support.waiting import free_port_pair, wait_until
 
-# Seconds, the default. In it each connection that is used gets its end told; one that is not may be
-# closed just as its client sends something.
+# Seconds, the default. In that time, each active connection gets `Connection: close`. An idle one
+# may be closed just as its client sends a request.
 SHUTDOWN_DELAY = "5"
 
 
 @contextmanager
 def two_replicas(stack: Stack) -> Iterator[Proxy]:
-    """Run two replicas, and a balancer that takes the place of the stack's URL."""
+    """Run two replicas behind a load balancer, to which the stack's URL leads meanwhile."""
     url, env = stack.url, dict(stack.env)
     ports = free_port_pair()
     stack.env |= {"PORT": f"{ports[0]}-{ports[1]}", "SHUTDOWN_DELAY": SHUTDOWN_DELAY}
@@ -38,7 +38,7 @@ def two_replicas(stack: Stack) -> Iterator[Proxy]:
 def unnoticed(
     stack: Stack, token: str, name: str, change: Callable[[Proxy], None]
 ) -> list[Violation]:
-    """Change two replicas under load, of which no request may fail, and return what was wrong."""
+    """Change two replicas under load, and return the violations: no request may fail."""
     with two_replicas(stack) as proxy:
 
         def inject(_: Stack) -> float:
@@ -51,7 +51,7 @@ def unnoticed(
 
 
 def run(stack: Stack, token: str, times: int) -> list[Violation]:
-    """Restart both replicas in turn, a number of times, and return what was wrong."""
+    """Restart both replicas in turn, several times, and return the violations."""
 
     def restart_each(proxy: Proxy) -> None:
         for container in stack.compose("ps", "--quiet", "app").split() * times:

@@ -1,4 +1,4 @@
-"""One round: clients at work, a fault, its end, and the comparison of all that was said."""
+"""One round: clients work, a fault begins and ends, and the checker compares all answers."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from tests.support.links.faults.workload import Workload
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 
-# Statements of the service that are under way: those of clients which gave up come to an end too.
+# Counts the service's running statements. Those of clients that gave up must end too.
 UNDER_WAY = """
 SELECT COUNT(*) FROM information_schema.processlist WHERE user = 'app' AND command != 'Sleep'
 """
@@ -22,13 +22,13 @@ SELECT url, revision, title,
     (SELECT IFNULL(SUM(clicks), 0) FROM link_clicks WHERE link_id = id)
 FROM links WHERE url LIKE '{}%'
 """
-ANSWERED = 100  # requests before the fault
-NOTICED = 0.5  # seconds
+ANSWERED = 100  # requests before the fault begins
+NOTICED = 0.5  # seconds by which the service may notice before us that its database is back
 
 
 @dataclass
 class Result:
-    """What a fault, injected once or more often, did."""
+    """The results of all injections of one fault. Times are in seconds."""
 
     injected: int = 0
     acknowledged: int = 0
@@ -39,15 +39,15 @@ class Result:
 
 
 RESULTS: dict[str, Result] = defaultdict(Result)
-"""Those of all rounds of this process, by fault."""
+"""The results of all rounds of this process, by the fault's name."""
 
 
 def run(
     stack: Stack, token: str, fault: Fault, *, seed: object = 0, hold: float = 0
 ) -> list[Violation]:
-    """Let clients meet a fault, note that in RESULTS, and return what was wrong.
+    """Inject a fault while clients work, add to RESULTS, and return the violations.
 
-    :param hold: seconds that it stays after each client has felt it.
+    :param hold: seconds that the fault lasts after each client has noticed it.
     """
     load, outage, violations = meet(stack, token, fault, seed=seed, hold=hold)
     _note(fault, outage, load.history, violations)
@@ -57,7 +57,7 @@ def run(
 def meet(
     stack: Stack, token: str, fault: Fault, *, seed: object = 0, hold: float = 0
 ) -> tuple[Workload, Outage, list[Violation]]:
-    """Let clients meet a fault, and return what was wrong."""
+    """Inject a fault while clients work. Return the workload, the outage and the violations."""
     with Workload(stack.url, token, seed) as load:
         wait_until(lambda: len(load.history) > ANSWERED)
         outage = _break(stack, load, fault, hold)
@@ -83,13 +83,13 @@ def _break(stack: Stack, load: Workload, fault: Fault, hold: float) -> Outage:
     over = back + BACK_WITHIN
     if fault.cuts:
         over = min(over, began + fault.limit)
-    # Who waits for the database notices a little later than the service that it is back.
+    # The service may notice a little earlier than `cure` that the database is back.
     unready = (down, cured if fault.lasts else back - NOTICED) if fault.unready else None
     return Outage(began, began if fault.cuts else back, over, cuts=fault.cuts, unready=unready)
 
 
 def read_state(stack: Stack, load: Workload) -> State:
-    """Ask the database and the API what is there."""
+    """Read the final state from the database and from the API."""
     state = State(defaultdict(list), defaultdict(list))
     for url, revision, title, clicks in stack.mysql_root(LINKS.format(load.base)):
         name = url.removeprefix(load.base).partition("/")[0]
@@ -134,7 +134,7 @@ def table() -> str:
         "lost",
         "doubled",
         "worst answer",
-        "of long work",
+        "worst long answer",
         "recovered in",
     ]
     rows = [

@@ -1,4 +1,4 @@
-"""Clients that use the service all the time, and write down what they did and what came of it."""
+"""Clients that use the service all the time, and record each request with its outcome."""
 
 import http.client
 import json
@@ -14,15 +14,15 @@ from typing import Any, Self
 from tests.support.links.faults.history import Answer, Operation
 from tests.support.waiting import wait_until
 
-CLIENTS = 24  # every second one makes a connection for each request
-PACE = 2.5  # requests a second and client, where nothing hinders
-SLOW_PACE = 1
-PATIENCE = 10  # seconds, far beyond what is promised: so one sees how late an answer was
-LONG_PATIENCE = 40
+CLIENTS = 24  # every second one opens a connection for each request
+PACE = 2.5  # requests per second of each client, if the service answers quickly
+SLOW_PACE = 1  # the same for clients with slow work
+PATIENCE = 10  # seconds, far more than promised, to measure how late an answer is
+LONG_PATIENCE = 40  # the same for slow work
 POPULAR = 8  # links that all clients follow
-OWN = 20  # links that a client keeps to change them
-BATCH = 10
-SURE = 0.7  # the share of clients that repeat a create which got no answer
+OWN = 20  # links that a client keeps, to change them
+BATCH = 10  # links
+SURE = 0.7  # the probability that a client repeats a create without an answer
 
 
 class Client(threading.Thread):
@@ -36,12 +36,12 @@ class Client(threading.Thread):
         self.chance = Random(f"{load.seed}-{number}")  # noqa: S311 no secret
         self.connection: http.client.HTTPConnection | None = None
         self.links: dict[str, tuple[str, str]] = {}
-        """Its links by name: their code, and their ETag where it is known."""
+        """The client's links by name: their code, and their ETag, or "" if it is unknown."""
         self.unsure: list[dict[str, str]] = []
-        """Bodies of creates that got no answer."""
+        """Bodies of creates that may or may not have taken effect."""
         self.made = 0
         self.felt = 0.0
-        """When the last request began that is over."""
+        """When the last finished request began."""
 
     def run(self) -> None:
         """Work until the workload stops."""
@@ -51,7 +51,7 @@ class Client(threading.Thread):
         self.close()
 
     def close(self) -> None:
-        """Give up the connection."""
+        """Close the connection, if there is one."""
         if self.connection:
             self.connection.close()
         self.connection = None
@@ -59,7 +59,7 @@ class Client(threading.Thread):
     def send(
         self, operation: Operation, method: str, path: str, body: Any = None, **headers: str
     ) -> tuple[http.client.HTTPResponse, bytes] | None:
-        """Send a request and write it down; None where no answer came."""
+        """Send a request and record it. Return the answer and its body, or None without one."""
         headers = {name.replace("_", "-"): value for name, value in headers.items()}
         headers |= {"Authorization": f"Bearer {self.load.token}"}
         if body is not None:
@@ -100,7 +100,7 @@ class Client(threading.Thread):
         return answer, content
 
     def create(self, **body: str) -> str | None:
-        """Create a link, or repeat a create, and return its code."""
+        """Create a link, or repeat a create. Return its code, or None if it failed."""
         name = body["url"].rpartition("/")[2]
         operation = Operation("create", name, title=body["title"])
         came = self.send(operation, "POST", "/api/links", body, Idempotency_Key=body["url"])
@@ -115,7 +115,7 @@ class Client(threading.Thread):
         return None
 
     def new_body(self) -> dict[str, str]:
-        """Return the fields of a link that nobody has."""
+        """Return the fields of a new link, with a unique URL."""
         self.made += 1
         name = f"{self.number}-{self.made}"
         return {"url": f"{self.load.base}{name}", "title": f"new {name}"}
@@ -128,7 +128,7 @@ class Client(threading.Thread):
             operation.note, operation.status = f"led to {came[0].headers['Location']}", 0
 
     def read(self, name: str) -> None:
-        """Look at an own link, after which its revision is known."""
+        """Read a link of this client, after which its revision is known."""
         operation = Operation("read", name)
         code, _ = self.links[name]
         came = self.send(operation, "GET", f"/api/links/{code}")
@@ -140,7 +140,7 @@ class Client(threading.Thread):
             del self.links[name]
 
     def edit(self, name: str) -> None:
-        """Change an own link's title."""
+        """Change the title of a link of this client."""
         code, etag = self.links[name]
         title = f"edit {uuid.UUID(int=self.chance.getrandbits(128))}"
         operation = Operation("edit", name, title=title, revision=_revision(etag))
@@ -150,7 +150,7 @@ class Client(threading.Thread):
         self.links[name] = (code, came[0].headers["ETag"] if came and done else "")
 
     def delete(self, name: str) -> None:
-        """Delete an own link."""
+        """Delete a link of this client."""
         code, etag = self.links[name]
         operation = Operation("delete", name, revision=_revision(etag))
         self.send(operation, "DELETE", f"/api/links/{code}", If_Match=etag)
@@ -166,12 +166,12 @@ def _revision(etag: str) -> int:
 
 
 def _is_closed(connection: http.client.HTTPConnection) -> bool:
-    """Say whether the server has closed a kept-alive connection, as any client has to look."""
+    """Return whether the server has closed a kept-alive connection, which a client must check."""
     return connection.sock is not None and bool(select.select([connection.sock], [], [], 0)[0])
 
 
 def work(client: Client) -> None:
-    """Do one thing that has an answer within two seconds."""
+    """Send one request, which must be answered within two seconds."""
     chance = client.chance
     if client.unsure and chance.random() < SURE:
         client.create(**client.unsure.pop())
@@ -185,7 +185,7 @@ def work(client: Client) -> None:
     elif kind == "create" or not client.links:
         client.create(**client.new_body())
         if len(client.links) > OWN:
-            del client.links[next(iter(client.links))]  # it stays as it is
+            del client.links[next(iter(client.links))]  # never change the oldest one again
     else:
         name = chance.choice(list(client.links))
         _, etag = client.links[name]
@@ -196,7 +196,7 @@ def work(client: Client) -> None:
 
 
 def slow_work(client: Client) -> None:
-    """Do one thing that may take up to thirty seconds."""
+    """Send one request, which may take up to thirty seconds."""
     kind = client.chance.choice(["batch", "export", "search", "series"])
     name, code = client.chance.choice(client.load.popular)
     if kind == "batch":
@@ -215,12 +215,12 @@ def slow_work(client: Client) -> None:
 
 
 def probe(path: str) -> Callable[[Client], None]:
-    """Make the work of an orchestrator that asks for a path."""
+    """Return the work of an orchestrator that probes a path."""
     return lambda client: client.send(Operation(path), "GET", f"/{path}") and None
 
 
 class Workload:
-    """All clients; in a `with` block, at work."""
+    """All clients. They work inside a `with` block."""
 
     def __init__(self, url: str, token: str, seed: object, pace: float = PACE) -> None:
         self.pace = pace
@@ -231,9 +231,9 @@ class Workload:
         self.base = f"https://example.com/{self.run}/"
         self.history: list[Operation] = []
         self.popular: list[tuple[str, str]] = []
-        """Names and codes."""
+        """Names and codes of the links that all clients follow."""
         self.stopping = threading.Event()
-        # Only these are fast enough for all to be asked to have noticed something.
+        # `wait_felt` waits only for these clients. The others are too slow for that.
         self.fast = [Client(self, number, work) for number in range(CLIENTS)]
         others = [slow_work] * 2 + [probe("livez"), probe("readyz")]
         self.clients = [*self.fast, *(Client(self, CLIENTS + n, w) for n, w in enumerate(others))]
@@ -257,11 +257,14 @@ class Workload:
                 client.join()
 
     def wait_felt(self, moment: float) -> None:
-        """Return when each fast client has the outcome of a request that began after a moment."""
+        """Wait until each fast client has finished a request that began after a moment.
+
+        :param moment: seconds since the epoch.
+        """
         wait_until(lambda: all(client.felt > moment for client in self.fast))
 
     def repeat_creates(self) -> None:
-        """Use each Idempotency-Key again, as a client may at any time."""
+        """Repeat all creates with their Idempotency-Keys, as a client may do at any time."""
         bodies = {o.name: o for o in self.history if o.kind == "create"}
         queue = list(bodies.values())
 
