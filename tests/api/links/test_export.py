@@ -14,7 +14,7 @@ PATH = "/api/export"
 
 
 def told(service: Service, code: str) -> dict[str, Any]:
-    """Return a link from the API, without the short URL, which depends on the address asked."""
+    """Return a link from the API without its short URL, which an export does not have."""
     link: dict[str, Any] = service.get(f"/api/links/{code}").json()
     del link["short_url"]
     return link

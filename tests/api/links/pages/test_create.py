@@ -92,7 +92,7 @@ def test_code_is_checked_before_it_is_sent(links: Links, reader: Visitor) -> Non
 
 
 def test_unknown_code_is_offered(member: Visitor, reader: Visitor, links: Links) -> None:
-    """Where a code has no link, users who can write are offered to create it."""
+    """Where a code has no link, the page offers users with a write token to create it."""
     code = links.new_code()
     for path in (f"/{code}", f"/{code}/further?x=1", f"/links/{code}"):
         answer = member.get(path)
