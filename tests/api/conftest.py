@@ -1,4 +1,4 @@
-"""The service over HTTP: the same tests for the embedded run on SQLite and the stack on MySQL."""
+"""Fixtures for tests over HTTP, which run on SQLite (embedded) and on the stack with MySQL."""
 
 import json
 import secrets
@@ -27,27 +27,30 @@ PYTHON = Path(sys.executable)
 
 @dataclass
 class Deployment:
-    """A running service, its command line, its database, its log and its metrics."""
+    """A running service with its command line, database, log and metrics."""
 
     url: str
     command: list[str]
     sql: Callable[[str], list[list[Any]]]
     log: Callable[[], str]
     metrics: Metrics
-    options: dict[str, Any]  # of `subprocess`, for the command line
+    options: dict[str, Any]  # for `subprocess`, to run the command line
     stack: Stack | None = None
 
     def slipway(self, *arguments: str, text: str | None = None) -> str:
-        """Run the command line, with `text` on its standard input, and return what it prints."""
+        """Run the command line with `text` on its standard input, and return its output."""
         return run(*self.command, *arguments, text=text, **self.options)
 
     def token(self, scope: str = "write", *options: str) -> str:
-        """Make a token with a new name."""
+        """Create a token with a new name, and return it."""
         name = f"test-{secrets.token_hex(4)}"
         return self.slipway("tokens", "create", name, "--scope", scope, *options).strip()
 
     def line(self, request_id: str) -> dict[str, Any]:
-        """Return the one log line of a request, which may come a moment after the answer."""
+        """Return the one log line of a request.
+
+        The line can appear a moment after the answer.
+        """
         wait_until(lambda: request_id in self.log())
         lines = [json.loads(line) for line in self.log().splitlines()]
         (found,) = [line for line in lines if line.get("request_id") == request_id]
@@ -56,13 +59,13 @@ class Deployment:
 
 @contextmanager
 def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
-    """Run a service without Docker, on a database of its own in a folder."""
+    """Run a service without Docker, on its own SQLite database in a folder."""
     port, metrics_port = free_port(), free_port()
     environ = bare_environ(
         DATABASE_URL=f"sqlite:///{folder}/slipway.db",
         SECRET_KEY=secrets.token_hex(),
         SHUTDOWN_DELAY="0",
-        TRUSTED_PROXIES="1",  # so that a test can have an address of its own
+        TRUSTED_PROXIES="1",  # so that a test can set its own client address
         **settings,
     )
 
@@ -95,14 +98,14 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="session")
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    """A service without Docker."""
+    """A service that runs without Docker, on SQLite."""
     with embed(tmp_path_factory.mktemp("embedded")) as deployment:
         yield deployment
 
 
 @pytest.fixture(scope="session", name="deployment", params=["embedded", "stack"])
 def _deployment(request: pytest.FixtureRequest) -> Deployment:
-    """The service, once on each database."""
+    """The service under test: first on SQLite, then on the stack with MySQL."""
     found = request.getfixturevalue(request.param)
     if isinstance(found, Stack):
         cli = found.command("exec", "--no-TTY", "app", "slipway")
@@ -116,14 +119,14 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
 
 @pytest.fixture(scope="session")
 def service(deployment: Deployment) -> Iterator[Service]:
-    """A session with the service that may write."""
+    """A client of the service with a write token."""
     with Service(deployment.url, deployment.token()) as session:
         yield session
 
 
 @pytest.fixture
 def visitor(deployment: Deployment) -> Iterator[Visitor]:
-    """Somebody who has not signed in, at an address that no other test has."""
+    """A browser that is not signed in, at an address that no other test uses."""
     with Visitor(deployment.url) as visitor:
         network = f"{secrets.randbits(16):x}:{secrets.randbits(16):x}"
         visitor.headers["X-Forwarded-For"] = f"2001:db8:{network}::1"
@@ -132,12 +135,12 @@ def visitor(deployment: Deployment) -> Iterator[Visitor]:
 
 @pytest.fixture
 def member(service: Service) -> Iterator[Visitor]:
-    """Somebody who has signed in and may write."""
+    """A browser that is signed in with a write token."""
     with Visitor(service.url, service.token) as visitor:
         yield visitor
 
 
 def python(code: str, **environ: str) -> str:
-    """Run Python with the service's code and return what it prints."""
+    """Run Python code that can import the service, and return its output."""
     command = [sys.executable, "-c", code]
     return subprocess.check_output(command, cwd=ROOT, env=bare_environ(**environ), text=True)

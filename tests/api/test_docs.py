@@ -1,4 +1,4 @@
-"""The documentation is served, for programs and for people, from the service alone."""
+"""The service itself serves its documentation: OpenAPI for programs, and a page for people."""
 
 import hashlib
 import re
@@ -11,21 +11,21 @@ from tests.support.service import Service
 
 
 def test_document_is_the_one_of_this_code(service: Service) -> None:
-    """What is served, without a token too, is what the tests go by."""
+    """The service serves, even without a token, the OpenAPI document that the tests use."""
     answer = service.get("/openapi.json", headers={"Authorization": ""})
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json() == contract.document()
 
 
 def test_page_leaves_the_document_as_it_is(service: Service) -> None:
-    """Who asks for the page first gets the same document after it, from the same process."""
+    """Rendering the page does not change the document that the same process serves next."""
     with service.again() as client:
         client.get("/docs")
         assert client.get("/openapi.json").json() == contract.document()
 
 
 def test_page_tells_every_operation_and_schema(service: Service) -> None:
-    """People find all of it, with a command to try."""
+    """The page shows every operation and schema, and a command to try for every path."""
     answer = service.get("/docs")
     assert answer.headers["Content-Type"] == "text/html; charset=utf-8"
     for path, item in contract.document()["paths"].items():
@@ -38,7 +38,10 @@ def test_page_tells_every_operation_and_schema(service: Service) -> None:
 
 
 def test_page_leads_to_what_exists_and_nowhere_else(service: Service) -> None:
-    """All that the page refers to is on it or on this service; it holds no script and no style."""
+    """The page links only to itself and to this service.
+
+    Every link works. The page has no inline script or style.
+    """
     answer = service.get("/docs")
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
@@ -55,7 +58,10 @@ def test_page_leads_to_what_exists_and_nowhere_else(service: Service) -> None:
 
 
 def test_file_is_kept_and_never_for_another_version(service: Service) -> None:
-    """Its address in a page says its version; under any other one, browsers ask each time."""
+    """Browsers cache a file for a year only under the address with its current version.
+
+    Under any other address, they revalidate it with its ETag each time.
+    """
     page = service.get("/docs").text
     [address] = re.findall('href="(/static/page.css[^"]*)"', page)
     first = service.get(address)
@@ -66,14 +72,18 @@ def test_file_is_kept_and_never_for_another_version(service: Service) -> None:
     for other in ("/static/page.css", "/static/page.css?v=", "/static/page.css?v=01234567"):
         answer = service.get(other)
         assert answer.headers["Cache-Control"] == "no-cache, max-age=0"
-        assert answer.headers["ETag"] == f'"{version}"'  # not of its time and size
+        assert answer.headers["ETag"] == f'"{version}"'  # a hash, not modification time and size
         again = service.get(other, headers={"If-None-Match": f'"{version}"'})
         assert (again.status_code, again.content) == (304, b"")
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/openapi.json", "/api/me", "/nothing.x"])
 def test_headers_for_safety_are_on_every_answer(service: Service, path: str) -> None:
-    """No browser guesses types, no cache keeps what changes, only pages have a page's policies."""
+    """Every answer has its security headers.
+
+    Browsers do not guess types, and caches reuse no answer without revalidation. Only pages have a
+    Content-Security-Policy and a Referrer-Policy.
+    """
     answer = service.get(path)
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert answer.headers["Cache-Control"] in {"no-store", "private, no-cache"}

@@ -1,4 +1,4 @@
-"""Errors are pages for browsers, and problems for all other clients."""
+"""Errors are HTML pages for browsers and problem details (RFC 9457) for all other clients."""
 
 import pytest
 
@@ -25,7 +25,10 @@ print(answer.status_code, answer.mimetype, answer.headers["Retry-After"])
 def test_errors_are_pages_for_browsers(
     visitor: Visitor, method: str, path: str, status: int
 ) -> None:
-    """A browser gets a page, with the same words and headers; all others the one shape."""
+    """Browsers get errors as a page, other clients get problem details.
+
+    Both have the same title and headers.
+    """
     page = visitor.request(method, path)
     other = visitor.request(method, path, headers={"Accept": "*/*"})
     problem = other.json()
@@ -40,14 +43,17 @@ def test_errors_are_pages_for_browsers(
 
 
 def test_outage_is_a_page_for_browsers() -> None:
-    """A page that says so needs no database itself, not even for who has signed in."""
+    """When the database is down, browsers get a 503 page.
+
+    Rendering it does not read the database, not even to see who is signed in.
+    """
     environ = {"DATABASE_URL": "mysql+pymysql://a:b@127.0.0.1:1/x", "SECRET_KEY": "x" * 32}
     last = python(AWAY, **environ).splitlines()[-1]
     assert last == "503 text/html 1"
 
 
 def test_api_has_no_pages(visitor: Visitor) -> None:
-    """Under /api, an error is a problem whatever the client would like."""
+    """Under /api every error is problem details, even if the client prefers HTML."""
     for path in ("/api/me", "/api/no/such/thing", "/api"):
         answer = visitor.get(path)
         assert answer.status_code == 401
@@ -55,7 +61,7 @@ def test_api_has_no_pages(visitor: Visitor) -> None:
 
 
 def test_large_form_is_refused(member: Visitor) -> None:
-    """A form has the limit of any other body."""
+    """A form that exceeds the body limit is rejected with 413."""
     fields = {"form_key": form_key(member), "x": "x" * 70_000}
     answer = member.post("/sign-in", data=fields)
     assert answer.status_code == 413

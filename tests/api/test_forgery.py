@@ -1,4 +1,4 @@
-"""A browser's sign-in is safe from other sites and from forged cookies."""
+"""Browser sessions resist CSRF, session fixation, forged cookies and open redirects."""
 
 import json
 import re
@@ -21,14 +21,14 @@ print(json.dumps([
 
 @pytest.fixture(scope="module")
 def forms(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """The paths of all that takes a form."""
+    """The paths of all routes that accept a form."""
     folder = tmp_path_factory.mktemp("forms")
     found: list[str] = json.loads(python(FORMS, DATABASE_URL=f"sqlite:///{folder}/x.db"))
     return [re.sub("<[^>]*>", "abc", rule) for rule in found]
 
 
 def test_what_was_before_the_sign_in_is_worth_nothing(service: Service, visitor: Visitor) -> None:
-    """Who plants a cookie in a browser can do nothing with it after the sign-in: fixation."""
+    """Session fixation: sign-in replaces the cookie and the form key that existed before it."""
     page = visitor.get("/sign-in")
     planted, key = visitor.cookies["slipway"], form(page.text)["form_key"]
     visitor.post("/sign-in", data={"form_key": key, "token": service.token})
@@ -41,7 +41,7 @@ def test_what_was_before_the_sign_in_is_worth_nothing(service: Service, visitor:
 
 
 def test_forged_cookie_is_nobodys(member: Visitor) -> None:
-    """A cookie that is changed in one character, or made without the key, is none."""
+    """A cookie with one changed character, or signed without the key, is ignored."""
     good = member.cookies["slipway"]
     body, stamp, signature = good.rsplit(".", 2)
     other = "A" if body[5] != "A" else "B"
@@ -81,7 +81,7 @@ def test_forged_cookie_is_nobodys(member: Visitor) -> None:
     ],
 )
 def test_sign_in_leads_nowhere_else(service: Service, visitor: Visitor, onward: str) -> None:
-    """Only a page that asked for the sign-in gets its visitor back: no open redirect."""
+    """No open redirect: sign-in returns only to a page that requires a sign-in."""
     page = visitor.get("/sign-in", params={"next": onward})
     fields = form(page.text) | {"token": service.token}
     answer = visitor.post("/sign-in", data=fields, params={"next": onward})
@@ -94,7 +94,7 @@ def test_sign_in_leads_nowhere_else(service: Service, visitor: Visitor, onward: 
         pytest.param({"data": {}}, id="no key"),
         pytest.param({"data": {"form_key": ""}}, id="empty key"),
         pytest.param({"data": {"form_key": "wrong"}}, id="wrong key"),
-        pytest.param({"data": {"form_key": "ü"}}, id="key that is not ASCII"),
+        pytest.param({"data": {"form_key": "ü"}}, id="non-ASCII key"),
         pytest.param({"json": {}}, id="JSON"),
         pytest.param({"params": {"form_key": "{right}"}}, id="key in the query"),
         pytest.param(
@@ -113,7 +113,10 @@ def test_sign_in_leads_nowhere_else(service: Service, visitor: Visitor, onward: 
 def test_every_form_must_be_our_own(
     member: Visitor, forms: list[str], wrong: dict[str, object]
 ) -> None:
-    """All that takes a form refuses one from elsewhere, also what was added after this test."""
+    """CSRF: every route that accepts a form rejects forms from other sites with 403.
+
+    The routes are read from the app, so that later ones are tested too.
+    """
     assert {"/sign-in", "/sign-out"} <= set(forms)
     key = form_key(member)
     given = dict(wrong)
@@ -129,7 +132,7 @@ def test_every_form_must_be_our_own(
 
 
 def test_form_of_another_is_refused(member: Visitor, deployment: Deployment) -> None:
-    """Who has a form of their own can't send it from another's browser."""
+    """A form key of one session is rejected in another session."""
     with Visitor(deployment.url, deployment.token()) as other:
         key = form_key(other)
     assert member.post("/sign-out", data={"form_key": key}).status_code == 403
@@ -138,5 +141,5 @@ def test_form_of_another_is_refused(member: Visitor, deployment: Deployment) -> 
 
 
 def test_cookie_is_no_token(member: Visitor) -> None:
-    """The API takes tokens alone, so no other site can use it with a browser's cookie."""
+    """The API accepts tokens only, so a browser's cookie can't be misused for it."""
     assert member.get("/api/me").status_code == 401

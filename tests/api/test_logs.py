@@ -1,4 +1,4 @@
-"""The log of a running service: one line a request, one object a line, and no secret."""
+"""The log of a running service has one JSON line per request, and no secrets."""
 
 import secrets
 
@@ -9,14 +9,14 @@ TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 def test_request_has_one_line(deployment: Deployment, service: Service) -> None:
-    """It tells who asked for what, what came of it, and how long it took."""
+    """A request's log line has the client, route, status, duration, request id and trace id."""
     request_id = secrets.token_hex(8)
     sent = {"X-Request-Id": request_id, "X-Forwarded-For": "192.0.2.7"}
     service.get("/api/me", headers=sent | {"traceparent": f"00-{TRACE}-{SPAN}-01"})
-    told = deployment.line(request_id)
-    assert 0 < told.pop("ms") < 30_000
-    assert told.pop("timestamp").endswith("Z")
-    assert told == {
+    line = deployment.line(request_id)
+    assert 0 < line.pop("ms") < 30_000
+    assert line.pop("timestamp").endswith("Z")
+    assert line == {
         "event": "request",
         "level": "info",
         "method": "GET",
@@ -30,19 +30,19 @@ def test_request_has_one_line(deployment: Deployment, service: Service) -> None:
 
 
 def test_no_trace_is_made_up(deployment: Deployment, service: Service) -> None:
-    """A malformed traceparent is no trace, and without tracing none begins."""
+    """With tracing off, a malformed traceparent is ignored and no new trace begins."""
     answer = service.get("/api/me", headers={"traceparent": f"00-{TRACE}-{SPAN}-01-x"})
     assert "trace_id" not in deployment.line(answer.headers["X-Request-Id"])
 
 
 def test_line_tells_why_a_request_was_refused(deployment: Deployment, service: Service) -> None:
-    """The reason that the client hears is in it."""
+    """The log line has the reason that the client got."""
     answer = Service(service.url).get("/api/me")
     assert deployment.line(answer.headers["X-Request-Id"])["error"] == "A token is needed."
 
 
 def test_log_has_no_secret(deployment: Deployment, service: Service) -> None:
-    """Tokens, right or wrong, and queries are nowhere in it, even where a header is broken."""
+    """Tokens and query strings are never logged, not even from malformed requests."""
     secret = secrets.token_hex(16)
     header = f"GET / HTTP/1.1\r\nHost: x\r\nAuthorization Bearer {secret}\r\n\r\n"
     answers = [
@@ -53,7 +53,7 @@ def test_log_has_no_secret(deployment: Deployment, service: Service) -> None:
         service.speak(f"GET /{secret * 400} HTTP/1.1\r\n\r\n".encode()),
     ]
     assert [answer.status for answer in answers] == [404, 401, 400, 400, 414]
-    for answer in answers:  # there is a line of each
+    for answer in answers:  # each request has its log line
         assert deployment.line(str(answer.headers["X-Request-Id"]))["status"] == answer.status
     log = deployment.log()
     assert secret not in log

@@ -1,4 +1,4 @@
-"""Metrics: exact under several workers, bounded whatever is asked, on no other port."""
+"""Metrics are exact with several workers, have bounded labels, and have their own port."""
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +24,12 @@ SPOOFS = {
 
 @pytest.fixture
 def metrics(deployment: Deployment) -> Metrics:
-    """The service's metrics."""
+    """The metrics of the service."""
     return deployment.metrics
 
 
 def test_every_request_is_counted_once(metrics: Metrics, deployment: Deployment) -> None:
-    """Requests that many connections bring to all workers are all in one scrape."""
+    """One scrape counts all requests, from many connections to all workers."""
 
     def send(_number: int) -> int:
         return requests.get(f"{deployment.url}/docs", timeout=30).status_code
@@ -52,7 +52,7 @@ def test_every_request_is_counted_once(metrics: Metrics, deployment: Deployment)
 def test_buckets_are_from_a_millisecond_to_the_longest_request(
     metrics: Metrics, service: Service
 ) -> None:
-    """They tell what is fast from what is slow."""
+    """Histogram buckets range from 1 ms to 30 s, the longest that a request can take."""
     service.get("/docs")
     start = 'slipway_request_seconds_bucket{le="'
     bounds = [s.removeprefix(start).partition('"')[0] for s in metrics.read() if DOCS in s]
@@ -61,7 +61,7 @@ def test_buckets_are_from_a_millisecond_to_the_longest_request(
 
 
 def test_what_clients_make_up_gets_no_label(metrics: Metrics, service: Service) -> None:
-    """Paths and methods that nobody knows add up to a few samples."""
+    """Unknown paths and methods share a few labels, so cardinality stays bounded."""
 
     def ask() -> None:
         made_up = secrets.token_hex(8)
@@ -82,12 +82,12 @@ def test_what_clients_make_up_gets_no_label(metrics: Metrics, service: Service) 
 
 
 def test_pools_are_told(metrics: Metrics, service: Service) -> None:
-    """A request that needs a connection is in the waits, and gives it back."""
+    """A request's wait for a connection is counted, and the connection is returned to the pool."""
     before = metrics.read()
     assert service.get("/api/me").status_code == 200
     after = metrics.read()
     waits = 'slipway_database_pool_wait_seconds_count{pool="autocommit"}'
-    # One to look the token up; one to note its use, perhaps; and one for each scrape.
+    # One wait to look up the token, possibly one to record its use, and one for each scrape.
     assert 2 <= after[waits] - before.get(waits, 0) <= 4
     for pool in ("autocommit", "transactional", "long_autocommit", "long_transactional"):
         assert after[f'slipway_database_pool_in_use{{pool="{pool}"}}'] == 0
@@ -96,7 +96,7 @@ def test_pools_are_told(metrics: Metrics, service: Service) -> None:
 
 
 def test_versions_are_told(metrics: Metrics) -> None:
-    """What runs, what schema its database has, and that it is ready."""
+    """Metrics report the service's version, the schema revision and readiness."""
     samples = metrics.read()
     assert samples["slipway_ready"] == 1
     assert samples['slipway_schema_info{revision="0003"}'] == 1
@@ -106,7 +106,7 @@ def test_versions_are_told(metrics: Metrics) -> None:
 @pytest.mark.parametrize("path", ["/metrics", "//metrics", "/metrics/", "/METRICS", "/metrics?x"])
 @pytest.mark.parametrize("header", ["Accept", *SPOOFS])
 def test_public_port_serves_none(deployment: Deployment, path: str, header: str) -> None:
-    """Whatever port a client claims to have asked, the public one says 404."""
+    """The public port answers 404 for metrics, even if headers claim another port."""
     value = SPOOFS.get(header, "text/plain").format(port=deployment.metrics.port)
     answer = Service(deployment.url).raw(path, "GET", b"", **{header: value})
     assert answer.status == 404
@@ -116,7 +116,7 @@ def test_public_port_serves_none(deployment: Deployment, path: str, header: str)
 @pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/api/me", "/metrics/", "/favicon.ico"])
 @pytest.mark.parametrize("header", ["Accept", *SPOOFS])
 def test_their_port_serves_nothing_else(deployment: Deployment, path: str, header: str) -> None:
-    """It does not know the service, whatever port a client claims to have asked."""
+    """The metrics port serves nothing else, even if headers claim the public port."""
     public = deployment.url.rpartition(":")[2]
     value = SPOOFS.get(header, "text/plain").format(port=public)
     assert deployment.metrics.ask(path, **{header: value}) == (404, "")
@@ -124,9 +124,9 @@ def test_their_port_serves_nothing_else(deployment: Deployment, path: str, heade
 
 
 def test_page_lists_every_metric(metrics: Metrics) -> None:
-    """docs/observe.md has each metric, its type and its labels as they are, and no other.
+    """docs/observe.md lists every metric with its type and labels, and no others.
 
-    The last table is that of the example, which tells of its own.
+    The page's last table lists the metrics of the example, which this test leaves out.
     """
     page = documented_metrics(PAGE)
     served = metrics.described()

@@ -1,4 +1,4 @@
-"""Whatever comes in, an answer in the one shape goes out: no fault, no silence, no second line."""
+"""Malformed and unusual requests get a well-formed answer and one valid log line each."""
 
 import json
 import socket
@@ -16,7 +16,7 @@ POST = b"POST /livez HTTP/1.1\r\n" + HOST
 
 
 def assert_problem(answer: RawAnswer, status: int) -> None:
-    """Fail where this is no error in the one shape."""
+    """Check that an answer is problem details (RFC 9457) with this status."""
     assert answer.status == status, answer.body
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert answer.headers["X-Request-Id"]
@@ -28,13 +28,13 @@ def assert_problem(answer: RawAnswer, status: int) -> None:
 @pytest.mark.parametrize(
     ("sent", "status"),
     [
-        # the request line
+        # The request line.
         pytest.param(b"\0\1\2\r\n\r\n", 400, id="binary"),
         pytest.param(b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\r\n\r\n", 400, id="TLS"),
         pytest.param(b"GET /livez\r\n\r\n", 400, id="no version"),
         pytest.param(b"GET  /livez HTTP/1.1\r\n\r\n", 400, id="two spaces"),
         pytest.param(b"GET livez HTTP/1.1\r\n\r\n", 400, id="no leading slash"),
-        pytest.param(b"GET /\xff HTTP/1.1\r\n\r\n", 400, id="byte that is not UTF-8"),
+        pytest.param(b"GET /\xff HTTP/1.1\r\n\r\n", 400, id="non-UTF-8 byte"),
         pytest.param(b"GET /\xf0\x9f\x9a\x80 HTTP/1.1\r\n\r\n", 400, id="unencoded emoji"),
         pytest.param(b"GET http://[/livez HTTP/1.1\r\n\r\n", 400, id="broken host in the target"),
         pytest.param(b"GET /livez HTTP/9.9\r\n\r\n", 400, id="unknown version"),
@@ -64,7 +64,7 @@ def assert_problem(answer: RawAnswer, status: int) -> None:
         pytest.param(b"FROB /livez HTTP/1.1\r\n\r\n", 405, id="unknown method"),
         pytest.param(b"CONNECT /livez HTTP/1.1\r\n\r\n", 405, id="CONNECT"),
         pytest.param(b"TRACE /livez HTTP/1.1\r\n\r\n", 405, id="TRACE"),
-        # headers
+        # Headers.
         pytest.param(GET + b"X: " + b"x" * 10_000 + b"\r\n\r\n", 431, id="long header"),
         pytest.param(
             GET + b"".join(b"X%d: x\r\n" % n for n in range(200)) + b"\r\n", 431, id="200 headers"
@@ -82,10 +82,10 @@ def assert_problem(answer: RawAnswer, status: int) -> None:
             id="long host label",
         ),
         pytest.param(GET + b"Expect: a miracle\r\n\r\n", 417, id="unknown expectation"),
-        # where the body ends
+        # Body framing.
         pytest.param(POST + b"Content-Length: -1\r\n\r\n", 400, id="negative length"),
         pytest.param(POST + b"Content-Length: +1\r\n\r\n", 400, id="length with a sign"),
-        pytest.param(POST + b"Content-Length: x\r\n\r\n", 400, id="length that is no number"),
+        pytest.param(POST + b"Content-Length: x\r\n\r\n", 400, id="non-numeric length"),
         pytest.param(
             POST + b"Content-Length: 1\r\nContent-Length: 2\r\n\r\n", 400, id="two lengths"
         ),
@@ -98,13 +98,13 @@ def assert_problem(answer: RawAnswer, status: int) -> None:
         pytest.param(
             POST + b"Transfer-Encoding: rot13\r\n\r\n", 501, id="unknown transfer encoding"
         ),
-        # tokens
+        # Tokens.
         pytest.param(b"GET /api/me HTTP/1.1\r\n\r\n", 401, id="no token"),
         pytest.param(b"GET /api/me HTTP/1.1\r\nAuthorization:\r\n\r\n", 401, id="empty token"),
         pytest.param(
             b"GET /api/me HTTP/1.1\r\nAuthorization: Bearer \xff\xfe\r\n\r\n",
             401,
-            id="token that is not UTF-8",
+            id="non-UTF-8 token",
         ),
         pytest.param(
             b"GET /api/me HTTP/1.1\r\nAuthorization: Basic !\r\n\r\n", 401, id="broken Basic"
@@ -115,7 +115,7 @@ def assert_problem(answer: RawAnswer, status: int) -> None:
     ],
 )
 def test_odd_request_is_a_problem(service: Service, sent: bytes, status: int) -> None:
-    """What is wrong is refused in the one shape, by whichever layer first sees it."""
+    """A malformed request gets problem details, whichever layer detects it."""
     assert_problem(service.speak(sent), status)
 
 
@@ -131,7 +131,7 @@ def test_odd_request_is_a_problem(service: Service, sent: bytes, status: int) ->
         pytest.param(
             b"GET /livez HTTP/1.1\r\nHost: a:99999999\r\n\r\n", id="host with a huge port"
         ),
-        pytest.param(b"GET /livez HTTP/1.1\r\nHost: \xc3\xbc\r\n\r\n", id="host that is not ASCII"),
+        pytest.param(b"GET /livez HTTP/1.1\r\nHost: \xc3\xbc\r\n\r\n", id="non-ASCII host"),
         pytest.param(
             b"GET /livez?%0d%0aX:y&&=&a=%00 HTTP/1.1\r\n" + HOST + b"\r\n", id="odd query"
         ),
@@ -170,12 +170,12 @@ def test_odd_request_is_a_problem(service: Service, sent: bytes, status: int) ->
     ],
 )
 def test_odd_but_harmless_request_is_answered(service: Service, sent: bytes) -> None:
-    """What does not matter to an answer does not prevent it."""
+    """An unusual but harmless request is answered normally."""
     assert service.speak(sent).status == 200
 
 
 def test_requests_in_a_row_are_answered_in_order(service: Service) -> None:
-    """Pipelined requests (RFC 9112, 9.3.2) get their answers one after the other."""
+    """Pipelined requests (RFC 9112, section 9.3.2) are answered in order."""
     host, _, port = service.url.removeprefix("http://").partition(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
         connection.sendall(GET + b"\r\n" + b"GET /no/link.html HTTP/1.1\r\n" + HOST + b"\r\n")
@@ -185,7 +185,7 @@ def test_requests_in_a_row_are_answered_in_order(service: Service) -> None:
 
 
 def test_client_that_stops_is_let_go(service: Service) -> None:
-    """Who stops in the middle of a request does not keep a thread for ever."""
+    """A client that stalls in the middle of a request is disconnected."""
     with pytest.raises(ConnectionError):
         service.speak(GET + b"Con", ends=False)
 
@@ -203,7 +203,7 @@ def test_client_that_stops_is_let_go(service: Service) -> None:
 def test_nothing_breaks_out_of_a_log_line(
     service: Service, deployment: Deployment, given: str
 ) -> None:
-    """Every line of the log is one JSON object, whatever a client puts into its request."""
+    """Log injection: every log line is one JSON object, whatever the request contains."""
     encoded = "".join(f"%{byte:02x}" for byte in given.encode())
     not_found = service.raw(f"/{encoded}.html?{encoded}")
     assert (not_found.status, not_found.headers["X-Injected"]) == (404, None)

@@ -1,4 +1,4 @@
-"""A small, fixed part of what `make fuzz` does, in every run of the tests."""
+"""A small, deterministic part of `make fuzz` that runs with the other tests."""
 
 import base64
 import json
@@ -9,11 +9,11 @@ from tests.api.conftest import Deployment
 from tests.support.fuzz import fuzz
 from tests.support.service import Service
 
-EXAMPLES = 20  # of each operation, about 1,000 in all
+EXAMPLES = 20  # per operation, about 1,000 in total
 
 
 def created(content: dict[str, str]) -> list[str]:
-    """Return the codes of the links that an answer tells of: one, or a batch."""
+    """Return the codes of the links in an answer: one link, or a batch."""
     text = content["text"]
     if content.get("encoding") == "base64":
         text = base64.b64decode(text).decode()
@@ -24,14 +24,18 @@ def created(content: dict[str, str]) -> list[str]:
 def test_made_up_requests_are_answered_as_documented(
     deployment: Deployment, service: Service, tmp_path: Path
 ) -> None:
-    """No request, right or wrong, alone or after others, has another answer than documented."""
+    """Generated requests, valid or not, get only documented answers.
+
+    Schemathesis sends them one by one and in sequences.
+    """
     record = tmp_path / "record.json"
     done = fuzz(
         deployment.url,
         service.token,
         f"--max-examples={EXAMPLES}",
         "--generation-deterministic",
-        f"--header=X-Forwarded-For: 10.0.0.{secrets.randbelow(256)}",  # for its wrong tokens
+        # Its own address, because it sends wrong tokens, which are rate-limited by address.
+        f"--header=X-Forwarded-For: 10.0.0.{secrets.randbelow(256)}",
         f"--report-har-path={record}",
     )
     for entry in json.loads(record.read_text())["log"]["entries"]:

@@ -1,4 +1,4 @@
-"""What every service made from this stack answers, whatever its resource is."""
+"""Behaviour of every service built from this stack, whatever its resources are."""
 
 import re
 
@@ -8,7 +8,7 @@ from tests.support.service import Service
 
 
 def test_greeting_tells_the_databases_name_and_version(service: Service) -> None:
-    """`/` reads the version from the database and says where to go next."""
+    """`/` reads the database version and names the pages to visit next."""
     answer = service.get("/")
     assert answer.status_code == 200
     assert answer.headers["Content-Type"].startswith("text/plain")
@@ -19,7 +19,7 @@ def test_greeting_tells_the_databases_name_and_version(service: Service) -> None
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
 def test_health_is_ok_and_never_cached(service: Service, path: str) -> None:
-    """A healthy service says so, freshly each time."""
+    """Health checks of a healthy service return 200 and are never cached."""
     answer = service.get(path)
     assert (answer.status_code, answer.json()) == (200, {"status": "ok"})
     assert answer.headers["Cache-Control"] == "no-store"
@@ -36,7 +36,7 @@ def test_health_is_ok_and_never_cached(service: Service, path: str) -> None:
     ],
 )
 def test_errors_are_problems(service: Service, method: str, path: str, status: int) -> None:
-    """Errors of the framework have the one shape too."""
+    """Errors of Flask itself are problem details (RFC 9457) too."""
     answer = service.request(method, path)
     problem = answer.json()
     assert answer.status_code == problem["status"] == status
@@ -47,19 +47,19 @@ def test_errors_are_problems(service: Service, method: str, path: str, status: i
 
 
 def test_wrong_method_names_the_right_ones(service: Service) -> None:
-    """A problem keeps the headers of its error."""
+    """A 405 answer keeps its Allow header."""
     assert "GET" in service.post("/livez").headers["Allow"]
 
 
 def test_head_has_no_body(service: Service) -> None:
-    """HEAD answers as GET does, without a body."""
+    """HEAD is answered like GET, without a body."""
     answer = service.head("/nothing.here")
     assert (answer.status_code, answer.content) == (404, b"")
 
 
 @pytest.mark.parametrize("given", ["a", "A-1_b.c", pytest.param("x" * 128, id="longest")])
 def test_request_id_is_taken_over(service: Service, given: str) -> None:
-    """A client's sane request id comes back."""
+    """A valid X-Request-Id from the client is kept and returned."""
     assert service.get("/livez", headers={"X-Request-Id": given}).headers["X-Request-Id"] == given
 
 
@@ -75,6 +75,6 @@ def test_request_id_is_taken_over(service: Service, given: str) -> None:
     ],
 )
 def test_odd_request_id_is_replaced(service: Service, given: str) -> None:
-    """What could forge a log line is no request id."""
+    """A malformed X-Request-Id, which could forge log lines, is replaced by a new one."""
     answer = service.get("/livez", headers={"X-Request-Id": given.encode()})
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["X-Request-Id"])

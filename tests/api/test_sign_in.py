@@ -1,4 +1,4 @@
-"""Sign-in and sign-out for browsers."""
+"""Browsers sign in with a token, and sign out."""
 
 import re
 
@@ -22,7 +22,7 @@ COOKIE = r"slipway=[\w.-]+; HttpOnly; Path=/; SameSite=Lax"
 
 
 def test_browser_comes_to_the_sign_in(visitor: Visitor) -> None:
-    """Who opens the service in a browser is asked for a token; programs are greeted as ever."""
+    """Browsers that open `/` are redirected to the sign-in; other clients are greeted."""
     answer = visitor.get("/")
     assert (answer.status_code, answer.headers["Location"]) == (302, "/sign-in")
     assert "Accept" in answer.headers["Vary"]
@@ -32,14 +32,14 @@ def test_browser_comes_to_the_sign_in(visitor: Visitor) -> None:
 
 
 def test_page_is_off_without_a_key(tmp_path: object) -> None:
-    """Without SECRET_KEY there is no page to sign in at."""
+    """Without SECRET_KEY there is no sign-in page."""
     environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "LOG_LEVEL": "error"}
     printed = python(OFF, **environ)
     assert printed.split() == ["200", "text/plain", "404", "text/html"]
 
 
 def test_token_signs_in(service: Service, visitor: Visitor) -> None:
-    """A token is worth a cookie, which tells nothing to scripts and to no other site."""
+    """A valid token gets a session cookie that is HttpOnly and SameSite=Lax."""
     answer = visitor.submit("/sign-in", token=service.token)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/")
     assert re.fullmatch(COOKIE, answer.headers["Set-Cookie"])
@@ -49,7 +49,7 @@ def test_token_signs_in(service: Service, visitor: Visitor) -> None:
 
 
 def test_cookie_is_for_https_only_where_there_is_https(service: Service, visitor: Visitor) -> None:
-    """Behind TLS, browsers send it over nothing else, and take it from this host alone."""
+    """Behind TLS, the cookie is Secure and has the prefix __Host-."""
     https = {"X-Forwarded-Proto": "https"}
     page = visitor.get("/sign-in", headers=https)
     given = page.headers["Set-Cookie"]
@@ -64,7 +64,7 @@ def test_cookie_is_for_https_only_where_there_is_https(service: Service, visitor
 
 
 def test_token_is_told_to_nobody(deployment: Deployment, visitor: Visitor) -> None:
-    """Neither cookie nor page nor log has the token."""
+    """The token is not in the cookie, the page or the log."""
     token = deployment.token()
     visitor.submit("/sign-in", token=token)
     cookie = visitor.cookies["slipway"]
@@ -73,7 +73,7 @@ def test_token_is_told_to_nobody(deployment: Deployment, visitor: Visitor) -> No
 
 
 def test_sign_out(member: Visitor) -> None:
-    """Who signs out is nobody again, and the cookie is gone."""
+    """Signing out ends the session."""
     fields = {"form_key": form_key(member)}
     answer = member.post("/sign-out", data=fields)
     assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in")
@@ -92,7 +92,7 @@ def test_sign_out(member: Visitor) -> None:
     ],
 )
 def test_wrong_token_is_told_so(visitor: Visitor, token: str) -> None:
-    """What is no token signs nobody in."""
+    """A wrong token is rejected with a message, and nobody is signed in."""
     answer = visitor.submit("/sign-in", token=token)
     assert answer.status_code == 422
     assert "This token is not valid." in answer.text
@@ -101,10 +101,13 @@ def test_wrong_token_is_told_so(visitor: Visitor, token: str) -> None:
 
 
 def test_wrong_tokens_are_limited(service: Service, visitor: Visitor) -> None:
-    """They count with those that the API gets; a right one signs in even then."""
+    """Wrong tokens on the page and in the API share one rate limit.
+
+    A valid token still signs in when the limit is used up.
+    """
     fields = form(visitor.get("/sign-in").text) | {"token": "wrong"}
     headers = {"X-Forwarded-For": str(visitor.headers["X-Forwarded-For"])}
-    for attempts in range(100):  # noqa: B007 more than two windows have
+    for attempts in range(100):  # noqa: B007 more attempts than two windows allow
         answer = visitor.post("/sign-in", data=fields)
         if answer.status_code != 422:
             break

@@ -1,4 +1,4 @@
-"""Tokens: who gets in, who may write, and what is known of it."""
+"""Bearer tokens: authentication, scopes, expiry, revocation and rate limits."""
 
 import re
 import secrets
@@ -15,14 +15,14 @@ ROUTES = ["/api", "/api/me", "/api/links", "/api/links/abc", "/api/no/such/thing
 
 
 def address() -> dict[str, str | bytes]:
-    """Return headers with a client address that no other test has."""
+    """Return headers with a client address that no other test uses."""
     return {"X-Forwarded-For": f"2001:db8:{secrets.randbits(16):x}:{secrets.randbits(16):x}::1"}
 
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("method", METHODS)
 def test_nobody_gets_in_without_a_token(deployment: Deployment, method: str, route: str) -> None:
-    """All that lies under /api needs a token, whether it exists or not."""
+    """Every path under /api answers 401 without a token, whether it exists or not."""
     with Service(deployment.url) as anyone:
         answer = anyone.request(method, route, json={})
     assert answer.status_code == 401
@@ -31,7 +31,7 @@ def test_nobody_gets_in_without_a_token(deployment: Deployment, method: str, rou
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz"])
 def test_what_is_public_needs_no_token(deployment: Deployment, path: str) -> None:
-    """Greeting and health are for everybody."""
+    """The greeting and the health checks need no token."""
     with Service(deployment.url) as anyone:
         assert anyone.get(path).status_code == 200
 
@@ -49,7 +49,7 @@ def test_what_is_public_needs_no_token(deployment: Deployment, path: str) -> Non
     ],
 )
 def test_wrong_token_is_refused(deployment: Deployment, header: str) -> None:
-    """What is no token of ours is told so, whatever it looks like."""
+    """A missing, malformed or unknown token is rejected with 401."""
     with Service(deployment.url) as anyone:
         headers = address() | {"Authorization": header.encode("latin-1")}
         answer = anyone.get("/api/me", headers=headers)
@@ -60,7 +60,7 @@ def test_wrong_token_is_refused(deployment: Deployment, header: str) -> None:
 
 @pytest.mark.parametrize("scope", ["read", "write"])
 def test_me_tells_name_and_scope(deployment: Deployment, scope: str) -> None:
-    """A client can ask who it is."""
+    """/api/me returns the name and scope of the client's token."""
     name = f"me-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name, "--scope", scope).strip()
     with Service(deployment.url, token) as client:
@@ -69,7 +69,7 @@ def test_me_tells_name_and_scope(deployment: Deployment, scope: str) -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 def test_read_token_only_reads(deployment: Deployment, method: str) -> None:
-    """A read token may do what changes nothing."""
+    """A read token can read; every other method is rejected with 403."""
     with Service(deployment.url, deployment.token("read")) as reader:
         answer = reader.request(method, "/api/me", json={})
     if method in {"GET", "HEAD"}:
@@ -81,14 +81,14 @@ def test_read_token_only_reads(deployment: Deployment, method: str) -> None:
 
 
 def test_default_scope_is_write(deployment: Deployment) -> None:
-    """A token that was made without words about it may write."""
+    """A token that is created without --scope can write."""
     token = deployment.slipway("tokens", "create", f"d-{secrets.token_hex(4)}").strip()
     with Service(deployment.url, token) as client:
         assert client.get("/api/me").json()["scope"] == "write"
 
 
 def test_revoked_token_is_worthless(deployment: Deployment) -> None:
-    """From the moment that it is revoked, no worker takes a token."""
+    """A revoked token is rejected with 401 at once, by every worker."""
     name = f"revoked-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name).strip()
     with Service(deployment.url, token) as client:
@@ -100,7 +100,7 @@ def test_revoked_token_is_worthless(deployment: Deployment) -> None:
 
 
 def test_expired_token_is_worthless(deployment: Deployment) -> None:
-    """A token ends with its time."""
+    """An expired token is rejected with 401."""
     name = f"expired-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name, "--expires", "1m").strip()
     with Service(deployment.url, token) as client:
@@ -110,7 +110,7 @@ def test_expired_token_is_worthless(deployment: Deployment) -> None:
 
 
 def test_list_shows_everything_but_the_token(deployment: Deployment) -> None:
-    """The list tells name, scope and times, also when a token was last used."""
+    """`tokens list` shows each token's name, scope, times and last use, but not the token."""
     name = f"listed-{secrets.token_hex(4)}"
     options = ("--scope", "read", "--expires", "90d")
     token = deployment.slipway("tokens", "create", name, *options).strip()
@@ -130,7 +130,7 @@ def test_list_shows_everything_but_the_token(deployment: Deployment) -> None:
 
 
 def test_use_is_not_written_for_each_request(deployment: Deployment) -> None:
-    """The last use is known to the minute, not to the request."""
+    """A token's last use is recorded about once a minute, not at each request."""
     name = f"used-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name).strip()
     with Service(deployment.url, token) as client:
@@ -142,7 +142,7 @@ def test_use_is_not_written_for_each_request(deployment: Deployment) -> None:
 
 
 def test_token_is_alone_on_standard_output(deployment: Deployment) -> None:
-    """TOKEN=$(slipway tokens create …) works."""
+    """`TOKEN=$(slipway tokens create …)` works: only the token is printed."""
     output = deployment.slipway("tokens", "create", f"out-{secrets.token_hex(4)}")
     assert re.fullmatch(r"slipway_[A-Za-z0-9_-]{43}\n", output)
 
@@ -160,7 +160,7 @@ def test_token_is_alone_on_standard_output(deployment: Deployment) -> None:
     ],
 )
 def test_wrong_command_is_refused(deployment: Deployment, arguments: tuple[str, ...]) -> None:
-    """A wrong command fails in one line and makes nothing."""
+    """A wrong command fails without a traceback and prints no token."""
     with pytest.raises(subprocess.CalledProcessError) as caught:
         deployment.slipway("tokens", *arguments)
     assert "Traceback" not in str(caught.value.stderr)
@@ -168,7 +168,7 @@ def test_wrong_command_is_refused(deployment: Deployment, arguments: tuple[str, 
 
 
 def test_names_are_exact(deployment: Deployment) -> None:
-    """A name differs from another in every letter, and revoking one leaves the other."""
+    """Names are compared with accents: revoking "Jose" does not revoke "José"."""
     name = f"José-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name).strip()
     with pytest.raises(subprocess.CalledProcessError):
@@ -178,7 +178,7 @@ def test_names_are_exact(deployment: Deployment) -> None:
 
 
 def test_name_is_taken_once(deployment: Deployment) -> None:
-    """Two tokens can't have one name."""
+    """A second token with the same name is rejected."""
     name = f"twice-{secrets.token_hex(4)}"
     deployment.slipway("tokens", "create", name)
     with pytest.raises(subprocess.CalledProcessError):
@@ -186,12 +186,15 @@ def test_name_is_taken_once(deployment: Deployment) -> None:
 
 
 def test_guessing_is_slowed(deployment: Deployment) -> None:
-    """An address that sends many wrong tokens gets 429; others, and a right token, do not."""
+    """Too many wrong tokens from one address get 429.
+
+    Other addresses are not affected, and a valid token still works.
+    """
     headers = address()
     with Service(deployment.url, "wrong") as guesser:
         answers = [guesser.get("/api/me", headers=headers) for _ in range(65)]
         first, last = answers[0], answers[-1]
-        # Two windows at most, if a minute ends in between.
+        # The requests can fall into two windows, if a minute ends meanwhile.
         assert 30 <= sum(answer.status_code == 401 for answer in answers) <= 60
         assert first.headers["RateLimit-Policy"] == '"auth";q=30;w=60'
         assert re.fullmatch(r'"auth";r=\d+;t=\d+', first.headers["RateLimit"])
@@ -204,7 +207,7 @@ def test_guessing_is_slowed(deployment: Deployment) -> None:
 
 
 def test_ipv4_behind_ipv6_is_one_client_each(deployment: Deployment) -> None:
-    """Clients that a proxy tells as IPv4-mapped addresses are told apart."""
+    """IPv4-mapped addresses (::ffff:…) from a proxy are limited one by one."""
     with Service(deployment.url, "wrong") as guesser:
         first, second = (
             guesser.get("/api/me", headers={"X-Forwarded-For": f"::ffff:198.51.{n}"}).headers
@@ -215,7 +218,7 @@ def test_ipv4_behind_ipv6_is_one_client_each(deployment: Deployment) -> None:
 
 
 def test_neighbours_in_one_ipv6_network_are_one_client(deployment: Deployment) -> None:
-    """Who has a /64 can't get a new limit with each of its addresses."""
+    """All addresses of one IPv6 /64 network share one rate limit."""
     network = str(address()["X-Forwarded-For"]).removesuffix("::1")
     with Service(deployment.url, "wrong") as guesser:
         statuses = [

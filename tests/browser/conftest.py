@@ -1,4 +1,4 @@
-"""A real browser before the service. A fault in a page that nobody may see fails its test."""
+"""Fixtures for tests in a real browser. A test fails if any page it opens has an error."""
 
 import json
 import secrets
@@ -25,7 +25,7 @@ from tests.support.compose import Stack, run
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 ARTEFACTS = ROOT / "tests/browser/artefacts"
 WIDE = ViewportSize(width=1280, height=800)
-# axe leaves the size of targets out by itself, which WCAG 2.2 AA has a rule for.
+# axe does not check target sizes by default, but WCAG 2.2 AA requires it.
 AXE = """axe.run(document, {
     rules: {"target-size": {enabled: true}}, resultTypes: ["violations"]
 }).then(found => found.violations)"""
@@ -36,7 +36,7 @@ Open = Callable[..., Page]
 
 @pytest.fixture(scope="session")
 def browser_type_launch_args() -> dict[str, Any]:
-    """Start the system's own browser, and download none."""
+    """Use the browser that is installed, and download none."""
     found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip(NO_BROWSER)
@@ -58,13 +58,13 @@ def tokens(stack: Stack) -> Iterator[dict[str, str]]:
 
 @pytest.fixture(params=[True, False], ids=["javascript", "plain"])
 def javascript(request: pytest.FixtureRequest) -> bool:
-    """Whether scripts run: what takes this works with and without them."""
+    """Whether scripts run: tests that use this fixture run with and without JavaScript."""
     return bool(request.param)
 
 
 @pytest.fixture
 def faults() -> Iterator[list[str]]:
-    """What was wrong in the pages that a test has opened: it fails for what it leaves there."""
+    """The errors in the pages of a test; those that remain at its end make it fail."""
     found: list[str] = []
     yield found
     assert found == []
@@ -72,13 +72,13 @@ def faults() -> Iterator[list[str]]:
 
 @pytest.fixture
 def loaded() -> list[Request]:
-    """What the pages of a test have loaded, themselves included."""
+    """All requests of a test's pages that have finished, including the pages themselves."""
     return []
 
 
 @pytest.fixture
 def open_page(browser: Browser, faults: list[str], loaded: list[Request]) -> Iterator[Open]:
-    """Open pages, each in a browser of its own, with options of its context."""
+    """A function that opens a page in its own browser context, with options of that context."""
     contexts = []
 
     def open_page(url: str, path: str = "/", **options: Any) -> Page:
@@ -96,20 +96,20 @@ def open_page(browser: Browser, faults: list[str], loaded: list[Request]) -> Ite
 
 
 def sign_in(page: Page, token: str) -> None:
-    """Go from the page that asks for a token to the one behind it."""
+    """Sign in on the sign-in page, and wait for the next page."""
     page.get_by_label("Token").fill(token)
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
 def _watch(page: Page, faults: list[str], loaded: list[Request]) -> None:
-    """Note errors of scripts, what the Content-Security-Policy blocks, and files that fail."""
+    """Record script errors, violations of the Content-Security-Policy, and failed requests."""
 
     def finished(request: Request) -> None:
         loaded.append(request)
 
     def said(message: ConsoleMessage) -> None:
-        # An error page is one to the browser too, and the tests want to see some.
+        # The browser logs an error for each error page, but some tests open error pages on purpose.
         if message.type in {"error", "warning"} and "Failed to load" not in message.text:
             faults.append(f"{page.url}: {message.text}")
 
@@ -118,7 +118,7 @@ def _watch(page: Page, faults: list[str], loaded: list[Request]) -> None:
             faults.append(f"{page.url}: {response.status} for {response.url}")
 
     def failed(request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # as a download is
+        if request.failure != "net::ERR_ABORTED":  # which downloads cause, too
             faults.append(f"{page.url}: {request.failure} for {request.url}")
 
     page.on("console", said)
@@ -130,7 +130,7 @@ def _watch(page: Page, faults: list[str], loaded: list[Request]) -> None:
 
 @pytest.fixture(scope="session")
 def axe(tmp_path_factory: pytest.TempPathFactory) -> Axe:
-    """Fail where axe finds anything in a page as it is now."""
+    """A function that checks a page as it is now with axe, and fails on any violation."""
     if not shutil.which("npm"):
         pytest.skip(NO_NODE)
     folder = tmp_path_factory.mktemp("axe")

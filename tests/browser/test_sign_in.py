@@ -1,4 +1,4 @@
-"""Signing in and out, as a person does."""
+"""People sign in and out in a browser."""
 
 from playwright.sync_api import expect
 
@@ -9,7 +9,7 @@ from tests.support.compose import Stack
 def test_sign_in_and_out(
     stack: Stack, tokens: dict[str, str], open_page: Open, javascript: bool
 ) -> None:
-    """A wrong token is refused; a right one opens the page until its owner signs out."""
+    """A wrong token is rejected; a valid one signs in until the user signs out."""
     page = open_page(stack.url, java_script_enabled=javascript)
     page.get_by_label("Token").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
@@ -22,7 +22,7 @@ def test_sign_in_and_out(
 
 
 def test_token_is_kept_from_scripts(stack: Stack, tokens: dict[str, str], open_page: Open) -> None:
-    """The cookie is for the server alone, is sent from no other site, and holds no token."""
+    """The session cookie is HttpOnly and SameSite=Lax, and no script can find the token."""
     page = open_page(stack.url)
     sign_in(page, tokens["write"])
     (cookie,) = page.context.cookies()

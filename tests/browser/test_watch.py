@@ -1,4 +1,4 @@
-"""The tests' own eyes: a fault of a page would be seen."""
+"""The fixtures themselves: errors in a page are detected."""
 
 import pytest
 
@@ -12,7 +12,7 @@ THROWN = "void setTimeout(() => { throw new Error('oops') })"
 
 
 def test_axe_finds_a_picture_without_a_text(stack: Stack, open_page: Open, axe: Axe) -> None:
-    """And nothing before there is one."""
+    """axe finds an image without an alternative text, and no fault before."""
     page = open_page(stack.url, "/docs")
     axe(page)
     page.evaluate("document.body.append(document.createElement('img'))")
@@ -28,7 +28,7 @@ def test_axe_finds_a_picture_without_a_text(stack: Stack, open_page: Open, axe: 
 def test_fault_is_seen(
     stack: Stack, open_page: Open, faults: list[str], script: str, seen: str
 ) -> None:
-    """An inline style, a file that is missing, and an error of a script."""
+    """A blocked inline style, a missing file and a script error are detected."""
     page = open_page(stack.url, "/docs")
     page.evaluate(script)
     wait_until(lambda: page.evaluate("1") and faults)

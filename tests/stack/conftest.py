@@ -1,4 +1,4 @@
-"""What the tests of the stack share."""
+"""Fixtures that the stack's tests share."""
 
 import pytest
 
@@ -7,5 +7,5 @@ from tests.support.compose import Stack
 
 @pytest.fixture(scope="session")
 def image(stack: Stack) -> str:
-    """The name and tag of the runtime image that this run has built."""
+    """The name and tag of the runtime image that this test run has built."""
     return stack.image

@@ -1,4 +1,4 @@
-"""The database's accounts: each with no more than it needs, and none without TLS."""
+"""Each MySQL account has the least privileges that it needs, and requires TLS."""
 
 import subprocess
 
@@ -14,7 +14,7 @@ REFUSED = "ERROR 1045 (28000): Access denied"
 
 
 def log_in(stack: Stack, account: str, *options: str) -> str:
-    """Return who the database says one is, asked in its container with an account's password."""
+    """Log in with an account's password inside the database container, and return the user."""
     password = f"MYSQL_PWD=$(</run/secrets/{account}_password)"
     client = f"exec mysql --batch --skip-column-names --user={account} {' '.join(options)}"
     return stack.exec("db", "bash", "-c", f"{password} {client}", text="SELECT USER()").strip()
@@ -22,7 +22,7 @@ def log_in(stack: Stack, account: str, *options: str) -> str:
 
 @pytest.mark.parametrize("account", GRANTS)
 def test_grants(stack: Stack, account: str) -> None:
-    """An account may do what its work takes, on this schema, and nothing elsewhere."""
+    """An account has only the privileges that its work needs, and only on this schema."""
     assert stack.mysql_root(f"SHOW GRANTS FOR {account}") == [
         [f"GRANT USAGE ON *.* TO `{account}`@`%`"],
         [f"GRANT {GRANTS[account]} ON `slipway`.* TO `{account}`@`%`"],
@@ -30,7 +30,7 @@ def test_grants(stack: Stack, account: str) -> None:
 
 
 def test_accounts(stack: Stack) -> None:
-    """Two accounts from anywhere with TLS, root from inside only, each with a password."""
+    """There are two accounts that require TLS, and a local root, each with a password."""
     accounts = stack.mysql_root(
         "SELECT user, host, ssl_type, plugin, authentication_string = '' FROM mysql.user"
         " WHERE account_locked = 'N' ORDER BY user"
@@ -45,7 +45,7 @@ def test_accounts(stack: Stack) -> None:
 @pytest.mark.parametrize("way", ["--host=127.0.0.1", "--protocol=socket"])
 @pytest.mark.parametrize("account", GRANTS)
 def test_login_without_tls_is_refused(stack: Stack, account: str, way: str) -> None:
-    """The right password is not enough: not over the network, nor on the server's own socket."""
+    """A login without TLS is rejected, over the network and on the server's own socket."""
     assert log_in(stack, account, way, "--ssl-mode=REQUIRED").startswith(f"{account}@")
     with pytest.raises(subprocess.CalledProcessError) as refused:
         log_in(stack, account, way, "--ssl-mode=DISABLED")
@@ -53,7 +53,7 @@ def test_login_without_tls_is_refused(stack: Stack, account: str, way: str) -> N
 
 
 def test_root_has_no_way_in_over_the_network(stack: Stack) -> None:
-    """Root's password opens the socket in the container and nothing else."""
+    """Root can log in only through the socket in the container."""
     assert log_in(stack, "root", "--protocol=socket") == "root@localhost"
     with pytest.raises(subprocess.CalledProcessError) as refused:
         log_in(stack, "root", "--host=127.0.0.1")

@@ -1,4 +1,4 @@
-"""Backups and restores that fail: they say so, and change nothing."""
+"""Backups and restores that fail say so and change nothing."""
 
 import gzip
 import subprocess
@@ -16,14 +16,14 @@ DUMP = "info LIKE 'SELECT%SQL_NO_CACHE%' AND user = 'root'"
 
 
 def refused(stack: Stack, target: str, **variables: object) -> str:
-    """Run make, which must fail, and return what it says."""
+    """Run a make target that must fail, and return its error output."""
     with pytest.raises(subprocess.CalledProcessError) as failed:
         stack.make(target, **variables)
     return str(failed.value.stderr)
 
 
 def tables(stack: Stack) -> list[list[str]]:
-    """Return the checksum of every table, those of schemas aside included."""
+    """Return the checksum of every table, including those of additional schemas."""
     names = stack.mysql_root(
         "SELECT CONCAT('`', table_schema, '`.`', table_name, '`')"
         " FROM information_schema.tables WHERE table_schema LIKE 'slipway%'"
@@ -33,20 +33,20 @@ def tables(stack: Stack) -> list[list[str]]:
 
 @pytest.fixture
 def backups(tmp_path: Path) -> Path:
-    """A folder that is not there yet."""
+    """A folder for backups that does not exist yet."""
     return tmp_path / "backups"
 
 
 @pytest.fixture(scope="module", name="empty")
 def _empty(stack: Stack) -> Iterator[Stack]:
-    """A stack that nobody has used, once more."""
+    """Another stack without any data."""
     with Stack(tag=stack.tag) as empty:
         empty.up()
         yield empty
 
 
 def test_no_backup_of_a_database_that_is_away(stack: Stack, backups: Path) -> None:
-    """Without its database a backup fails, and leaves no file."""
+    """When the database is stopped, a backup fails and leaves no file."""
     stack.compose("stop", "db")
     try:
         assert "db" in refused(stack, "backup", FILE=backups / "it.sql.gz")
@@ -56,7 +56,7 @@ def test_no_backup_of_a_database_that_is_away(stack: Stack, backups: Path) -> No
 
 
 def test_no_backup_of_a_database_that_dies(stack: Stack, backups: Path) -> None:
-    """If the database dies in the middle, the last backup stays and there is no half of another."""
+    """If the database dies during a backup, the previous file stays and no partial file is left."""
     file = backups / "it.sql.gz"
     stack.make("backup", FILE=file)
     before = file.read_bytes()
@@ -72,7 +72,11 @@ def test_no_backup_of_a_database_that_dies(stack: Stack, backups: Path) -> None:
 
 
 def test_backup_and_migration_wait_for_each_other(stack: Stack, backups: Path) -> None:
-    """No backup has half a migration, which no snapshot would hide."""
+    """Backups and migrations wait for each other.
+
+    A backup's snapshot does not isolate it from changes of the schema, so it could contain half a
+    migration.
+    """
     with ThreadPoolExecutor() as pool, RootSession(stack) as other:
         other.run("DO GET_LOCK('slipway.migrate', 0)")
         backup = pool.submit(stack.make, "backup", FILE=backups / "it.sql.gz")
@@ -91,14 +95,14 @@ def test_backup_and_migration_wait_for_each_other(stack: Stack, backups: Path) -
 
 
 def test_backup_is_for_its_owner(stack: Stack, backups: Path) -> None:
-    """Nobody else can read it."""
+    """Only its owner can access a backup file."""
     file = backups / "it.sql.gz"
     stack.make("backup", FILE=file)
     assert file.stat().st_mode & 0o077 == 0
 
 
 def test_restore_refuses_a_stack_with_data(stack: Stack, backups: Path) -> None:
-    """What is there is never replaced or mixed."""
+    """A restore into a stack with data is rejected and changes nothing."""
     file = backups / "it.sql.gz"
     stack.exec("app", "slipway", "tokens", "create", "there")
     try:
@@ -110,23 +114,27 @@ def test_restore_refuses_a_stack_with_data(stack: Stack, backups: Path) -> None:
         stack.exec("app", "slipway", "tokens", "revoke", "there")
 
 
-@pytest.mark.parametrize("damage", ["cut", "cut and packed again", "empty", "away", "wrong"])
+@pytest.mark.parametrize(
+    "damage", ["truncated", "truncated SQL", "empty", "missing", "invalid SQL"]
+)
 def test_restore_of_a_damaged_file_changes_nothing(
     stack: Stack, empty: Stack, backups: Path, damage: str
 ) -> None:
-    """It says so, and the stack is as ready as before."""
+    """A restore from a damaged or missing file fails, and the stack stays empty and ready."""
     file = backups / "it.sql.gz"
     stack.make("backup", FILE=file)
     whole = file.read_bytes()
     sql = gzip.decompress(whole)
-    if damage == "away":
+    if damage == "missing":
         file.unlink()
     else:
         broken = {
-            "cut": whole[:-20],
-            "cut and packed again": gzip.compress(sql[:-100]),
+            "truncated": whole[:-20],
+            "truncated SQL": gzip.compress(sql[:-100]),
             "empty": b"",
-            "wrong": gzip.compress(sql.replace(b"-- Dump completed", b"oops;\n-- Dump completed")),
+            "invalid SQL": gzip.compress(
+                sql.replace(b"-- Dump completed", b"oops;\n-- Dump completed")
+            ),
         }
         file.write_bytes(broken[damage])
     before = tables(empty)
@@ -136,5 +144,5 @@ def test_restore_of_a_damaged_file_changes_nothing(
 
 
 def test_restore_wants_a_file(empty: Stack) -> None:
-    """Without one it says how to name it."""
+    """A restore without FILE fails and says to set it."""
     assert "FILE=" in refused(empty, "restore")

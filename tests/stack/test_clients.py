@@ -1,4 +1,4 @@
-"""What slow, silent and many clients can do to the service: nothing to the others."""
+"""Slow, silent or very many clients do not affect other clients."""
 
 import http.client
 import json
@@ -16,10 +16,10 @@ from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.alone
 
-PLACES = 2 * 900  # connections that two workers keep open
-BUSY = 2 * 400  # requests that two workers have under way
+PLACES = 2 * 900  # the most connections that two workers keep open
+BUSY = 2 * 400  # the most requests that two workers process at once
 HEAD = b"GET %s HTTP/1.1\r\nHost: localhost\r\n"
-# Counts, inside the container, open connections with bytes that the client has not taken.
+# Runs in the container: counts open connections whose client has not read all sent bytes.
 STUCK = """
 rows = [line.split() for line in open("/proc/net/tcp")]
 print(sum(row[1].endswith(":1F40") and row[3] == "01" and row[4][:8] != "0" * 8 for row in rows))
@@ -29,7 +29,7 @@ Connect = Callable[[], socket.socket]
 
 @pytest.fixture
 def connect(stack: Stack) -> Iterator[Connect]:
-    """Opens connections, thousands if need be, which end with the test."""
+    """A function that opens connections, even thousands, which are closed after the test."""
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
     with ExitStack() as opened:
@@ -40,12 +40,12 @@ def connect(stack: Stack) -> Iterator[Connect]:
 
 
 def lives(stack: Stack) -> bool:
-    """Say whether a new client gets an answer."""
+    """Return whether a new client gets an answer from /livez."""
     return requests.get(f"{stack.url}/livez", timeout=5).ok
 
 
 def test_slow_and_idle_clients_give_way(stack: Stack, connect: Connect) -> None:
-    """More half requests and idle connections than there are places keep nobody out."""
+    """More slow and idle connections than the service can keep do not shut out new clients."""
     for number in range(PLACES + 400):
         connection = connect()
         if number % 2:
@@ -56,7 +56,7 @@ def test_slow_and_idle_clients_give_way(stack: Stack, connect: Connect) -> None:
 
 
 def test_body_that_only_drips_is_refused(stack: Stack, connect: Connect) -> None:
-    """Who sends a byte now and then is not waited for until the end of the body."""
+    """A client that sends its body very slowly gets an answer before the body ends."""
     token = stack.exec("app", "slipway", "tokens", "create", "drip").strip()
     connection = connect()
     connection.sendall(
@@ -79,7 +79,7 @@ def test_body_that_only_drips_is_refused(stack: Stack, connect: Connect) -> None
 
 
 def test_client_that_reads_nothing_is_let_go(stack: Stack, connect: Connect) -> None:
-    """Answers that nobody takes block nobody, and end with their connection."""
+    """A client that never reads its answers is disconnected, and does not block others."""
     connection = connect()
     connection.settimeout(1)
     with suppress(TimeoutError):
@@ -91,7 +91,7 @@ def test_client_that_reads_nothing_is_let_go(stack: Stack, connect: Connect) -> 
 def test_more_requests_than_it_can_serve_are_refused_at_once(
     stack: Stack, connect: Connect
 ) -> None:
-    """Past its limit the service says 503 instead of queueing, and still says that it lives."""
+    """Load shedding: above its limit, the service answers 503 at once; /livez still works."""
     connections = [connect() for _ in range(BUSY + 400)]
     docker("pause", stack.id("db"))
     try:

@@ -1,4 +1,4 @@
-"""How many connections to MySQL a process of the service can have."""
+"""The number of MySQL connections that a process of the service can open."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +11,7 @@ from tests.support.compose import Stack
 
 CLIENTS, CALLS = 64, 30
 
-# Takes all that each pool gives, and prints how many different ones MySQL sees.
+# Takes every connection that each pool gives, and prints how many MySQL has counted.
 FILL = """
 from contextlib import ExitStack
 from sqlalchemy import text
@@ -34,7 +34,10 @@ with ExitStack() as stack:
 
 
 def test_connections_are_as_documented(stack: Stack) -> None:
-    """With every pool full a process has what the page's formula says, and two replicas fit."""
+    """With full pools, a process has as many connections as documented.
+
+    Two replicas with two workers each stay below MySQL's limit.
+    """
     page = (ROOT / "docs" / "operate.md").read_text()
     [(told, allowed)] = re.findall(r"at most (\d+) connections to MySQL, which allows (\d+)", page)
     found = int(stack.python("app", FILL))
@@ -46,7 +49,7 @@ def test_connections_are_as_documented(stack: Stack) -> None:
 
 @pytest.mark.alone
 def test_more_requests_than_connections_wait_for_their_turn(stack: Stack) -> None:
-    """None of 64 clients is passed by until it gets a 503."""
+    """The pool's queue is fair: none of 64 clients waits so long that it gets 503."""
     token = stack.exec("app", "slipway", "tokens", "create", "turns").strip()
     headers = {"Authorization": f"Bearer {token}"}
 

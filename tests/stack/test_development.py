@@ -1,4 +1,4 @@
-"""Development in a container: what is saved is what runs."""
+"""Development in a container with live reload."""
 
 import subprocess
 from pathlib import Path
@@ -11,9 +11,9 @@ from tests.support.compose import Stack
 from tests.support.waiting import wait_until
 
 
-@pytest.mark.usefixtures("stack")  # its image is in the build cache then
+@pytest.mark.usefixtures("stack")  # so that its image is in the build cache
 def test_saved_edit_is_live(tmp_path: Path) -> None:
-    """An edit in the working tree changes the running service's answer."""
+    """A saved edit in the working tree changes the answer of the running service."""
     log = tmp_path / "log"
     with Stack(copy_project(tmp_path / "slipway")) as stack, log.open("w") as output:
         watch = subprocess.Popen(

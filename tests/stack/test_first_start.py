@@ -1,4 +1,4 @@
-"""The first start of a stack: in order, once more after an interruption, again from nothing."""
+"""The first start of a stack: its order, after an interruption, and again from nothing."""
 
 import subprocess
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture(scope="module", name="first")
 def _first(stack: Stack) -> Iterator[Stack]:
-    """Another stack from the same image, whose first start was killed half-way and repeated."""
+    """Another stack from the same image, whose first start was killed and then repeated."""
     with Stack(tag=stack.tag) as first:
         first.compose("up", "--detach", "db")
         database = first.id("db")
@@ -34,7 +34,7 @@ def _first(stack: Stack) -> Iterator[Stack]:
 
 
 def test_services_start_in_order(first: Stack) -> None:
-    """Each step begins after the one before: secrets, database, migration, service."""
+    """Secrets, database, migration and service start in this order, each after the one before."""
     secrets, db, migrate, app = (
         first.inspect(service)["State"] for service in ("secrets", "db", "migrate", "app")
     )
@@ -52,7 +52,7 @@ def test_services_start_in_order(first: Stack) -> None:
 
 
 def test_interrupted_first_start_begins_anew(first: Stack) -> None:
-    """A database that was killed while it was made is made again, with its accounts, and stays."""
+    """A database whose initialization was killed is initialized again, and then only restarted."""
     log = first.compose("logs", "db")
     assert log.count("Initializing database files") == 2
     users = first.mysql_root("SELECT user FROM mysql.user WHERE host = '%' ORDER BY user")
@@ -64,7 +64,7 @@ def test_interrupted_first_start_begins_anew(first: Stack) -> None:
 
 @contextmanager
 def no_writes(stack: Stack) -> Iterator[None]:
-    """Let every write, and every change of the schema, wait in the database."""
+    """Make every write and every schema change wait in the database."""
     with subprocess.Popen(
         stack.command("exec", "--no-TTY", "db", "bash", "-c", MYSQL_ROOT),
         cwd=stack.root,
@@ -80,11 +80,11 @@ def no_writes(stack: Stack) -> Iterator[None]:
             " WHERE object_type = 'GLOBAL' AND lock_type = 'SHARED' AND lock_status = 'GRANTED'"
         )
         wait_until(lambda: stack.mysql_root(locked) == [["1"]])
-        yield  # the lock ends with the session
+        yield  # the end of the session releases the lock
 
 
 def test_several_migrations_at_once(first: Stack) -> None:
-    """Three that begin together on an empty schema all succeed, though one has to try again."""
+    """Three migrations that start at once on an empty schema all succeed."""
     first.mysql_root("DROP DATABASE slipway; CREATE DATABASE slipway")
     migrate = ("run", "--rm", "--no-TTY", "--no-deps", "migrate")
     waiting = (
@@ -95,14 +95,14 @@ def test_several_migrations_at_once(first: Stack) -> None:
         with no_writes(first):
             runs = [pool.submit(first.compose, *migrate) for _ in range(3)]
             wait_until(lambda: first.mysql_root(waiting) == [["3"]])
-            wait_until(lambda: first.mysql_root(waiting) == [["2"]])  # one pauses
+            wait_until(lambda: first.mysql_root(waiting) == [["2"]])  # one pauses before a retry
         for run in runs:
             run.result()
     first.wait_ready()
 
 
 def test_down_with_volumes_leaves_nothing_and_up_works_again(first: Stack) -> None:
-    """Nothing of the stack is left, and the next one has new secrets and an empty database."""
+    """`down --volumes` removes everything; the next `up` has new secrets and an empty database."""
     password = first.exec("db", "bash", "-c", "cat /run/secrets/root_password")
     first.mysql_root("CREATE TABLE left_over (id INT)")
     first.compose("down", "--volumes")

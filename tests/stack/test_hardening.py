@@ -1,4 +1,4 @@
-"""What the containers may do: no more than they need."""
+"""Containers run with the least privileges that they need."""
 
 import pytest
 
@@ -9,7 +9,7 @@ USERS = {"secrets": "", "db": "999:999", "migrate": "10001:10001", "app": "10001
 
 @pytest.mark.parametrize("service", USERS)
 def test_container_is_locked_down(stack: Stack, service: str) -> None:
-    """Its user, file system, capabilities, privileges, memory, processes and logs are bounded."""
+    """User, file system, capabilities, memory, processes and logs of a container are limited."""
     container = stack.inspect(service)
     host = container["HostConfig"]
     added = {name.removeprefix("CAP_") for name in host["CapAdd"] or []}
@@ -28,7 +28,7 @@ def test_container_is_locked_down(stack: Stack, service: str) -> None:
 
 
 def test_running_service_has_no_privilege(stack: Stack) -> None:
-    """The kernel says the same as the configuration, and the file system refuses a write."""
+    """The kernel reports no privileges for the running service, and a write to its files fails."""
     status = stack.python("app", "print(open('/proc/1/status').read())")
     fields = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
     assert fields["Uid"].split() == ["10001"] * 4

@@ -1,4 +1,4 @@
-"""The runtime image: how small it is, what is not in it, and how it runs."""
+"""The runtime image: its size, its contents and how it runs."""
 
 import gzip
 import json
@@ -20,7 +20,7 @@ HARDENED = ["--read-only", "--tmpfs=/tmp", "--user=10001", "--cap-drop=ALL", "--
 
 @pytest.fixture(scope="module")
 def files(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[tarfile.TarInfo]:
-    """Everything in the image's file system."""
+    """All files in the image."""
     listing = tmp_path_factory.mktemp("image") / "files.tar"
     container = docker("create", image).strip()
     try:
@@ -32,7 +32,7 @@ def files(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[tarfile.
 
 
 def run(image: str, *command: str, database: str = MYSQL) -> subprocess.CompletedProcess[str]:
-    """Run a command in a container with as few rights as there can be."""
+    """Run a command in a hardened container without a network."""
     return subprocess.run(
         ["docker", "run", "--rm", *HARDENED, f"--env=DATABASE_URL={database}", image, *command],
         check=False,
@@ -42,7 +42,10 @@ def run(image: str, *command: str, database: str = MYSQL) -> subprocess.Complete
 
 
 def size(image: str) -> int:
-    """Return the bytes of all layers, which `inspect` does not always tell: moby/moby#53398."""
+    """Return the total size of all layers in bytes.
+
+    `docker image inspect` does not always report it (moby/moby#53398).
+    """
     return sum(map(int, docker("history", "--human=false", "--format={{.Size}}", image).split()))
 
 
@@ -52,7 +55,7 @@ def layers(image: str) -> list[str]:
 
 
 def test_is_smaller_than_its_base(image: str) -> None:
-    """With service and packages it has at most 0.65 of the bytes of the bare base image."""
+    """The image, with all packages, has at most 0.65 times the size of its bare base image."""
     base = re.findall(
         r"^FROM (python:\S+)", (ROOT / "Dockerfile.multistage").read_text(), re.MULTILINE
     )
@@ -61,18 +64,18 @@ def test_is_smaller_than_its_base(image: str) -> None:
 
 
 def test_is_quick_to_pull(image: str, tmp_path: Path) -> None:
-    """What a registry would send is at most 25 MB, compressed with gzip."""
+    """The compressed image has at most 25 MB."""
     saved = tmp_path / "image.tar"
     docker("save", "--output", str(saved), image)
     assert len(gzip.compress(saved.read_bytes(), compresslevel=6)) <= 25_000_000
 
 
 def test_has_no_programs_but_its_own(files: list[tarfile.TarInfo]) -> None:
-    """The interpreter, gunicorn and alembic are all that can be executed."""
+    """The only executables are Python, gunicorn, alembic and slipway."""
     programs = {
         PurePosixPath(file.name).name
         for file in files
-        # Docker itself puts empty files into a container.
+        # Docker itself adds empty files to a container.
         if file.isfile() and file.mode & 0o111 and file.size and ".so" not in file.name
     }
     python = {name for name in programs if re.fullmatch(r"python3\.\d+", name)}
@@ -94,19 +97,19 @@ def test_has_no_programs_but_its_own(files: list[tarfile.TarInfo]) -> None:
     ],
 )
 def test_has_nothing_it_does_not_need(files: list[tarfile.TarInfo], unwanted: str) -> None:
-    """No shell, installer, compiler, download tool, test code or development part is in it."""
+    """The image has no shells, installers, compilers, download tools or test code."""
     assert [file.name for file in files if re.search(unwanted, f"/{file.name}")] == []
 
 
 def test_gives_no_rights(files: list[tarfile.TarInfo]) -> None:
-    """No file is setuid or setgid, and the service's user may write nowhere but in /tmp."""
+    """No file is setuid or setgid, and the service can write only in /tmp."""
     assert [file.name for file in files if file.mode & 0o6000] == []
     writable = [file.name for file in files if file.uid or (file.mode & 0o002 and not file.issym())]
     assert writable == ["tmp"]
 
 
 def test_has_our_sources(files: list[tarfile.TarInfo]) -> None:
-    """A traceback can show the lines of the service, though not those of packages."""
+    """The image has the service's sources, for tracebacks, but not those of packages."""
     names = {file.name for file in files}
     modules = {str(module.relative_to(ROOT)) for module in (ROOT / "app").rglob("*.py")}
     assert {f"srv/{module}" for module in modules} <= names
@@ -114,7 +117,7 @@ def test_has_our_sources(files: list[tarfile.TarInfo]) -> None:
 
 
 def test_says_how_it_is_run(image: str) -> None:
-    """User, command and health check are set, each without a shell."""
+    """User, command and health check are set, and need no shell."""
     config = json.loads(docker("image", "inspect", image))[0]["Config"]
     assert config["User"] == "10001:10001"
     assert config["Cmd"] == ["gunicorn"]
@@ -124,7 +127,7 @@ def test_says_how_it_is_run(image: str) -> None:
 
 
 def test_is_healthy_without_a_database(image: str) -> None:
-    """Its own health check asks whether the service lives, which needs no database."""
+    """The image's health check asks /livez, which needs no database."""
     started = ["--detach", *HARDENED, f"--env=DATABASE_URL={MYSQL}", image]
     container = docker("run", *started).strip()
     try:
@@ -142,7 +145,7 @@ def test_is_healthy_without_a_database(image: str) -> None:
     ],
 )
 def test_compiles_nothing(image: str, database: str, command: str) -> None:
-    """Service and migrations load every module from byte code, on a read-only file system."""
+    """The service and the migrations load every module from precompiled byte code."""
     script, *args = command.split()
     done = run(image, "python3", "-v", f"/usr/local/bin/{script}", *args, database=database)
     assert done.returncode == 0, done.stderr
@@ -152,21 +155,21 @@ def test_compiles_nothing(image: str, database: str, command: str) -> None:
 
 
 def test_runs_no_shell(image: str) -> None:
-    """Whoever breaks in finds no shell to start."""
+    """The image has no shell that an attacker could start."""
     done = run(image, "sh", "-c", "true")
     assert done.returncode == 127
     assert "not found" in done.stderr
 
 
 def test_knows_certificate_authorities(image: str) -> None:
-    """A TLS client finds the base image's certificate authorities without a setting."""
+    """TLS clients find the base image's certificate authorities without configuration."""
     code = "import ssl; print(ssl.create_default_context().cert_store_stats()['x509_ca'])"
     assert int(run(image, "python3", "-c", code).stdout) > 50
 
 
 @pytest.mark.usefixtures("image")
 def test_can_be_debugged(stack: Stack) -> None:
-    """The build stage's image, which has a shell, joins a container's processes and network."""
+    """A container of the build stage, which has a shell, can join the service for debugging."""
     tag = f"slipway-build:{stack.project}"
     build = ["--quiet", f"--file={ROOT}/Dockerfile.multistage", "--target=build", f"--tag={tag}"]
     docker("build", *build, str(ROOT))
@@ -190,7 +193,7 @@ def test_can_be_debugged(stack: Stack) -> None:
 
 @pytest.mark.usefixtures("engine")
 def test_rebuild_keeps_the_dependencies(tmp_path: Path) -> None:
-    """After an edit in app/, interpreter and packages are still the same layers."""
+    """After an edit in app/, a rebuild reuses the layers of Python and of the packages."""
     project = copy_project(tmp_path)
     images = []
     try:
@@ -207,7 +210,7 @@ def test_rebuild_keeps_the_dependencies(tmp_path: Path) -> None:
 
 
 def test_no_file_names_an_architecture() -> None:
-    """What builds and runs the stack does so on any processor: it names none."""
+    """Build and deployment files name no processor architecture, so they work on any."""
     paths = ["Dockerfile*", "docker-compose.yaml", "db", "bench", "deploy", ".ci", "Makefile"]
     listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", *paths]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout

@@ -1,4 +1,4 @@
-"""Stops, restarts, crashes and new containers: what must come back does, and no row is lost."""
+"""Stops, restarts, crashes and replaced containers: the service recovers and keeps its data."""
 
 import subprocess
 import time
@@ -13,7 +13,8 @@ from tests.support.visitor import Visitor
 from tests.support.waiting import wait_until
 
 SERVICES = ["secrets", "db", "migrate", "app"]
-# gunicorn's settings, and a worker that asks itself and tells what it had to import for that.
+# gunicorn's configuration, with a worker that requests /readyz from itself. It prints the modules
+# that it imported for this.
 IMPORTS = """
 exec(open("gunicorn.conf.py").read())
 import http.client, signal, gevent
@@ -36,21 +37,21 @@ def post_worker_init(_worker):
 
 @pytest.fixture
 def row(stack: Stack) -> Iterator[str]:
-    """A statement that reads a row, which was written before."""
+    """A statement that reads a row written before the test."""
     stack.mysql_root("CREATE TABLE survivor (name TEXT); INSERT INTO survivor VALUES ('here')")
     yield "SELECT name FROM survivor"
     stack.mysql_root("DROP TABLE survivor")
 
 
 def test_rows_survive_down_and_up(stack: Stack, row: str) -> None:
-    """A plain `down` keeps the data."""
+    """`docker compose down` keeps the data."""
     stack.compose("down")
     stack.up()
     assert stack.mysql_root(row) == [["here"]]
 
 
 def test_rows_survive_new_containers(stack: Stack, row: str) -> None:
-    """Every container can be replaced, and nobody has to sign in again."""
+    """When every container is replaced, data and browser sessions are kept."""
     token = stack.exec("app", "slipway", "tokens", "create", "survivor").strip()
     visitor = Visitor(stack.url, token)
     before = {stack.id(service) for service in SERVICES}
@@ -63,7 +64,7 @@ def test_rows_survive_new_containers(stack: Stack, row: str) -> None:
 
 
 def test_service_stops_in_time_and_cleanly(stack: Stack) -> None:
-    """`docker stop` ends before the grace period does, with exit code 0."""
+    """`docker stop` ends within the grace period, with exit code 0."""
     app = stack.id("app")
     begin = time.monotonic()
     docker("stop", app)
@@ -76,7 +77,7 @@ def test_service_stops_in_time_and_cleanly(stack: Stack) -> None:
 
 
 def test_restart_of_both_at_once(stack: Stack) -> None:
-    """Service and database restarted together, in no order, find each other again."""
+    """The service reconnects when it and the database are restarted at once."""
     before = {service: stack.inspect(service)["State"]["StartedAt"] for service in ("app", "db")}
     restarts = [subprocess.Popen(["docker", "restart", stack.id(service)]) for service in before]
     assert [restart.wait() for restart in restarts] == [0, 0]
@@ -85,7 +86,7 @@ def test_restart_of_both_at_once(stack: Stack) -> None:
 
 
 def test_crash_of_both_at_once(stack: Stack) -> None:
-    """Service and database killed together are started again by the engine, and get ready."""
+    """When service and database are killed at once, Docker restarts both and they become ready."""
     before = {service: stack.inspect(service)["RestartCount"] for service in ("app", "db")}
     kill = {
         "app": ("python3", "-c", "import os; os.kill(-1, 9)"),
@@ -98,8 +99,9 @@ def test_crash_of_both_at_once(stack: Stack) -> None:
 
 
 def test_health_tells_the_truth(stack: Stack) -> None:
-    """Without its database the service lives and is unhealthy; with it, it is healthy again."""
-    wait_until(lambda: stack.health("app") == "healthy")  # failures do not count before
+    """Without its database, the service is alive but unhealthy, and it recovers by itself."""
+    # Before the first success, failures do not count.
+    wait_until(lambda: stack.health("app") == "healthy")
     database = stack.id("db")
     docker("stop", database)
     try:
@@ -112,7 +114,7 @@ def test_health_tells_the_truth(stack: Stack) -> None:
 
 
 def test_workers_import_nothing(stack: Stack, tmp_path: Path) -> None:
-    """All modules that a request needs are there before the fork, so that workers share them."""
+    """All modules are imported before the fork, so that workers share their memory."""
     settings = tmp_path / "imports.py"
     settings.write_text(IMPORTS)
     once = ("run", "--rm", "--no-deps", "--no-TTY", "--env=WEB_CONCURRENCY=1")

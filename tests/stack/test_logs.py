@@ -1,4 +1,4 @@
-"""The logs of the stack."""
+"""The logs of the stack's containers."""
 
 import json
 import re
@@ -12,12 +12,12 @@ from tests.support.waiting import wait_until
 
 
 def log(stack: Stack, *services: str) -> list[dict[str, Any]]:
-    """Return the lines of the services' logs, each of which is an object."""
+    """Return the lines of the services' logs, each of which is a JSON object."""
     lines = stack.compose("logs", "--no-log-prefix", *services).splitlines()
     return [dict(json.loads(line)) for line in lines]
 
 
-# Makes the driver, the server and the pool fail, and prints what the log would have as `error`.
+# Provokes errors of driver, server and pool, and prints what the log would have as `error`.
 FAIL = """
 from contextlib import ExitStack
 from sqlalchemy import text
@@ -52,14 +52,14 @@ with ExitStack() as stack:
 
 
 def test_every_line_is_an_object(stack: Stack) -> None:
-    """What the migrations, the server and the service say, from their first line on."""
+    """Every log line of migrations, gunicorn and the service is a JSON object."""
     lines = log(stack, "migrate", "app")
     assert {line["logger"] for line in lines if "logger" in line} >= {"gunicorn.error"}
     assert all({"event", "level", "timestamp"} <= line.keys() for line in lines)
 
 
 def test_outage_is_explained(stack: Stack) -> None:
-    """A 503 has one line, a warning, with what the database's driver said."""
+    """A 503 during an outage has one log line, a warning with the database driver's error."""
     stack.compose("stop", "--timeout", "10", "db")
     try:
         answer = requests.get(stack.url, timeout=10)
@@ -75,7 +75,7 @@ def test_outage_is_explained(stack: Stack) -> None:
 
 
 def test_page_names_texts_that_are_logged(stack: Stack) -> None:
-    """What docs/operate.md tells operators to look for in a line's `error` is what is written."""
+    """Every error text that docs/operate.md tells operators to look for is really logged."""
     page = (ROOT / "docs" / "operate.md").read_text()
     [table] = re.findall(r"\| symptom \| look at \|\n(.*?)\n\n", page, re.DOTALL)
     texts = re.findall(r"`([A-Z][\w ]+)`", table.replace("`SHOW FULL PROCESSLIST`", ""))

@@ -1,4 +1,4 @@
-"""Metrics of a container: behind no published port, and right whatever dies in it."""
+"""Metrics of a container: not published, and correct after workers or the service die."""
 
 import threading
 from collections.abc import Iterator
@@ -31,13 +31,13 @@ print(*sorted(workers))
 
 @pytest.fixture
 def metrics(stack: Stack) -> Metrics:
-    """The stack's metrics."""
+    """The metrics of the stack."""
     return Metrics(partial(stack.python, "app"))
 
 
 @contextmanager
 def load(stack: Stack) -> Iterator[None]:
-    """Let clients ask for the greeting all the time."""
+    """Send requests for the greeting from several clients all the time."""
     ended = threading.Event()
 
     def ask() -> None:
@@ -59,13 +59,16 @@ def load(stack: Stack) -> Iterator[None]:
 
 
 def test_port_is_not_published(stack: Stack) -> None:
-    """Only the service's own port can be reached from the host."""
+    """Only the service's public port is published on the host."""
     ports = stack.inspect("app")["NetworkSettings"]["Ports"]
     assert [port for port, published in ports.items() if published] == ["8000/tcp"]
 
 
 def test_dead_workers_leave_no_trace_and_lose_no_count(stack: Stack, metrics: Metrics) -> None:
-    """Workers killed under load: counts go on, nothing is in flight, and files don't grow."""
+    """When workers are killed under load, counters continue and gauges return to zero.
+
+    New workers reuse the files of the dead ones.
+    """
     workers = stack.python("app", WORKERS).split()
     assert len(workers) == 2
     with load(stack):
@@ -80,11 +83,11 @@ def test_dead_workers_leave_no_trace_and_lose_no_count(stack: Stack, metrics: Me
     assert after['slipway_database_pool_in_use{pool="autocommit"}'] == 0
     assert after[GREETED] > before[GREETED]
     places = {file.rpartition("_")[2] for file in stack.python("app", FILES).split()}
-    assert places == {"0.db", "1.db", "2.db"}  # the server's, and those of the workers
+    assert places == {"0.db", "1.db", "2.db"}  # of the gunicorn master and of two workers
 
 
 def test_restart_begins_anew(stack: Stack, metrics: Metrics) -> None:
-    """A crash of the whole service leaves no numbers behind."""
+    """After a crash of the whole service, metrics start from zero."""
     for _ in range(5):
         assert requests.get(stack.url, timeout=10).ok
     assert metrics.read()[GREETED] >= 5
@@ -95,7 +98,7 @@ def test_restart_begins_anew(stack: Stack, metrics: Metrics) -> None:
 
 
 def test_outage_is_told(stack: Stack, metrics: Metrics) -> None:
-    """While the database is away, metrics are there and say so."""
+    """During an outage of the database, metrics are still served and show it."""
     stack.compose("pause", "db")
     try:
         samples = metrics.read()

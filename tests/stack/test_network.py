@@ -1,4 +1,4 @@
-"""Who can reach whom, and that what crosses the network is encrypted and verified."""
+"""Networks isolate the containers, and connections to the database use verified TLS."""
 
 import json
 import subprocess
@@ -9,7 +9,7 @@ import requests
 
 from tests.support.compose import Stack, docker
 
-# Logs in with the service's account and Python's own defaults for TLS.
+# Logs in with the service's account and Python's default TLS settings.
 CONNECT = """
 import socket, ssl
 from pathlib import Path
@@ -42,12 +42,12 @@ else:
     ids=["right", "wrong name", "unknown authority"],
 )
 def test_certificate_is_verified(stack: Stack, host: str, cafile: str | None, answer: str) -> None:
-    """Python's strict check passes the database's certificate, for its name and authority only."""
+    """The certificate passes Python's strict verification, only for its name and authority."""
     assert answer in stack.python("app", CONNECT.format(host=host, cafile=cafile))
 
 
 def test_service_talks_tls_to_the_database(stack: Stack) -> None:
-    """Every connection that the service has is encrypted."""
+    """Every connection of the service to the database uses TLS 1.3."""
     stack.wait_ready()
     versions = stack.mysql_root(
         "SELECT DISTINCT variable_value FROM performance_schema.status_by_thread"
@@ -58,7 +58,7 @@ def test_service_talks_tls_to_the_database(stack: Stack) -> None:
 
 
 def test_only_the_service_is_published(stack: Stack) -> None:
-    """One port of one container can be reached from outside, and from this machine only."""
+    """Only the service's port is published, and only on 127.0.0.1."""
     bindings = {
         service: stack.inspect(service)["HostConfig"]["PortBindings"]
         for service in ("secrets", "db", "migrate", "app")
@@ -69,7 +69,7 @@ def test_only_the_service_is_published(stack: Stack) -> None:
 
 
 def test_networks(stack: Stack) -> None:
-    """The database is on the internal network alone; what makes the secrets is on none."""
+    """The database is only on the internal network, and the secrets container on none."""
     joined = {
         service: set(stack.inspect(service)["NetworkSettings"]["Networks"])
         for service in ("secrets", "db", "migrate", "app")
@@ -85,7 +85,7 @@ def test_networks(stack: Stack) -> None:
 
 
 def test_database_cannot_be_reached_from_the_edge(stack: Stack) -> None:
-    """A neighbour on the outer network reaches the service, and the database by no address."""
+    """From the outer network, the service can be reached but the database can't."""
     networks = stack.inspect("db")["NetworkSettings"]["Networks"]
     image = stack.inspect("secrets")["Config"]["Image"]
 
@@ -105,9 +105,9 @@ def test_database_cannot_be_reached_from_the_edge(stack: Stack) -> None:
 
 
 def test_silent_name_server_delays_no_answer(stack: Stack, tmp_path: Path) -> None:
-    """Where db is away and nobody answers for its name, the service still says so in time."""
+    """When db is stopped and the name server does not answer, 503 still comes in time."""
     silent = tmp_path / "silent.yaml"
-    silent.write_text("services: {app: {dns: [192.0.2.1]}}")  # nobody has this address
+    silent.write_text("services: {app: {dns: [192.0.2.1]}}")  # reserved, so nothing answers there
     try:
         stack.compose("-f", "docker-compose.yaml", "-f", str(silent), "up", "--wait")
         stack.compose("stop", "db")

@@ -1,4 +1,4 @@
-"""The secrets that are made: complete, stable, and each where its reader alone finds it."""
+"""Generated secrets are complete and stable, and only their readers can access them."""
 
 import json
 import subprocess
@@ -23,8 +23,8 @@ FILES = {
     "app": {"database_url", "replica_url", "ca.pem", "secret_key"},
 }
 
-# Kills the script at each of its renames, before or after it, and runs it again: the 13 of a
-# first run, and the five that follow where a part of the certificate's set is lost.
+# Kills the script before and after each of its renames, and runs it again. A first run has 13
+# renames. A run that finds a part of the certificate set missing has five.
 INTERRUPT = """
 set -eu
 cat >/usr/local/bin/mv <<'SHIM'
@@ -66,12 +66,12 @@ done
 
 
 def run(stack: Stack, *command: str) -> str:
-    """Run a command in a container like the one that makes the secrets."""
+    """Run a command in a container like the one that generates the secrets."""
     return stack.compose("run", "--rm", "--no-TTY", "--no-deps", "secrets", *command)
 
 
 def test_each_file_can_be_read_by_its_reader_only(stack: Stack) -> None:
-    """Files are 0400 in a folder that is 0500, both owned by the user who reads them."""
+    """Files have mode 0400 in folders with mode 0500, owned by the user who reads them."""
     listed = run(stack, "find", "/secrets", "-mindepth", "1", "-printf", "%P %U:%G %m\n")
     wanted = {f"{folder} {owner} 500" for folder, owner in OWNERS.items()} | {
         f"{folder}/{name} {OWNERS[folder]} 400" for folder, names in FILES.items() for name in names
@@ -81,7 +81,7 @@ def test_each_file_can_be_read_by_its_reader_only(stack: Stack) -> None:
 
 @pytest.mark.parametrize("service", OWNERS)
 def test_each_container_mounts_its_own_secrets(stack: Stack, service: str) -> None:
-    """No container sees another one's secrets, and none can write its own."""
+    """Each container mounts only its own secrets, read-only."""
     volumes = [mount for mount in stack.inspect(service)["Mounts"] if mount["Type"] == "volume"]
     assert [
         (volume["Name"], volume["Destination"], volume["RW"])
@@ -91,7 +91,7 @@ def test_each_container_mounts_its_own_secrets(stack: Stack, service: str) -> No
 
 
 def test_second_run_changes_nothing(stack: Stack) -> None:
-    """Run again, it leaves contents, owners, modes and times as they are."""
+    """A second run changes no contents, owners, modes or times."""
     look = ["find", "/secrets", "-mindepth", "1", "-printf", "%P %i %u %m %T@\n"]
     before = run(stack, *look)
     assert run(stack) == "secrets: 0 files made\n"
@@ -99,7 +99,7 @@ def test_second_run_changes_nothing(stack: Stack) -> None:
 
 
 def test_interrupted_run_is_completed(stack: Stack) -> None:
-    """Killed at any step and run again, it makes what is missing, and what it made fits."""
+    """A run that was killed at any step is completed by the next one, with matching files."""
     made = subprocess.run(
         [
             *("docker", "run", "--rm", "--interactive", "--env", "MYSQL_DATABASE=slipway"),
@@ -115,7 +115,7 @@ def test_interrupted_run_is_completed(stack: Stack) -> None:
 
 
 def test_no_secret_is_in_logs_or_metadata(stack: Stack) -> None:
-    """Neither logs, nor command lines, nor containers, nor the image show a secret."""
+    """No secret is in logs, command lines, container metadata or the image."""
     read = "import json, pathlib; print(json.dumps([f.read_text() for f in map(pathlib.Path, {})]))"
     paths = [f"/secrets/db/{name}_password" for name in ("root", "migrator", "app", "replicator")]
     *passwords, key = json.loads(

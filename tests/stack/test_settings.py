@@ -1,4 +1,4 @@
-"""The settings that users may set: one list of them, and compose passes each one on."""
+"""Every setting is listed in `.env.example` and passed on by compose."""
 
 import json
 import re
@@ -35,12 +35,12 @@ def _raw() -> dict[str, Any]:
 
 
 def test_compose_file_is_valid() -> None:
-    """Compose finds nothing to complain about, in any profile."""
+    """Compose reports no errors or warnings, with any profile."""
     assert Stack().compose("--profile", "*", "config", "--quiet") == ""
 
 
 def test_example_lists_every_setting_with_its_default() -> None:
-    """`.env.example` has what compose interpolates and what the service reads, and no more."""
+    """`.env.example` lists every setting of compose and of the service, and no others."""
     example = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     variables = json.loads(Stack().compose("config", "--variables", "--format", "json"))
     wanted = {name: variable["DefaultValue"] for name, variable in variables.items()}
@@ -52,14 +52,14 @@ def test_example_lists_every_setting_with_its_default() -> None:
 
 
 def test_example_sets_nothing() -> None:
-    """A copy of `.env.example` changes nothing until a line is edited."""
+    """In `.env.example` every line is a comment, so a copy changes nothing."""
     lines = (ROOT / ".env.example").read_text().splitlines()
     assert [line for line in lines if line and not line.startswith("#")] == []
 
 
 @pytest.mark.parametrize("service", ["migrate", "app"])
 def test_compose_passes_every_setting_on(raw: dict[str, Any], service: str) -> None:
-    """A setting has its default in the service alone; only the secrets are the stack's own."""
+    """Compose passes every setting on without a default; only the paths of secrets are fixed."""
     environment = raw["services"][service]["environment"]
     stacks_own = {"DATABASE_URL_FILE", "DATABASE_CA_FILE"}
     if service == "app":
@@ -71,7 +71,7 @@ def test_compose_passes_every_setting_on(raw: dict[str, Any], service: str) -> N
 
 
 def test_name_of_the_project_can_be_set() -> None:
-    """COMPOSE_PROJECT_NAME goes before the name in the file."""
+    """COMPOSE_PROJECT_NAME overrides the project name in the compose file."""
     stack = Stack()
     assert json.loads(stack.compose("config", "--format", "json"))["name"] == stack.project
     del stack.env["COMPOSE_PROJECT_NAME"]
@@ -79,6 +79,6 @@ def test_name_of_the_project_can_be_set() -> None:
 
 
 def test_development_is_not_started_by_itself() -> None:
-    """`docker compose up` starts the four services of the stack and not dev."""
+    """`docker compose up` starts the four services of the stack, but not dev."""
     services = Stack().compose("config", "--services").split()
     assert sorted(services) == ["app", "db", "migrate", "secrets"]

@@ -9,7 +9,7 @@ from app.database.errors import UNAVAILABLE
 
 database = create_app().extensions["database"]
 """
-# SLEEP gives 0 where nothing has cut it short.
+# SLEEP() returns 0 unless it was interrupted.
 SLEEP = """
 for long in (False, True):
     with database.read(long=long) as connection:
@@ -31,10 +31,10 @@ for pause in (2, 0):
 
 
 def test_long_work_may_wait_longer(stack: Stack) -> None:
-    """An answer that takes two seconds is too late, unless the work is said to be long."""
+    """A query that takes two seconds times out, unless the work is marked as long."""
     assert stack.python("app", IMPORTS + SLEEP).split() == ["False", "True"]
 
 
 def test_all_that_a_request_does_is_limited(stack: Stack) -> None:
-    """And whoever has its connection next is not harmed by that."""
+    """A request that has used up its time gets no more, and the next one can use its connection."""
     assert stack.python("app", IMPORTS + PAUSES).splitlines() == ["too late", "1"]

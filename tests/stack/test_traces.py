@@ -1,4 +1,4 @@
-"""Traces, as a receiver gets them, and one request followed through all that is told of it."""
+"""Traces as an OpenTelemetry receiver gets them, and their links to logs and metrics."""
 
 import json
 import secrets
@@ -19,7 +19,7 @@ PARENT = "00f067aa0ba902b7"
 
 @pytest.fixture(scope="module")
 def traces(stack: Stack) -> Iterator[Traces]:
-    """The traces of the stack."""
+    """The traces that the stack sends."""
     with received(stack) as traces:
         yield traces
 
@@ -31,21 +31,24 @@ def log(stack: Stack) -> list[dict[str, Any]]:
 
 
 def line_of(stack: Stack, request_id: str) -> dict[str, Any]:
-    """Return the one line of a request, which may come a moment after the answer."""
+    """Return the one log line of a request.
+
+    The line can appear a moment after the answer.
+    """
     wait_until(lambda: request_id in str(log(stack)))
     (line,) = [line for line in log(stack) if line.get("request_id") == request_id]
     return line
 
 
 def get(stack: Stack, path: str, **headers: str) -> requests.Response:
-    """Send a request; a new trace_id among the headers becomes a traceparent."""
+    """Send a request; `trace_id`, if given, is sent as a traceparent header."""
     if "trace_id" in headers:
         headers["traceparent"] = f"00-{headers.pop('trace_id')}-{PARENT}-01"
     return requests.get(f"{stack.url}{path}", headers=headers, timeout=30)
 
 
 def test_one_request_followed(stack: Stack, traces: Traces) -> None:
-    """By its ids, one request is found in the log, in the metrics and in its trace."""
+    """A request can be found by its ids in the log, in the metrics and in its trace."""
     request_id, trace_id = secrets.token_hex(8), secrets.token_hex(16)
     metrics = Metrics(partial(stack.python, "app"))
     before = metrics.read()
@@ -77,7 +80,7 @@ def test_one_request_followed(stack: Stack, traces: Traces) -> None:
 
 
 def test_trace_begins_here_where_no_sane_one_comes(stack: Stack, traces: Traces) -> None:
-    """Without a traceparent, or with a malformed one, the line has the id of a new trace."""
+    """With no traceparent, or a malformed one, the service begins a new trace and logs its id."""
     for given in ("", f"00-{'0' * 32}-{PARENT}-01"):
         request_id = secrets.token_hex(8)
         get(stack, "/", traceparent=given, **{"X-Request-Id": request_id})
@@ -87,13 +90,13 @@ def test_trace_begins_here_where_no_sane_one_comes(stack: Stack, traces: Traces)
 
 
 def test_unsampled_trace_is_not_sent(stack: Stack, traces: Traces) -> None:
-    """Who began the trace decides whether it is kept."""
+    """The sampling decision of the caller is respected."""
     unwanted = secrets.token_hex(16)
     traceparent = f"00-{unwanted}-{PARENT}-00"
     for _ in range(20):
         get(stack, "/", traceparent=traceparent)
     wanted = [secrets.token_hex(16) for _ in range(20)]
-    for trace_id in wanted:  # to both workers, later than what must not come
+    for trace_id in wanted:  # these reach both workers after the unsampled requests
         get(stack, "/", trace_id=trace_id)
     for trace_id in wanted:
         traces.whole(trace_id)
@@ -101,7 +104,7 @@ def test_unsampled_trace_is_not_sent(stack: Stack, traces: Traces) -> None:
 
 
 def test_spans_tell_no_secret_and_no_health_check(stack: Stack, traces: Traces) -> None:
-    """Queries, tokens and parameters are not in spans; checks have no spans at all."""
+    """Spans have no query strings, tokens or parameters, and health checks have no spans."""
     trace_id, secret = secrets.token_hex(16), secrets.token_hex(16)
     for path in ("/livez", "/readyz"):
         get(stack, path)
@@ -115,7 +118,7 @@ def test_spans_tell_no_secret_and_no_health_check(stack: Stack, traces: Traces) 
 
 
 def test_receiver_that_is_away_hurts_nobody(stack: Stack, traces: Traces) -> None:
-    """Requests are answered, the log is not flooded, and the service stops in time."""
+    """Without the receiver, requests succeed, few lines are logged, and `docker stop` works."""
     docker("stop", "--time", "0", traces.container)
     try:
         for _ in range(50):
@@ -129,7 +132,7 @@ def test_receiver_that_is_away_hurts_nobody(stack: Stack, traces: Traces) -> Non
             assert get(stack, "/").status_code == 200
         docker("stop", stack.id("app"))
         assert stack.inspect("app")["State"]["ExitCode"] == 0
-        assert len(complaints()) <= 4  # one of each worker, and another while it stops
+        assert len(complaints()) <= 4  # one from each worker, and another when it stops
     finally:
         docker("start", traces.container, stack.id("app"))
         stack.wait_ready()

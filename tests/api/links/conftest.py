@@ -1,4 +1,4 @@
-"""Links that are gone after the test."""
+"""A fixture for links that are deleted after the test."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from tests.support.service import Service
 
 @pytest.fixture
 def links(service: Service) -> Iterator[Links]:
-    """Makes links, and deletes them after the test."""
+    """A factory of links, which deletes them after the test."""
     made = Links(service)
     yield made
     made.delete()

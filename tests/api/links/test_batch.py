@@ -1,4 +1,4 @@
-"""Many links in one request: all of them, or none."""
+"""Batches create many links in one request: all of them or none."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -14,12 +14,12 @@ JSON = {"Content-Type": "application/json"}
 
 
 def batch(*links: dict[str, Any]) -> dict[str, Any]:
-    """Return the body of a request that creates links, each with a target."""
+    """Return the request body of a batch, in which every link has a target."""
     return {"links": [{"url": TARGET} | link for link in links]}
 
 
 def test_batch_answers_its_links_in_order(service: Service, links: Links) -> None:
-    """New links come back as sent, with random codes where they had none."""
+    """A batch returns its new links in order, with random codes where none was given."""
     sent: list[dict[str, Any]] = [
         {"code": links.new_code(), "title": "Straße 🚀", "tags": ["b", "a"]},
         {"expires_at": "2999-01-01T00:00:00Z"},
@@ -37,7 +37,7 @@ def test_batch_answers_its_links_in_order(service: Service, links: Links) -> Non
 
 
 def test_wrong_links_are_named_by_their_place(service: Service, links: Links) -> None:
-    """One wrong link is enough that none is created; each wrong field is named."""
+    """One invalid link rejects the whole batch; each wrong field is listed with its position."""
     code = links.new_code()
     wrong: list[dict[str, Any]] = [{"code": code}, {"url": "/x"}, {}, {"code": "a b", "title": 1}]
     answer = service.post(PATH, json=batch(*wrong))
@@ -51,7 +51,7 @@ def test_wrong_links_are_named_by_their_place(service: Service, links: Links) ->
 
 
 def test_taken_codes_are_named_by_their_place(service: Service, links: Links) -> None:
-    """Codes that links have, or that stand twice, in any spelling, are each refused; no link is."""
+    """A code that is taken, or repeated in the batch in any spelling, rejects the whole batch."""
     taken = links.create(code=links.new_code())["code"]
     free, twice = links.new_code(), links.new_code()
     sent = [free, taken.upper(), twice, f"{twice[:3]}-{twice[3:]}", f"{taken}-"]
@@ -69,7 +69,7 @@ def test_taken_codes_are_named_by_their_place(service: Service, links: Links) ->
 
 
 def test_one_of_many_batches_gets_the_codes(service: Service, links: Links) -> None:
-    """Of eight clients that want the same codes at once, in any order, one gets them all."""
+    """When eight clients send the same codes at once, in either order, exactly one succeeds."""
     wanted = [{"code": links.new_code()} for _ in range(50)]
 
     def create(number: int) -> int:
@@ -82,7 +82,7 @@ def test_one_of_many_batches_gets_the_codes(service: Service, links: Links) -> N
 
 
 def test_repeated_batch_is_created_once(service: Service, links: Links) -> None:
-    """A batch with the same Idempotency-Key gets the first answer again."""
+    """A batch that is repeated with the same Idempotency-Key gets the first answer."""
     body = batch({"code": links.new_code()}, {})
     headers = {"Idempotency-Key": links.new_code()}
     first, second = (service.post(PATH, json=body, headers=headers) for _ in range(2))
@@ -92,7 +92,7 @@ def test_repeated_batch_is_created_once(service: Service, links: Links) -> None:
 
 
 def test_each_link_of_a_batch_counts(deployment: Deployment, links: Links) -> None:
-    """A batch takes as much from the limit of creations as it has links."""
+    """Each link of a batch counts towards the rate limit for creating links."""
     codes = [links.new_code() for _ in range(5)]
     with Service(deployment.url, deployment.token()) as client:
         answer = client.post(PATH, json=batch(*({"code": code} for code in codes)))
@@ -100,7 +100,7 @@ def test_each_link_of_a_batch_counts(deployment: Deployment, links: Links) -> No
 
 
 def test_reader_creates_no_batch(deployment: Deployment) -> None:
-    """A token that may only read can't create links."""
+    """A batch with a read token is rejected with 403."""
     with Service(deployment.url, deployment.token("read")) as client:
         assert client.post(PATH, json=batch({})).status_code == 403
 
@@ -110,23 +110,23 @@ def test_reader_creates_no_batch(deployment: Deployment) -> None:
     [
         pytest.param({}, "#/links", id="no links"),
         pytest.param({"links": None}, "#/links", id="null"),
-        pytest.param({"links": {}}, "#/links", id="object for a list"),
+        pytest.param({"links": {}}, "#/links", id="object instead of a list"),
         pytest.param({"links": []}, "#/links", id="empty list"),
         pytest.param({"links": [{}] * 1001}, "#/links", id="too many links"),
-        pytest.param({"links": [None]}, "#/links/0", id="null for a link"),
+        pytest.param({"links": [None]}, "#/links/0", id="null instead of a link"),
         pytest.param(batch({}) | {"x": 1}, "#/x", id="unknown field"),
         pytest.param([], "#", id="list as the body"),
     ],
 )
 def test_wrong_batch_is_named(service: Service, body: Any, pointer: str) -> None:
-    """What is no list of 1 to 1,000 links is refused, with one error and not one for each link."""
+    """A body that is not a list of 1 to 1,000 links is rejected with a single error."""
     answer = service.post(PATH, json=body)
     assert answer.status_code == 422, answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
 def test_body_may_have_4_mib(service: Service) -> None:
-    """A body of 4 MiB is read, one with a byte more is not, and the connection goes on."""
+    """A batch can have 4 MiB; one more byte gets 413, and the connection stays usable."""
     limit = 4 * 1024 * 1024
     with service.again() as client:
         for size, status in ((limit, 422), (limit + 1, 413), (limit + 900_000, 413)):

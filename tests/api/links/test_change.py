@@ -1,4 +1,4 @@
-"""Change and delete a link through the API."""
+"""The API changes and deletes links."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,7 +10,7 @@ from tests.support.service import Service
 
 
 def test_patch_changes_what_it_names(service: Service, links: Links) -> None:
-    """A merge patch changes its fields, null gives one its first value back, and no other."""
+    """A merge patch (RFC 7396) changes only the fields it names; null resets one to its default."""
     link = links.create(title="old", tags=["a"], expires_at="2999-01-01T00:00:00Z")
     path = f"/api/links/{link['code']}"
     revision = service.get(path).headers["ETag"]
@@ -29,7 +29,7 @@ def test_patch_changes_what_it_names(service: Service, links: Links) -> None:
 
 
 def test_patch_that_changes_nothing_is_no_edit(service: Service, links: Links) -> None:
-    """Equal values leave the revision as it is."""
+    """A patch that changes nothing keeps the ETag and updated_at."""
     link = links.create(title="same")
     path = f"/api/links/{link['code']}"
     etag = service.get(path).headers["ETag"]
@@ -49,7 +49,7 @@ def test_patch_that_changes_nothing_is_no_edit(service: Service, links: Links) -
     ],
 )
 def test_wrong_patch_changes_nothing(service: Service, links: Links, patch: Any) -> None:
-    """A patch follows the rules of creation, and a code stays."""
+    """An invalid patch, or one with a code, is rejected with 422 and changes nothing."""
     link = links.create()
     answer = service.patch(f"/api/links/{link['code']}", json=patch)
     assert answer.status_code == 422
@@ -57,7 +57,7 @@ def test_wrong_patch_changes_nothing(service: Service, links: Links, patch: Any)
 
 
 def test_merge_patch_media_type_is_taken(service: Service, links: Links) -> None:
-    """RFC 7396's own media type works too."""
+    """The media type of RFC 7396, application/merge-patch+json, is accepted too."""
     answer = service.patch(
         f"/api/links/{links.create()['code']}",
         data='{"title": "x"}',
@@ -68,7 +68,7 @@ def test_merge_patch_media_type_is_taken(service: Service, links: Links) -> None
 
 @pytest.mark.parametrize("method", ["PATCH", "DELETE"])
 def test_if_match_prevents_lost_updates(service: Service, links: Links, method: str) -> None:
-    """Who saw an old revision can't change or delete a newer one."""
+    """Optimistic locking: with an outdated If-Match, changes and deletes get 412."""
     path = f"/api/links/{links.create()['code']}"
     old = service.get(path).headers["ETag"]
     service.patch(path, json={"title": "newer"})
@@ -83,7 +83,7 @@ def test_if_match_prevents_lost_updates(service: Service, links: Links, method: 
 
 
 def test_one_of_two_writers_wins(service: Service, links: Links) -> None:
-    """Of eight clients that edit one revision at once, one succeeds and seven hear of it."""
+    """When eight clients edit the same revision at once, one succeeds and seven get 412."""
     path = f"/api/links/{links.create()['code']}"
     etag = service.get(path).headers["ETag"]
 
@@ -99,7 +99,10 @@ def test_one_of_two_writers_wins(service: Service, links: Links) -> None:
 
 
 def test_deleted_code_is_free_again(service: Service, links: Links) -> None:
-    """A deleted link is gone with its clicks, and its revision with it."""
+    """Deleting a link frees its code.
+
+    A new link with that code starts without clicks and with another ETag.
+    """
     code = links.create()["code"]
     service.get(f"/{code}")
     etag = service.get(f"/api/links/{code}").headers["ETag"]

@@ -1,4 +1,4 @@
-"""Create a link through the API."""
+"""The API creates links."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +14,7 @@ JSON = {"Content-Type": "application/json"}
 
 
 def test_create_answers_the_whole_link(service: Service, links: Links) -> None:
-    """A new link comes back with all its fields, its place and its revision."""
+    """A new link is returned with all fields, its Location and its ETag."""
     code = links.new_code()
     sent = {
         "url": "https://example.com/ä?q=1#f",
@@ -42,14 +42,14 @@ def test_create_answers_the_whole_link(service: Service, links: Links) -> None:
 
 
 def test_create_makes_a_random_code(links: Links) -> None:
-    """Without a code a link gets seven characters that nobody confuses, and empty fields."""
+    """Without a code, a link gets seven characters that are hard to confuse."""
     link = links.create()
     assert re.fullmatch("[2-9a-hjkmnp-z]{7}", link["code"])
     assert (link["title"], link["tags"], link["expires_at"]) == ("", [], None)
 
 
 def test_taken_code_is_a_conflict_in_any_spelling(service: Service, links: Links) -> None:
-    """A code is taken whatever the case and the hyphens of the next one."""
+    """A taken code is rejected with 409, whatever its case and hyphens."""
     code = links.create(code=links.new_code())["code"]
     for spelling in (code, code.upper(), f"{code[:3]}-{code[3:]}-"):
         answer = service.post("/api/links", json={"url": TARGET, "code": spelling})
@@ -57,7 +57,7 @@ def test_taken_code_is_a_conflict_in_any_spelling(service: Service, links: Links
 
 
 def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
-    """Of 16 clients that want one code at once, one gets it and 15 a conflict."""
+    """When 16 clients want one code at once, one succeeds and 15 get 409."""
     body = {"url": TARGET, "code": links.new_code()}
 
     def create(_number: int) -> int:
@@ -89,7 +89,7 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
         pytest.param("code", "", "#/code", id="empty code"),
         pytest.param("code", "-a", "#/code", id="leading hyphen in the code"),
         pytest.param("code", "a b", "#/code", id="space in the code"),
-        pytest.param("code", "ä", "#/code", id="code that is not ASCII"),
+        pytest.param("code", "ä", "#/code", id="non-ASCII code"),
         pytest.param("code", "a\n", "#/code", id="newline after the code"),
         pytest.param("code", "x" * 65, "#/code", id="code too long"),
         pytest.param("code", "api", "#/code", id="reserved: api"),
@@ -130,14 +130,14 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
     ],
 )
 def test_wrong_field_is_named(service: Service, field: str, value: Any, pointer: str) -> None:
-    """A field that breaks its rule is refused by name, and nothing is created."""
+    """A field that breaks its rule is rejected with 422 and a pointer to the field."""
     answer = service.post("/api/links", json={"url": TARGET} | {field: value})
     assert answer.status_code == 422, answer.text
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
 def test_loop_is_refused(service: Service) -> None:
-    """No link leads to this service, whatever the spelling of its address."""
+    """A link to the service itself is rejected, however its address is spelled."""
     for url in (service.url, service.url.upper() + "/x", f"{service.url}./x"):
         answer = service.post("/api/links", json={"url": url})
         assert answer.status_code == 422, url
@@ -170,14 +170,14 @@ def test_loop_is_refused(service: Service) -> None:
     ],
 )
 def test_wrong_body_is_refused(service: Service, body: bytes, kind: str, status: int) -> None:
-    """What is not JSON in UTF-8, of the right type and size, is refused as a problem."""
+    """A body with a wrong encoding, syntax, media type or size is rejected with problem details."""
     answer = service.post("/api/links", data=body, headers={"Content-Type": kind})
     assert answer.status_code == status, answer.text
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
 def test_client_that_sends_too_much_gets_its_answer(service: Service) -> None:
-    """A large body is refused with an answer, not a reset, and the connection goes on."""
+    """A body that is too large gets 413, not a reset, and the connection stays usable."""
     with service.again() as client:
         for _ in range(3):
             answer = client.post("/api/links", data=b" " * 900_000, headers=JSON)

@@ -1,4 +1,4 @@
-"""All links out of the service, over HTTP."""
+"""The export over HTTP contains all links."""
 
 import csv
 import json
@@ -14,14 +14,14 @@ PATH = "/api/export"
 
 
 def told(service: Service, code: str) -> dict[str, Any]:
-    """Return a link as the API tells it, without what depends on who asks."""
+    """Return a link from the API without its short URL, which an export does not have."""
     link: dict[str, Any] = service.get(f"/api/links/{code}").json()
     del link["short_url"]
     return link
 
 
 def test_json_lines_hold_what_the_api_tells(service: Service, links: Links) -> None:
-    """Each link is a line of JSON with all its fields, its clicks too."""
+    """In JSON Lines, each link is a line with the same fields as in the API, clicks included."""
     codes = [
         links.create(title="Straße 🚀\u2028", tags=["b", "a"])["code"],
         links.create(expires_at="2999-01-01T00:00:00.5Z")["code"],
@@ -38,7 +38,7 @@ def test_json_lines_hold_what_the_api_tells(service: Service, links: Links) -> N
 
 
 def test_csv_holds_what_the_api_tells(service: Service, links: Links) -> None:
-    """Each link is a row of CSV under the names of its fields, the tags as JSON."""
+    """In CSV, each link is a row with the same fields as in the API, and tags are JSON."""
     title = "\"a\", b; 'c'"
     code = links.create(title=title, tags=["x,y", '"z"'])["code"]
     answer = service.get(PATH, headers={"Accept": "text/csv"})
@@ -58,7 +58,7 @@ def test_csv_holds_what_the_api_tells(service: Service, links: Links) -> None:
     ["=1+1", "+1", "-1", "@SUM(A1)", "'=1", pytest.param("\uff1d1", id="full-width equals sign")],
 )
 def test_csv_holds_no_formula(service: Service, links: Links, title: str) -> None:
-    """A title that a spreadsheet would run begins with one more ' in CSV."""
+    """CSV injection: a title that a spreadsheet would run as a formula gets a ' in front."""
     code = links.create(title=title)["code"]
     lines = service.get(f"{PATH}?format=csv").content.decode().split("\r\n")
     (row,) = (row for row in csv.DictReader(lines) if row["code"] == code)
@@ -82,14 +82,14 @@ def test_csv_holds_no_formula(service: Service, links: Links, title: str) -> Non
     ],
 )
 def test_client_chooses_the_form(service: Service, query: str, accept: str, kind: str) -> None:
-    """The form is what the query says, or else the Accept header, or else JSON Lines."""
+    """The query parameter decides the format, then the Accept header; JSON Lines is the default."""
     answer = service.get(f"{PATH}{query}", headers={"Accept": accept})
     assert answer.headers["Content-Type"].split(";")[0] == kind
     assert answer.headers["Vary"] == "Accept"
 
 
 def test_unknown_form_is_named(service: Service) -> None:
-    """A form that there is not is refused by its parameter's name."""
+    """An unknown format is rejected with 422 and the name of the parameter."""
     answer = service.get(f"{PATH}?format=xml")
     assert answer.status_code == 422
     (error,) = answer.json()["errors"]
@@ -98,7 +98,7 @@ def test_unknown_form_is_named(service: Service) -> None:
 
 
 def test_export_goes_beyond_a_chunk(deployment: Deployment, service: Service, links: Links) -> None:
-    """Of more links than one query reads, each is there once."""
+    """An export of more links than one query reads has each link once."""
     prefix = links.new_code()
     sent = [{"url": TARGET, "code": f"{prefix}{n}"} for n in range(1001)]
     try:
@@ -112,7 +112,7 @@ def test_export_goes_beyond_a_chunk(deployment: Deployment, service: Service, li
 
 
 def test_export_needs_a_token(deployment: Deployment) -> None:
-    """Who has a token that may read gets the export, and nobody else."""
+    """The export needs a token, and a read token is enough."""
     with Service(deployment.url, deployment.token("read")) as client:
         assert client.get(PATH).status_code == 200
         assert client.head(PATH).content == b""

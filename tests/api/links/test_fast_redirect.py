@@ -1,4 +1,4 @@
-"""Redirects by the short way, ahead of gunicorn's parser and of Flask."""
+"""Redirects on the fast path, without gunicorn's parser and Flask."""
 
 import secrets
 import socket
@@ -12,19 +12,19 @@ from tests.api.conftest import Deployment, embed
 from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
-# Not plain, so it goes the long way; it means nothing.
+# A meaningless header that the fast path declines, so the request takes the normal path.
 LONG_WAY = b"X-Odd: \xff\r\n"
 
 ALL = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in "#?")
 
 
 def head(target: str, more: bytes = b"") -> bytes:
-    """Return a request."""
+    """Return a GET request with these extra headers."""
     return f"GET {target} HTTP/1.1\r\nHost: localhost\r\n".encode() + more + b"\r\n"
 
 
 def connect(service: Service) -> socket.socket:
-    """Open a connection that sends each part as it is."""
+    """Open a connection that sends each part at once, in its own packet."""
     host, _, port = service.url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=30)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -32,7 +32,7 @@ def connect(service: Service) -> socket.socket:
 
 
 def location(connection: socket.socket) -> str | None:
-    """Read an answer, and return where it leads."""
+    """Read an answer, and return its Location header."""
     answer = HTTPResponse(connection)
     answer.begin()
     answer.read()
@@ -40,7 +40,7 @@ def location(connection: socket.socket) -> str | None:
 
 
 def told(service: Service, *sent: bytes) -> list[str | None]:
-    """Send bytes one after the other, and return the answers' locations."""
+    """Send parts one by one, and return the Location of the answer to each."""
     locations = []
     with connect(service) as connection:
         for part in sent:
@@ -66,7 +66,7 @@ def told(service: Service, *sent: bytes) -> list[str | None]:
 def test_both_ways_are_alike(
     deployment: Deployment, service: Service, links: Links, rest: str, *, exists: bool
 ) -> None:
-    """Status, headers, log line and clicks are the same by the long way."""
+    """Status, headers, body, log line and clicks are the same on both paths."""
     code = links.create()["code"] if exists else links.new_code()
     seen = []
     for more in (b"", LONG_WAY):
@@ -89,7 +89,7 @@ def test_both_ways_are_alike(
 
 
 def test_one_connection_can_go_both_ways(service: Service, links: Links) -> None:
-    """What one request needs is no hindrance to the next."""
+    """Requests on one connection can alternate between the fast path and the normal path."""
     targets = [f"{TARGET}/{number}" for number in range(4)]
     codes = [links.create(url=target)["code"] for target in targets]
     requests = [head(f"/{codes[0]}"), head(f"/{codes[1]}", LONG_WAY)]
@@ -99,7 +99,7 @@ def test_one_connection_can_go_both_ways(service: Service, links: Links) -> None
 
 @pytest.mark.parametrize("cut", [1, 4, 30, -3, -1])
 def test_request_in_two_parts_is_one(service: Service, links: Links, cut: int) -> None:
-    """It does not matter how a request comes."""
+    """A request that arrives in two parts is answered once it is complete."""
     whole = head(f"/{links.create()['code']}")
     with connect(service) as connection:
         connection.sendall(whole[:cut])
@@ -112,7 +112,10 @@ def test_request_in_two_parts_is_one(service: Service, links: Links, cut: int) -
 
 
 def test_nothing_hides_behind_a_request(service: Service, links: Links) -> None:
-    """What begins behind one request goes on in what comes next, though that looks whole."""
+    """Request smuggling: an incomplete request is completed by the bytes that follow.
+
+    Those bytes do not count as a request of their own, even if they look like one.
+    """
     one, two, hidden = (links.create(url=f"{TARGET}/{n}")["code"] for n in range(3))
     begun = head(f"/{one}") + f"GET /{two} HTTP/1.1\r\nX-Hidden: ".encode()
     assert told(service, begun, head(f"/{hidden}")) == [f"{TARGET}/0", f"{TARGET}/1"]
@@ -120,7 +123,7 @@ def test_nothing_hides_behind_a_request(service: Service, links: Links) -> None:
 
 
 def test_body_that_nobody_reads_is_no_request(service: Service, links: Links) -> None:
-    """It comes late, on its own, and looks like a whole request."""
+    """Request smuggling: an unread body that arrives late is not taken for a request."""
     code, hidden = (links.create(url=f"{TARGET}/{n}")["code"] for n in range(2))
     body = head(f"/{hidden}")
     refused = f"POST /api/me HTTP/1.1\r\nHost: a\r\nContent-Length: {len(body)}\r\n\r\n"
@@ -136,7 +139,7 @@ def test_body_that_nobody_reads_is_no_request(service: Service, links: Links) ->
 
 
 def test_idle_time_ends_with_each_request(tmp_path: Path) -> None:
-    """A connection is closed when it was idle for too long, and never while it is in use."""
+    """A keep-alive connection is closed only after it has been idle for the whole time-out."""
     with embed(tmp_path, GUNICORN_CMD_ARGS="--keep-alive=2") as deployment:
         service = Service(deployment.url, deployment.token())
         code = service.post("/api/links", json={"url": TARGET}).json()["code"]

@@ -1,4 +1,4 @@
-"""Idempotency keys: a request that is repeated happens once."""
+"""Idempotency keys: a repeated request takes effect only once."""
 
 import secrets
 from concurrent.futures import ThreadPoolExecutor
@@ -11,30 +11,30 @@ from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
 KEPT = ("Content-Type", "ETag", "Location")
-"""What the first answer's headers say is said again; others are of the moment."""
+"""Headers that a repeated request gets from the first answer; all others are new."""
 
 
 def create(service: Service, key: str, **fields: object) -> requests.Response:
-    """Create a link under a key."""
+    """Create a link with an idempotency key."""
     return service.post("/api/links", json=fields, headers={"Idempotency-Key": key})
 
 
 @pytest.fixture
 def key() -> str:
-    """A key that no other test has."""
+    """An idempotency key that no other test uses."""
     return f"key {secrets.token_hex(8)}!"
 
 
 @pytest.fixture(params=["random code", "own code"])
 def code(request: pytest.FixtureRequest, links: Links) -> dict[str, str]:
-    """The field for a code, of which the second link with the same one would be refused."""
+    """The field for the code: none, or one that would get 409 if the link were created twice."""
     return {"code": links.new_code()} if request.param == "own code" else {}
 
 
 def test_repeated_request_gets_the_first_answer(
     service: Service, links: Links, key: str, code: dict[str, str]
 ) -> None:
-    """The second answer is the first one, though the link has changed since."""
+    """A repeated request gets the first answer, even if the link has changed since."""
     first = create(service, key, url=TARGET, **code)
     links.codes.append(first.json()["code"])
     service.patch(first.headers["Location"], json={"title": "changed"})
@@ -49,20 +49,20 @@ def test_repeated_request_gets_the_first_answer(
 
 
 def test_without_a_key_a_request_is_new(links: Links) -> None:
-    """The key is optional."""
+    """Without a key, two equal requests create two links."""
     codes = {links.create()["code"] for _ in range(2)}
     assert len(codes) == 2
 
 
 def test_key_with_another_body_is_refused(service: Service, links: Links, key: str) -> None:
-    """A key stands for one request."""
+    """Reusing a key with another body is rejected with 422."""
     links.codes.append(create(service, key, url=TARGET).json()["code"])
     answer = create(service, key, url=TARGET + "/other")
     assert (answer.status_code, answer.json()["status"]) == (422, 422)
 
 
 def test_failed_request_leaves_its_key_free(service: Service, links: Links, key: str) -> None:
-    """Only success is kept: after a conflict the same key can be used for what is right."""
+    """Only successful answers are stored: after an error, the same key can be used again."""
     taken = links.create(code=links.new_code())["code"]
     assert create(service, key, url=TARGET, code=taken).status_code == 409
     assert create(service, key, url="wrong").status_code == 422
@@ -72,7 +72,7 @@ def test_failed_request_leaves_its_key_free(service: Service, links: Links, key:
 
 
 def test_key_belongs_to_its_token(deployment: Deployment, links: Links, key: str) -> None:
-    """Two clients can choose one key without meeting."""
+    """Two tokens can use the same key without affecting each other."""
     codes = set()
     for _ in range(2):
         with Service(deployment.url, deployment.token()) as client:
@@ -91,7 +91,7 @@ def test_key_belongs_to_its_token(deployment: Deployment, links: Links, key: str
     ],
 )
 def test_malformed_key_is_refused(service: Service, odd: str) -> None:
-    """A key is 1 to 255 printable ASCII characters."""
+    """A key that is not 1 to 255 printable ASCII characters is rejected with 400."""
     headers = {"Idempotency-Key": odd.encode("latin-1")}
     answer = service.post("/api/links", json={"url": TARGET}, headers=headers)
     assert answer.status_code == 400
@@ -100,7 +100,7 @@ def test_malformed_key_is_refused(service: Service, odd: str) -> None:
 
 @pytest.mark.parametrize("length", [1, 255])
 def test_shortest_and_longest_key(service: Service, links: Links, length: int) -> None:
-    """The bounds belong to what is allowed."""
+    """Keys of 1 and of 255 characters are accepted."""
     key = (secrets.token_hex(128) * 2)[:length] if length > 1 else "~"
     answer = create(service, key, url=TARGET)
     links.codes.append(answer.json()["code"])
@@ -110,7 +110,10 @@ def test_shortest_and_longest_key(service: Service, links: Links, length: int) -
 def test_duplicates_at_once_create_one_link(
     service: Service, links: Links, key: str, code: dict[str, str]
 ) -> None:
-    """Of 32 equal requests at once one works; the rest get its answer, or 409 while it runs."""
+    """32 equal requests at once create one link.
+
+    The others get its answer, or 409 while the first one is still running.
+    """
 
     def repeat(_number: int) -> requests.Response:
         with service.again() as client:
@@ -127,7 +130,7 @@ def test_duplicates_at_once_create_one_link(
 
 
 def age(deployment: Deployment, key: str) -> None:
-    """Let a key be older than keys are kept."""
+    """Make a key older than the 24 hours that keys are kept."""
     deployment.sql(
         f"UPDATE idempotency_keys SET created_at = '2020-01-01 00:00:00' WHERE `key` = '{key}'"
     )
@@ -136,7 +139,7 @@ def age(deployment: Deployment, key: str) -> None:
 def test_old_key_is_new_again(
     deployment: Deployment, service: Service, links: Links, key: str
 ) -> None:
-    """After 24 hours a key is forgotten."""
+    """After 24 hours, a key can be used for a new request."""
     first = create(service, key, url=TARGET).json()["code"]
     age(deployment, key)
     second = create(service, key, url=TARGET).json()["code"]
@@ -145,22 +148,22 @@ def test_old_key_is_new_again(
 
 
 def test_old_keys_are_swept(deployment: Deployment, service: Service, links: Links) -> None:
-    """What is forgotten does not stay in the database."""
+    """Expired keys are deleted from the database."""
     old = secrets.token_hex(8)
     links.codes.append(create(service, old, url=TARGET).json()["code"])
     age(deployment, old)
     count = f"SELECT count(*) FROM idempotency_keys WHERE `key` = '{old}'"
-    for number in range(1, 2001):  # one in a hundred sweeps
+    for number in range(1, 2001):  # on average, one request in 100 deletes expired keys
         links.codes.append(create(service, secrets.token_hex(8), url=TARGET).json()["code"])
         if number % 50 == 0 and deployment.sql(count) in ([["0"]], [[0]]):
             return
-    pytest.fail("2,000 requests with a key, and none swept")
+    pytest.fail("2,000 requests with a key did not delete an expired key.")
 
 
 def test_old_key_is_new_once(
     deployment: Deployment, service: Service, links: Links, key: str
 ) -> None:
-    """Of requests that come at once when a key is forgotten, one works, for all."""
+    """When simultaneous requests reuse an expired key, only one of them creates a link."""
     first = create(service, key, url=TARGET).json()["code"]
     age(deployment, key)
 

@@ -1,4 +1,4 @@
-"""How many links a token may create."""
+"""The rate limit for creating links, per token."""
 
 import re
 import secrets
@@ -10,7 +10,7 @@ from tests.support.service import Service
 
 
 def test_answers_tell_what_is_left(service: Service, links: Links) -> None:
-    """A creation counts; what is refused by its fields does not, nor does a read."""
+    """A created link counts towards the limit; an invalid request or a read does not."""
     answer = service.post("/api/links", json={"url": TARGET, "code": links.new_code()})
     assert answer.headers["RateLimit-Policy"] == '"create";q=3000;w=60'
     assert re.fullmatch(r'"create";r=\d+;t=\d+', answer.headers["RateLimit"])
@@ -19,14 +19,14 @@ def test_answers_tell_what_is_left(service: Service, links: Links) -> None:
 
 
 def test_limit_holds_over_all_workers(deployment: Deployment) -> None:
-    """However many workers share the load, a token creates what its limit allows and no more."""
+    """The limit is exact across all workers."""
     name = f"limit-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name).strip()
     with Service(deployment.url, token) as client:
         links = Links(client)
         links.create()
         [[number]] = deployment.sql(f"SELECT id FROM tokens WHERE name = '{name}'")
-        # A window that no clock ends, with ten left in it.
+        # Ten requests are left in a window so far in the future that it can't end.
         deployment.sql(
             "UPDATE rate_limits SET hits = 2990, period = 9999999999 "
             f"WHERE client = 'create:{number}'"
@@ -48,7 +48,7 @@ def test_limit_holds_over_all_workers(deployment: Deployment) -> None:
 
 
 def test_window_ends(deployment: Deployment) -> None:
-    """When its window is over, a token can create again, whatever it did before."""
+    """When the window ends, the token can create links again."""
     name = f"window-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name).strip()
     with Service(deployment.url, token) as client:

@@ -1,4 +1,4 @@
-"""Lists of links: searched, by tag, sorted, page by page."""
+"""Lists of links: full-text search, tags, sorting and cursor pagination."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,12 +13,12 @@ from tests.support.service import Service
 
 @pytest.fixture
 def word() -> str:
-    """A word, and a tag, that no other test has."""
+    """A word that no other test uses, for a code, a title or a tag."""
     return f"w{uuid.uuid4().hex}"
 
 
 def pages(service: Service, **which: str) -> Iterator[list[str]]:
-    """Read a list to its end, and give the codes of each page."""
+    """Read a list to its end, and yield the codes of each page."""
     answer = service.get("/api/links", params=which)
     while True:
         assert answer.status_code == 200, answer.text
@@ -35,7 +35,7 @@ def pages(service: Service, **which: str) -> Iterator[list[str]]:
 
 
 def listed(service: Service, **which: str) -> set[str]:
-    """Return the codes of a whole list."""
+    """Return the codes on all pages of a list."""
     return {code for page in pages(service, **which) for code in page}
 
 
@@ -61,7 +61,7 @@ def listed(service: Service, **which: str) -> set[str]:
 def test_every_word_begins_a_word(
     links: Links, word: str, title: str, found: str, missed: str
 ) -> None:
-    """A search finds words by their beginning, whatever their case, accents, length or script."""
+    """A search matches the beginnings of words, whatever their case, accents, length or script."""
     links.create(code=word, title=f"{title} {word}")  # a code is searched too
     for q in found.split("|"):
         assert listed(links.service, q=f"{q} {word}") == {word}, q
@@ -70,7 +70,7 @@ def test_every_word_begins_a_word(
 
 
 def test_words_may_stand_in_different_fields(service: Service, links: Links, word: str) -> None:
-    """Code, title and URL are searched together."""
+    """A search matches words across code, title and URL."""
     code = f"{word}-Code"
     links.create(code=code, title="A title", url=f"https://example.com/{word}/Péage?x=query")
     for q in (word, "peage", "title code", "https example quer", f"com/{word} -code"):
@@ -87,20 +87,20 @@ def test_words_may_stand_in_different_fields(service: Service, links: Links, wor
         pytest.param("(one", id="opening parenthesis"),
         pytest.param("one)", id="closing parenthesis"),
         pytest.param("~two", id="tilde"),
-        pytest.param("<one >two", id="greater and less"),
-        pytest.param('"one two" @o', id="distance"),
+        pytest.param("<one >two", id="less and greater than"),
+        pytest.param('"one two" @o', id="distance operator"),
         pytest.param("'", id="apostrophe"),
     ],
 )
 def test_operators_mean_nothing(service: Service, links: Links, word: str, q: str) -> None:
-    """What has a meaning in the database's own search has none here."""
+    """Operators of MySQL's boolean full-text search have no effect."""
     code = links.create(title=f"one two {word}")["code"]
     assert listed(service, q=f"{q} {word}") == {code}
     assert listed(service, q=f"{q} three {word}") == set()
 
 
 def test_search_sees_every_change_at_once(service: Service, links: Links, word: str) -> None:
-    """A link is found by what it says now, and no more when it is gone."""
+    """A search sees created, changed and deleted links at once."""
     code = links.create(title=f"before {word}")["code"]
     assert listed(service, q=f"before {word}") == {code}
     service.patch(f"/api/links/{code}", json={"title": f"after {word}"})
@@ -111,14 +111,14 @@ def test_search_sees_every_change_at_once(service: Service, links: Links, word: 
 
 
 def test_tags_are_compared_exactly(service: Service, links: Links, word: str) -> None:
-    """Tags that differ by case, an accent, its encoding or a space are different tags."""
+    """Tags that differ in case, accents, Unicode form or spaces are different tags."""
     tags = [f"{word}{end}" for end in ("e", "E", "é", "e\u0301", "e ", "ß", "ss", "🚀")]
     codes = {tag: links.create(tags=["x", tag])["code"] for tag in tags}
     assert {tag: listed(service, tag=tag) for tag in tags} == {t: {c} for t, c in codes.items()}
 
 
 def test_list_by_tag_follows_changes(service: Service, links: Links, word: str) -> None:
-    """A link is listed by the tags that it has now, and by none when it is gone."""
+    """A list by tag follows every change and deletion of links."""
     old, both, new = (f"{word}-{n}" for n in range(3))
     code = links.create(tags=[old, both])["code"]
     service.patch(f"/api/links/{code}", json={"tags": [new, both]})
@@ -147,8 +147,8 @@ def test_list_by_tag_follows_changes(service: Service, links: Links, word: str) 
 def test_lists_are_complete_and_in_order(
     service: Service, links: Links, word: str, sort: str | None, filters: tuple[str, ...]
 ) -> None:
-    """Every combination of sort, tag and words gives each of its links once, in order."""
-    # In the order of what makes codes the same: without case and hyphens.
+    """Every combination of sort order, tag and words lists each matching link once, in order."""
+    # Sorted by their canonical form, which ignores case and hyphens.
     codes = [f"{word}{end}" for end in ("-0", "1", "_", "A-B", "ac", "AD", "b", "B1")]
     made = [3, 1, 4, 7, 5, 0, 6, 2]
     untagged, unfound = {1, 6}, {3, 6}
@@ -169,7 +169,7 @@ def test_lists_are_complete_and_in_order(
 
 
 def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
-    """The next page of one order is no page of another."""
+    """A cursor of one sort order is rejected with 422 in another."""
     for _ in range(2):
         links.create()
     places = {
@@ -205,7 +205,7 @@ def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
     ],
 )
 def test_wrong_list_is_named(service: Service, parameter: str, value: str) -> None:
-    """A list that can't be is refused by its parameter's name."""
+    """An invalid parameter is rejected with 422 and its name."""
     answer = service.get("/api/links", params={parameter: value})
     assert answer.status_code == 422, answer.text
     assert {error["parameter"] for error in answer.json()["errors"]} == {parameter}
@@ -213,7 +213,7 @@ def test_wrong_list_is_named(service: Service, parameter: str, value: str) -> No
 
 @pytest.mark.parametrize("parameter", ["q", "tag", "sort", "after", "limit"])
 def test_odd_characters_break_nothing(service: Service, parameter: str) -> None:
-    """No text, be it text or not, is an error of the service."""
+    """Odd characters in any parameter get 200 or 422, never a server error."""
     odd = [
         *("%00", "a%00", "%ED%A0%80", "a%ED%A0%80", "%FF", "%F0%9F%9A%80", "a%F0%9F%9A%80", "%"),
         *(

@@ -1,4 +1,4 @@
-"""Metrics of the example, and the page that tells of all."""
+"""Metrics of the example, and where documentation and alerts use them."""
 
 import re
 
@@ -13,7 +13,7 @@ ALERTS = (ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text()
 
 
 def test_batches_are_told(deployment: Deployment, service: Service, links: Links) -> None:
-    """Each click is in a batch, whose commit took some time."""
+    """Each click is counted in a batch, with the duration of its commit."""
     code = links.create()["code"]
     before = deployment.metrics.read()
     for _ in range(5):
@@ -24,13 +24,13 @@ def test_batches_are_told(deployment: Deployment, service: Service, links: Links
         return after[sample] - before[sample]
 
     assert grown("slipway_click_batch_size_sum") == 5
-    assert grown("slipway_click_batch_size_count") == 5  # one by one, so nothing to share
+    assert grown("slipway_click_batch_size_count") == 5  # one by one, so each is its own batch
     assert grown("slipway_click_commit_seconds_count") == 5
     assert 0 < grown("slipway_click_commit_seconds_sum") < 5 * 2
 
 
 def test_page_lists_the_metrics_of_the_example(deployment: Deployment) -> None:
-    """docs/observe.md has no metric that the example does not have."""
+    """docs/observe.md lists only metrics that the example has, with type and labels."""
     page = documented_metrics(PAGE.partition("The example has")[2])
     served = deployment.metrics.described()
     assert page
@@ -38,6 +38,6 @@ def test_page_lists_the_metrics_of_the_example(deployment: Deployment) -> None:
 
 
 def test_alerts_watch_what_there_is() -> None:
-    """No alert waits for a metric that the service does not have."""
+    """The alerting rules use only documented metrics."""
     watched = set(re.findall(r"\bslipway_\w+", ALERTS))
     assert {re.sub("_bucket$", "", name) for name in watched} <= documented_metrics(PAGE).keys()

@@ -1,4 +1,4 @@
-"""Odd bodies and headers where they matter most: at the creation of links."""
+"""Malformed bodies and headers when creating links."""
 
 import json
 
@@ -16,29 +16,29 @@ LARGE = b"10000\r\n" + b" " * 65_536 + b"\r\n"
 def post(
     service: Service, rest: bytes, host: bytes = b"localhost", *, ends: bool = True
 ) -> RawAnswer:
-    """Send a creation with headers and body that stay as they are."""
+    """Send a request to create a link, with these bytes after its first headers."""
     head = b"POST /api/links HTTP/1.1\r\nContent-Type: application/json\r\nHost: " + host
     token = b"\r\nAuthorization: Bearer " + service.token.encode() + b"\r\n"
     return service.speak(head + token + rest, ends=ends)
 
 
 def whole(body: bytes) -> bytes:
-    """Return a body with its length."""
+    """Return a body with its Content-Length header."""
     return b"Content-Length: %d\r\n\r\n" % len(body) + body
 
 
 @pytest.mark.parametrize(
     ("rest", "status"),
     [
-        # where the body ends
-        pytest.param(CHUNKED + b"xyz\r\n", 400, id="chunk size that is no number"),
+        # Body framing.
+        pytest.param(CHUNKED + b"xyz\r\n", 400, id="non-numeric chunk size"),
         pytest.param(CHUNKED + b"f" * 20 + b"\r\n", 400, id="huge chunk size"),
         pytest.param(
             CHUNKED + b"%x\r\n" % len(BODY) + BODY + b"XX0\r\n\r\n",
             400,
             id="chunk longer than its size",
         ),
-        pytest.param(CHUNKED + b"%x\r\n" % len(BODY) + BODY, 400, id="chunks that break off"),
+        pytest.param(CHUNKED + b"%x\r\n" % len(BODY) + BODY, 400, id="incomplete chunked body"),
         pytest.param(
             CHUNKED
             + b"10000\r\n"
@@ -50,10 +50,10 @@ def whole(body: bytes) -> bytes:
         ),
         pytest.param(CHUNKED + LARGE * 2 + b"0\r\n\r\n", 413, id="large chunks"),
         pytest.param(CHUNKED + LARGE * 2 + b"xyz\r\n", 413, id="large chunks and a broken one"),
-        pytest.param(b"Content-Length: 100\r\n\r\n" + BODY, 400, id="body that breaks off"),
+        pytest.param(b"Content-Length: 100\r\n\r\n" + BODY, 400, id="incomplete body"),
         pytest.param(b"Content-Length: " + b"9" * 30 + b"\r\n\r\n", 413, id="huge length"),
         pytest.param(b"Content-Encoding: gzip\r\n" + whole(BODY), 415, id="compressed body"),
-        # what the body is
+        # Content of the body.
         pytest.param(whole(b"\xef\xbb\xbf" + BODY), 400, id="byte order mark"),
         pytest.param(whole(b'{"url": "\xed\xa0\x80"}'), 400, id="surrogate in UTF-8"),
         pytest.param(whole(b'{"url": "\0"}'), 400, id="null byte"),
@@ -71,16 +71,16 @@ def whole(body: bytes) -> bytes:
         pytest.param(
             whole(b'{"url": "https://[::1%25\\u0301]/"}'), 422, id="accent in an IPv6 zone"
         ),
-        # headers
+        # Headers.
         pytest.param(b"Idempotency-Key:\r\n" + whole(BODY), 400, id="empty key"),
-        pytest.param(b"Idempotency-Key: \xff\r\n" + whole(BODY), 400, id="key that is not ASCII"),
+        pytest.param(b"Idempotency-Key: \xff\r\n" + whole(BODY), 400, id="non-ASCII key"),
         pytest.param(
             b"Idempotency-Key: " + b"x" * 256 + b"\r\n" + whole(BODY), 400, id="key too long"
         ),
     ],
 )
 def test_odd_creation_is_a_problem(service: Service, rest: bytes, status: int) -> None:
-    """A body that is cut, too long, compressed or no JSON in UTF-8 creates nothing."""
+    """A body that is incomplete, too long, compressed or invalid gets problem details."""
     assert_problem(post(service, rest), status)
 
 
@@ -92,7 +92,10 @@ def test_odd_creation_is_a_problem(service: Service, rest: bytes, status: int) -
     ],
 )
 def test_deep_body_is_refused(service: Service, nested: bytes) -> None:
-    """A body may be too deep for the reader or for the schema: Python's versions differ."""
+    """A deeply nested body is rejected with 400 by the parser or with 422 by the schema.
+
+    Which of them rejects it depends on Python's version.
+    """
     answer = post(service, whole(b'{"url": ' + nested + b"}"))
     assert_problem(answer, 422 if answer.status == 422 else 400)
 
@@ -109,12 +112,12 @@ def test_deep_body_is_refused(service: Service, nested: bytes) -> None:
     ],
 )
 def test_odd_host_is_in_no_short_url(service: Service, host: bytes) -> None:
-    """Where the answer would repeat it, a host that can't be is refused."""
+    """An invalid Host header is rejected with 400, because the short URL would contain it."""
     assert_problem(post(service, whole(BODY), host), 400)
 
 
 def test_body_that_never_comes_is_not_waited_for(service: Service) -> None:
-    """Who promises a body and sends none gets an answer, and the thread is free again."""
+    """A client that announces a body but sends none gets 400 after a time-out."""
     assert_problem(post(service, b"Content-Length: 100\r\n\r\n", ends=False), 400)
 
 
@@ -130,7 +133,7 @@ def test_body_that_never_comes_is_not_waited_for(service: Service) -> None:
     ],
 )
 def test_any_text_comes_back_as_it_was(service: Service, links: Links, text: str) -> None:
-    """Four bytes long, right to left, combining: text is kept, not tidied up."""
+    """Titles and tags are stored as they were sent, without Unicode normalization."""
     link = links.create(title=text, tags=[text])
     assert (link["title"], link["tags"]) == (text, [text])
     assert service.get(f"/api/links/{link['code']}").json() == link
@@ -151,5 +154,5 @@ def test_any_text_comes_back_as_it_was(service: Service, links: Links, text: str
     ],
 )
 def test_only_digits_are_a_number(service: Service, limit: str) -> None:
-    """What only Python takes for a number is none."""
+    """Numbers in the query are digits only, although Python's int() accepts more."""
     assert service.get(f"/api/links?limit={limit}").status_code == 422

@@ -1,4 +1,4 @@
-"""Links shown without being followed: `/<code>+` and `/<code>.qr`."""
+"""Previews and QR codes: `/<code>+` and `/<code>.qr`."""
 
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
@@ -30,21 +30,25 @@ BOTH = pytest.mark.parametrize("ending", ["+", ".qr"])
 def test_preview_is_a_page_for_browsers(
     service: Service, links: Links, accept: str, kind: str
 ) -> None:
-    """Who names HTML gets a page, and all others JSON."""
+    """The preview is a page for clients that prefer HTML, and JSON for all others."""
     answer = service.get(f"/{links.create()['code']}+", headers={"Accept": accept})
     assert (answer.status_code, "Accept" in answer.headers["Vary"]) == (200, True)
     assert answer.headers["Content-Type"].partition(";")[0] == kind
 
 
 def test_preview_tells_where_a_link_leads(service: Service, links: Links) -> None:
-    """Everyone may see code, target and title, and nothing else of it."""
+    """Without a token, the preview shows code, short URL, target and title, and nothing else."""
     link = links.create(title="Docs", tags=["secret"])
     shown = service.get(f"/{link['code']}+", headers={"Authorization": ""}).json()
     assert shown == {name: link[name] for name in ("code", "short_url", "url", "title")}
 
 
 def test_page_shows_any_text_as_text(service: Service, links: Links) -> None:
-    """A title or target can't become markup, no robot keeps the page, it loads only our own."""
+    """The preview page escapes title and target.
+
+    Search engines do not index it, and its Content-Security-Policy allows only the service's own
+    files.
+    """
     link = links.create(title="<script>alert(1)</script>", url=f"{TARGET}?'\"><b>&amp;")
     answer = service.get(f"/{link['code']}+", headers={"Accept": "text/html"})
     assert "<script" not in answer.text
@@ -69,7 +73,7 @@ def test_page_shows_any_text_as_text(service: Service, links: Links) -> None:
 def test_picture_is_of_the_short_url(
     service: Service, links: Links, accept: str, kind: str
 ) -> None:
-    """The QR code says the short URL, in the form that the client prefers."""
+    """The QR code encodes the short URL, as SVG or PNG by the Accept header."""
     link = links.create()
     answer = service.get(f"/{link['code']}.qr", headers={"Accept": accept})
     wanted = BytesIO()
@@ -80,7 +84,10 @@ def test_picture_is_of_the_short_url(
 
 
 def test_picture_is_not_sent_twice(service: Service, links: Links) -> None:
-    """Who has the picture is spared it; the other form is another picture."""
+    """A QR code with a matching If-None-Match gets 304.
+
+    SVG and PNG have different ETags.
+    """
     path = f"/{links.create()['code']}.qr"
     etag = service.get(path).headers["ETag"]
     assert not etag.startswith("W/")
@@ -92,7 +99,7 @@ def test_picture_is_not_sent_twice(service: Service, links: Links) -> None:
 
 @BOTH
 def test_head_tells_the_same(service: Service, links: Links, ending: str) -> None:
-    """HEAD has the headers of GET and no body."""
+    """HEAD returns the same headers as GET, and no body."""
     path = f"/{links.create()['code']}{ending}"
     head, get = service.head(path), service.get(path)
     assert (head.status_code, head.content) == (200, b"")
@@ -102,7 +109,7 @@ def test_head_tells_the_same(service: Service, links: Links, ending: str) -> Non
 
 @BOTH
 def test_looking_is_no_click(service: Service, links: Links, ending: str) -> None:
-    """Only following counts."""
+    """Previews and QR codes do not count as clicks."""
     code = links.create()["code"]
     service.get(f"/{code}{ending}")
     assert service.get(f"/api/links/{code}").json()["clicks"] == 0
@@ -110,7 +117,7 @@ def test_looking_is_no_click(service: Service, links: Links, ending: str) -> Non
 
 @BOTH
 def test_any_spelling_shows_the_same(service: Service, links: Links, ending: str) -> None:
-    """Case and hyphens don't count here either."""
+    """Case and hyphens of the code do not matter."""
     code = links.create(code=links.new_code())["code"]
     wanted = service.get(f"/{code}{ending}").content
     for spelling in (code.upper(), f"{code[:5]}-{code[5:]}-"):
@@ -119,7 +126,7 @@ def test_any_spelling_shows_the_same(service: Service, links: Links, ending: str
 
 @BOTH
 def test_nothing_is_shown_of_what_is_not_there(service: Service, links: Links, ending: str) -> None:
-    """404 for a code without a link, for no code and for the service's words, 410 after a time."""
+    """Unknown, invalid and reserved codes get 404, and expired links get 410."""
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     assert service.get(f"/{links.create(expires_at=past)['code']}{ending}").status_code == 410
     code = links.create()["code"]

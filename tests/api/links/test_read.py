@@ -1,4 +1,4 @@
-"""Read a link, or the list of all links page by page, through the API."""
+"""The API reads one link, and lists all links page by page."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tests.support.service import Service
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
 def test_unknown_link_is_not_found(service: Service, links: Links, method: str) -> None:
-    """A code without a link gives 404."""
+    """An unknown code gets 404."""
     answer = service.request(method, f"/api/links/{links.new_code()}", json={"title": "x"})
     assert (answer.status_code, answer.json()["status"]) == (404, 404)
 
@@ -24,12 +24,12 @@ def test_unknown_link_is_not_found(service: Service, links: Links, method: str) 
     ],
 )
 def test_odd_code_is_not_found(service: Service, code: str) -> None:
-    """A code that no link can have gives 404, never a fault."""
+    """A code that no link can have gets 404, never a server error."""
     assert service.raw(f"/api/links/{code}").status == 404
 
 
 def test_etag_spares_the_body(service: Service, links: Links) -> None:
-    """A link that did not change is not sent again; a click changes nothing."""
+    """A matching If-None-Match gets 304 without a body; a click does not change the ETag."""
     path = f"/api/links/{links.create()['code']}"
     etag = service.get(path).headers["ETag"]
     service.get(path.removeprefix("/api/links"))
@@ -41,7 +41,7 @@ def test_etag_spares_the_body(service: Service, links: Links) -> None:
 
 
 def test_list_gives_every_link_once(service: Service, links: Links) -> None:
-    """Pages by key set, newest first, are complete while others write between them."""
+    """Cursor pagination, newest first, misses and repeats no link while others are created."""
     made = [links.create(title=str(n))["code"] for n in range(7)]
     seen: list[str] = []
     path = "/api/links?limit=3"
@@ -60,7 +60,7 @@ def test_list_gives_every_link_once(service: Service, links: Links) -> None:
 
 
 def test_listed_link_looks_like_a_read_one(service: Service, links: Links) -> None:
-    """A link has the same fields wherever it is told, clicks included."""
+    """A link has the same fields in the list as on its own, clicks included."""
     code = links.create(tags=["x"])["code"]
     service.get(f"/{code}")
     listed = [link for link in service.get("/api/links").json()["links"] if link["code"] == code]
@@ -74,9 +74,9 @@ def test_listed_link_looks_like_a_read_one(service: Service, links: Links) -> No
         pytest.param("limit=0", "limit", id="limit of zero"),
         pytest.param("limit=-1", "limit", id="negative limit"),
         pytest.param("limit=101", "limit", id="limit too high"),
-        pytest.param("limit=x", "limit", id="limit that is no number"),
+        pytest.param("limit=x", "limit", id="non-numeric limit"),
         pytest.param("limit=" + "9" * 3500, "limit", id="huge limit"),
-        pytest.param("after=x", "after", id="no cursor"),
+        pytest.param("after=x", "after", id="invalid cursor"),
         pytest.param("after=%ff%00", "after", id="cursor of odd bytes"),
         pytest.param(
             "after=" + "MjAyNi0wMS0wMVQwMDowMDowMCAxMjM0NTY3ODkwMTIzNDU2Nzg5MA==",
@@ -86,7 +86,7 @@ def test_listed_link_looks_like_a_read_one(service: Service, links: Links) -> No
     ],
 )
 def test_wrong_page_is_named(service: Service, query: str, parameter: str) -> None:
-    """A page that can't be is refused by its parameter's name."""
+    """An invalid limit or cursor is rejected with 422 and the name of the parameter."""
     answer = service.get(f"/api/links?{query}")
     assert answer.status_code == 422, answer.text
     assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]

@@ -1,4 +1,4 @@
-"""Redirects by the rules of go-links, and the counting of clicks."""
+"""Redirects follow the rules of go links, and clicks are counted."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -86,7 +86,7 @@ from tests.support.service import Service
 def test_path_and_query_are_passed_on(
     service: Service, links: Links, target: str, rest: str, location: str
 ) -> None:
-    """What follows the code goes to the target as it was received."""
+    """Path and query after the code are added to the target as they were received."""
     answer = service.raw(f"/{links.create(url=target)['code']}{rest}")
     assert (answer.status, answer.headers["Location"]) == (302, location)
 
@@ -105,14 +105,14 @@ def test_path_and_query_are_passed_on(
     ],
 )
 def test_dot_segments_lead_nowhere(service: Service, links: Links, rest: str) -> None:
-    """Nobody climbs out of a target's path, and the attempt is no click."""
+    """Path traversal: dot segments after the code get 404 and do not count as a click."""
     code = links.create()["code"]
     assert service.raw(f"/{code}{rest}").status == 404
     assert service.get(f"/api/links/{code}").json()["clicks"] == 0
 
 
 def test_redirect_has_the_right_headers(service: Service, links: Links) -> None:
-    """No cache keeps a redirect, and the linking page's referrer policy applies."""
+    """A redirect is not cached, and does not override the linking page's referrer policy."""
     answer = service.get(f"/{links.create()['code']}")
     assert answer.status_code == 302
     assert answer.headers["Cache-Control"] == "private, max-age=0"
@@ -121,14 +121,14 @@ def test_redirect_has_the_right_headers(service: Service, links: Links) -> None:
 
 
 def test_spelling_does_not_matter(service: Service, links: Links) -> None:
-    """Case and hyphens of a code don't count, percent-encoding neither."""
+    """Case, hyphens and percent-encoding of a code do not matter."""
     code = links.create(code=links.new_code())["code"]
     for spelling in (code.upper(), f"{code[:5]}-{code[5:]}", f"%74{code[1:]}"):
         assert service.raw(f"/{spelling}").status == 302
 
 
 def test_absolute_form_is_understood(service: Service, links: Links) -> None:
-    """A request line with the whole URL (RFC 9112, 3.2.2) means the same."""
+    """A request target in absolute form (RFC 9112, section 3.2.2) is redirected too."""
     answer = service.raw(f"{service.url}/{links.create()['code']}/x?y")
     assert answer.headers["Location"] == "https://example.com/docs/x?y"
 
@@ -144,25 +144,25 @@ def test_absolute_form_is_understood(service: Service, links: Links) -> None:
     ],
 )
 def test_what_is_no_code_is_not_found(service: Service, links: Links, path: str) -> None:
-    """Only the whole first segment of the path is a code."""
+    """Only a whole first segment of the path is a code."""
     assert service.raw(path.format(links.create()["code"])).status == 404
 
 
 def test_reserved_words_are_not_links(service: Service) -> None:
-    """The service's own words never redirect, in no spelling."""
+    """Reserved words never redirect, in any spelling."""
     for path in ("/api", "/API/links/x/y", "/live-z", "/READYZ", "/Metrics"):
         assert service.get(path).status_code == 404
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
 def test_below_reserved_words_there_are_no_links(service: Service, method: str) -> None:
-    """What is not under a word of the service is missing there, whatever is to be done with it."""
+    """Unknown paths below a reserved word get 404 for every method."""
     for path in ("/api/nothing", "/api/links/-x", "/livez/x", "/docs/x", "/static"):
         assert service.request(method, path).status_code == 404, path
 
 
 def test_expired_link_is_gone(service: Service, links: Links) -> None:
-    """After its time a link answers 410 and counts nothing; until then it redirects."""
+    """An expired link gets 410 and counts no click; before that, it redirects."""
     now = datetime.now(UTC)
     past = links.create(expires_at=(now - timedelta(seconds=1)).isoformat())["code"]
     future = links.create(expires_at=(now + timedelta(hours=1)).isoformat())["code"]
@@ -173,7 +173,7 @@ def test_expired_link_is_gone(service: Service, links: Links) -> None:
 
 
 def test_edit_is_seen_by_the_next_click(service: Service, links: Links) -> None:
-    """No cache keeps an old target."""
+    """The next redirect after an edit leads to the new target."""
     code = links.create()["code"]
     for number in range(10):
         target = f"https://example.com/{number}"
@@ -182,14 +182,14 @@ def test_edit_is_seen_by_the_next_click(service: Service, links: Links) -> None:
 
 
 def test_head_is_not_counted(service: Service, links: Links) -> None:
-    """HEAD tells the target and is no click."""
+    """HEAD returns the target and does not count as a click."""
     code = links.create()["code"]
     assert service.head(f"/{code}").headers["Location"] == "https://example.com/docs"
     assert service.get(f"/api/links/{code}").json()["clicks"] == 0
 
 
 def test_every_click_is_counted(service: Service, links: Links) -> None:
-    """Many clicks at once on a few links are all counted, each on its own link."""
+    """Many simultaneous clicks are all counted, each on its own link."""
     codes = [links.create()["code"] for _ in range(5)]
     wanted = Counter(codes[n % 3] for n in range(300))
 
@@ -203,7 +203,7 @@ def test_every_click_is_counted(service: Service, links: Links) -> None:
 
 
 def test_clicks_survive_deletes_at_the_same_time(service: Service, links: Links) -> None:
-    """A link deleted under its clicks takes no other request down with it."""
+    """Deleting links while they are clicked does not affect requests for other links."""
     steady, doomed = links.create()["code"], [links.create()["code"] for _ in range(10)]
 
     def click(code: str) -> int:
@@ -221,14 +221,14 @@ def test_clicks_survive_deletes_at_the_same_time(service: Service, links: Links)
     ("by", "buckets"), [pytest.param("hour", 24, id="hour"), pytest.param("day", 30, id="day")]
 )
 def test_series_shows_recent_clicks(service: Service, links: Links, by: str, buckets: int) -> None:
-    """The last hours or days come with empty buckets, the current one last."""
+    """The time series covers the last 24 hours or 30 days, with empty buckets, current one last."""
     code = links.create()["code"]
     for _ in range(3):
         service.get(f"/{code}")
     answer = service.get(f"/api/links/{code}/clicks?by={by}").json()
     assert answer["total"] == 3
     assert len(answer["series"]) == buckets
-    # Three clicks may stand on both sides of the hour.
+    # The three clicks can fall into two buckets, if one ends meanwhile.
     assert sum(bucket["clicks"] for bucket in answer["series"][-2:]) == 3
     times = [datetime.fromisoformat(bucket["at"]) for bucket in answer["series"]]
     assert {b - a for a, b in pairwise(times)} == {
@@ -237,7 +237,7 @@ def test_series_shows_recent_clicks(service: Service, links: Links, by: str, buc
 
 
 def test_series_takes_whole_buckets(service: Service, links: Links) -> None:
-    """A span is widened to the buckets that it touches."""
+    """A time span is widened to whole buckets."""
     code = links.create()["code"]
     span = {"from": "2026-01-01T10:59:59Z", "to": "2026-01-01T12:00:01+00:00", "by": "hour"}
     answer = service.get(f"/api/links/{code}/clicks", params=span).json()
@@ -267,7 +267,7 @@ def test_series_takes_whole_buckets(service: Service, links: Links) -> None:
     ],
 )
 def test_wrong_span_is_named(service: Service, links: Links, query: str, parameter: str) -> None:
-    """A span that is empty, too long or impossible is refused by its parameter's name."""
+    """A time span that is empty, too long or invalid is rejected with 422 and its parameter."""
     answer = service.get(f"/api/links/{links.create()['code']}/clicks?{query}")
     assert answer.status_code == 422
     assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]

@@ -1,4 +1,4 @@
-"""Who may do what: every route, for a visitor, a read token and a write token."""
+"""Access rights of every route: for visitors, read tokens and write tokens."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.api.conftest import Deployment
 from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
-# Method, path, body, and the status for a visitor, a read token and a write token.
+# Method, path, body, and the status for a visitor, for a read token and for a write token.
 RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
     ("GET", "/", None, 200, 200, 200),
     ("GET", "/livez", None, 200, 200, 200),
@@ -39,7 +39,7 @@ RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
 
 @pytest.fixture(scope="module", name="clients")
 def _clients(deployment: Deployment) -> dict[str, Service]:
-    """A visitor, and a client for each scope."""
+    """A client without a token, and one for each scope."""
     tokens = {"visitor": "", "read": deployment.token("read"), "write": deployment.token("write")}
     return {who: Service(deployment.url, token) for who, token in tokens.items()}
 
@@ -47,7 +47,7 @@ def _clients(deployment: Deployment) -> dict[str, Service]:
 @pytest.mark.parametrize("who", ["visitor", "read", "write"])
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right[0]} {right[1]}")
 def test_right(clients: dict[str, Service], links: Links, right: tuple[Any, ...], who: str) -> None:
-    """Each cell of the table, and nothing that is refused has happened."""
+    """Every route returns the status in the table, and rejected requests change nothing."""
     method, path, body, *statuses = right
     wanted = statuses[["visitor", "read", "write"].index(who)]
     link = links.create()

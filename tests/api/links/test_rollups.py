@@ -1,4 +1,4 @@
-"""Clicks that are rolled up: no answer shows that they are."""
+"""Roll-ups of clicks are invisible in every answer."""
 
 import json
 import uuid
@@ -12,12 +12,12 @@ from tests.support.links.client import Links
 
 Rollups = Callable[[], list[list[Any]]]
 
-AT_ONCE = 10  # links that one read rolls up
+AT_ONCE = 10  # the most links that one read rolls up
 HOURS = ("2020-01-01 00:00:00.000000", "2020-01-01 01:00:00.000000")
 
 
 def date_back(deployment: Deployment, which: str) -> None:
-    """Have links made in 2020, and followed 1,000 times in each of two hours."""
+    """Make links as old as 2020, with 1,000 clicks in each of two hours."""
     deployment.sql(f"UPDATE links SET created_at = '{HOURS[0]}' WHERE {which}")
     for hour in HOURS:
         deployment.sql(
@@ -28,7 +28,7 @@ def date_back(deployment: Deployment, which: str) -> None:
 
 @pytest.fixture(name="code")
 def _code(links: Links, deployment: Deployment) -> str:
-    """A link of 2020 that was followed 1,000 times in each of two hours, and once now."""
+    """The code of a link from 2020 with 1,000 clicks in each of two hours, and one click now."""
     code = str(links.create()["code"])
     links.service.get(f"/{code}")
     date_back(deployment, f"code = '{code}'")
@@ -37,14 +37,17 @@ def _code(links: Links, deployment: Deployment) -> str:
 
 @pytest.fixture(name="rollups")
 def _rollups(deployment: Deployment, code: str) -> Rollups:
-    """Tells what is rolled up of that link."""
+    """A function that returns the roll-ups of that link."""
     [[number]] = deployment.sql(f"SELECT id FROM links WHERE code = '{code}'")
     query = f"SELECT until, clicks FROM link_click_rollups WHERE link_id = {number}"
     return lambda: [[str(until)[:19], int(clicks)] for until, clicks in deployment.sql(query)]
 
 
 def everywhere(links: Links, code: str) -> list[int]:
-    """Return the clicks that each answer has which shows them; the last ones roll up."""
+    """Return the clicks of a link from each answer that has them.
+
+    The last two answers, the list and the link itself, also roll them up.
+    """
     exported = links.service.get("/api/export").text.splitlines()
     merge = {"Content-Type": "application/merge-patch+json"}
     shown = [
@@ -58,7 +61,7 @@ def everywhere(links: Links, code: str) -> list[int]:
 
 
 def test_every_answer_has_all_clicks(links: Links, code: str, rollups: Rollups) -> None:
-    """Before the roll-up, after it, and when the link is followed again."""
+    """Clicks are correct before a roll-up, after it, and after one more click."""
     assert rollups() == []
     assert everywhere(links, code) == [2001] * 4
     [[until, clicks]] = rollups()
@@ -71,13 +74,13 @@ def test_every_answer_has_all_clicks(links: Links, code: str, rollups: Rollups) 
 
 @pytest.mark.parametrize("path", ["/api/links?q={}", "/api/links/{}"], ids=["list", "link"])
 def test_reading_rolls_up(links: Links, code: str, rollups: Rollups, path: str) -> None:
-    """A list does, and so does a link."""
+    """Reading a list or a link rolls up its clicks."""
     links.service.get(path.format(code))
     assert [clicks for _, clicks in rollups()] == [2000]
 
 
 def test_link_stays_as_it_is(links: Links, code: str, rollups: Rollups) -> None:
-    """A roll-up is no edit of the link, and takes no hour away."""
+    """A roll-up does not change the link's ETag or the clicks per hour."""
     before, after = (links.service.get(f"/api/links/{code}") for _ in range(2))
     assert rollups()
     assert before.json() == after.json()
@@ -98,7 +101,7 @@ def test_link_stays_as_it_is(links: Links, code: str, rollups: Rollups) -> None:
 def test_what_is_not_worth_it_is_not_rolled_up(
     links: Links, deployment: Deployment, code: str, rollups: Rollups, change: str
 ) -> None:
-    """A new link, and one with few clicks, have few hours to sum."""
+    """New links and links with few clicks are not rolled up."""
     deployment.sql(change.format(code))
     everywhere(links, code)
     assert rollups() == []
@@ -107,7 +110,7 @@ def test_what_is_not_worth_it_is_not_rolled_up(
 def test_old_roll_up_is_renewed(
     links: Links, deployment: Deployment, code: str, rollups: Rollups
 ) -> None:
-    """When much has come since, it is rolled up too, once."""
+    """An old roll-up is renewed when enough clicks have come since."""
     deployment.sql(
         "INSERT INTO link_click_rollups (link_id, until, clicks)"
         f" SELECT id, '{HOURS[1]}', 1000 FROM links WHERE code = '{code}'"
@@ -119,7 +122,7 @@ def test_old_roll_up_is_renewed(
 
 
 def test_page_rolls_up_some_at_a_time(links: Links, deployment: Deployment) -> None:
-    """A page of many busy links is answered in time, and the next read of it goes on."""
+    """One read rolls up a limited number of links, and the next read continues."""
     title = f"w{uuid.uuid4().hex}"
     for _ in range(AT_ONCE + 1):
         links.create(title=title)
@@ -137,7 +140,7 @@ def test_page_rolls_up_some_at_a_time(links: Links, deployment: Deployment) -> N
 
 
 def test_roll_up_goes_with_its_link(links: Links, code: str, rollups: Rollups) -> None:
-    """A deleted link leaves none behind."""
+    """Deleting a link deletes its roll-up."""
     links.service.get(f"/api/links/{code}")
     assert rollups()
     links.service.delete(f"/api/links/{code}")

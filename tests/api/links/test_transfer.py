@@ -1,4 +1,4 @@
-"""All links out and back in again, on the command line."""
+"""`slipway links export` and `slipway links import`."""
 
 import json
 import os
@@ -35,7 +35,7 @@ TITLES = [
     "x" * 200,
 ]
 
-# Kills the import in a container, as `kill -9` would.
+# Sends SIGKILL to the import that runs in the container.
 KILL = """
 import os, pathlib
 for process in pathlib.Path("/proc").glob("[0-9]*"):
@@ -45,7 +45,7 @@ for process in pathlib.Path("/proc").glob("[0-9]*"):
 
 
 class Refused:
-    """An import that refused something: what it printed on both streams."""
+    """An import that refused some lines, with its output on stdout and stderr."""
 
     def __init__(self, deployment: Deployment, form: str, text: str) -> None:
         with pytest.raises(CalledProcessError) as failed:
@@ -57,14 +57,14 @@ class Refused:
 
 @pytest.fixture
 def line(embedded: Deployment) -> Iterator[str]:
-    """A line of JSON for the embedded run; the link that it makes is deleted after the test."""
+    """A line of JSON for the embedded run, whose link is deleted after the test."""
     code = f"t{uuid.uuid4().hex}"
     yield jsonl({"code": code, "url": TARGET})
     embedded.sql(f"DELETE FROM links WHERE code = '{code}'")
 
 
 def of(codes: list[str], export: str, form: str) -> str:
-    """Return those lines of an export that belong to these codes, with the header."""
+    """Return the lines of an export that have these codes, with the header of CSV."""
     lines = export.split("\n")
     start = '{{"code": "{}",' if form == "jsonl" else '"{}",'
     starts = tuple(start.format(code) for code in codes)
@@ -81,7 +81,7 @@ def jsonl(*links: dict[str, Any]) -> str:
 def test_round_trip_is_exact(
     deployment: Deployment, service: Service, links: Links, form: str
 ) -> None:
-    """Exported, deleted and imported, links are what they were, to the byte."""
+    """Exported, deleted and imported links are identical to the byte."""
     codes = [
         links.create(
             code=links.new_code().upper(),
@@ -107,7 +107,7 @@ def test_round_trip_is_exact(
 
 
 def test_refused_lines_are_named(deployment: Deployment, service: Service, links: Links) -> None:
-    """A wrong line is named with what is wrong, and the others are created."""
+    """An invalid line is reported with its number and reason, and other lines are imported."""
     good = [{"code": links.new_code(), "url": TARGET} for _ in range(2)]
     wrong = [
         '{"code": "x"',
@@ -131,7 +131,7 @@ def test_refused_lines_are_named(deployment: Deployment, service: Service, links
 
 
 def test_refused_rows_are_named(deployment: Deployment, links: Links) -> None:
-    """A wrong row of CSV is named by the number of its line."""
+    """An invalid CSV row is reported with its line number, counting lines within quoted cells."""
     code = links.new_code()
     rows = [f'"a\nb",{code},{TARGET},', "", "x", f",{code},{TARGET},a", f",{code},{TARGET},"]
     text = "\n".join(["title,code,url,tags", *rows])
@@ -154,7 +154,7 @@ def test_refused_rows_are_named(deployment: Deployment, links: Links) -> None:
     ],
 )
 def test_csv_must_name_its_columns(deployment: Deployment, header: str) -> None:
-    """A file whose first line does not name columns that there are is not read on."""
+    """CSV whose first line does not name valid columns is not imported."""
     refused = Refused(deployment, "csv", f"{header}\nx,{TARGET},y\n")
     assert refused.sums == "0 created, 0 unchanged, 0 refused\n"
     assert refused.lines[0].startswith("Error: The first line of CSV must name the columns")
@@ -162,7 +162,7 @@ def test_csv_must_name_its_columns(deployment: Deployment, header: str) -> None:
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_endless_line_is_not_read_on(deployment: Deployment, form: str) -> None:
-    """A line longer than any link, such as a file of plain JSON, ends the import."""
+    """A line of more than 64 KiB, such as a file of plain JSON, ends the import."""
     refused = Refused(deployment, form, "code,url\n" * (form == "csv") + "x" * 70_000)
     assert "has more than 65536 bytes" in refused.lines[-1]
 
@@ -170,7 +170,7 @@ def test_endless_line_is_not_read_on(deployment: Deployment, form: str) -> None:
 def test_another_link_is_never_changed(
     deployment: Deployment, service: Service, links: Links
 ) -> None:
-    """A code that another link has is refused, be it in the database or in the file."""
+    """An import never changes a link: a code that is taken, or repeated, is refused."""
     there = links.create(code=links.new_code(), title="there")
     path = f"/api/links/{there['code']}"
     new = {"code": links.new_code(), "url": TARGET}
@@ -191,7 +191,7 @@ def test_another_link_is_never_changed(
 
 
 def test_times_are_kept_where_given(deployment: Deployment, service: Service, links: Links) -> None:
-    """A link keeps the times of the file, and gets the time of the import where it has none."""
+    """A link keeps the times in the file, and defaults to the time of the import."""
     times = {"created_at": "2020-01-01T00:00:00.000001Z", "updated_at": "2021-01-01T00:00:00Z"}
     old, new = ({"code": links.new_code(), "url": TARGET} for _ in range(2))
     before = links.create()["created_at"]
@@ -202,7 +202,7 @@ def test_times_are_kept_where_given(deployment: Deployment, service: Service, li
 
 
 def test_clicks_are_not_taken_over(deployment: Deployment, service: Service, links: Links) -> None:
-    """An export has no hours, so its clicks are left out."""
+    """Clicks are not imported, because an export does not have them by hour."""
     code = links.new_code()
     line = jsonl({"code": code, "url": TARGET, "clicks": 5})
     deployment.slipway("links", "import", "-", text=line)
@@ -212,7 +212,7 @@ def test_clicks_are_not_taken_over(deployment: Deployment, service: Service, lin
 def test_import_goes_on_after_a_kill(
     deployment: Deployment, service: Service, links: Links
 ) -> None:
-    """Killed half-way, an import has whole batches; the next run adds the rest, all once."""
+    """A killed import leaves whole batches, and the next run creates only the missing links."""
     prefix = links.new_code()
     lines = [jsonl({"code": f"{prefix}{n}", "url": TARGET}) for n in range(2500)]
     command = [*deployment.command, "links", "import", "-"]
@@ -240,7 +240,10 @@ def test_import_goes_on_after_a_kill(
 def test_form_is_told_by_the_name(
     embedded: Deployment, line: str, tmp_path: Path, name: str
 ) -> None:
-    """A file that ends in .csv is CSV, another one JSON Lines; a spreadsheet's mark is skipped."""
+    """Files that end in .csv are CSV, all others JSON Lines.
+
+    A byte order mark, as spreadsheets write, is skipped.
+    """
     text = f"code,url\n{','.join(json.loads(line).values())}" if name == "x.csv" else line
     (tmp_path / name).write_text(text, encoding="utf-8-sig")
     told = embedded.slipway("links", "import", str(tmp_path / name))
@@ -248,7 +251,7 @@ def test_form_is_told_by_the_name(
 
 
 def test_loop_is_refused_where_the_address_is_known(embedded: Deployment, line: str) -> None:
-    """With PUBLIC_URL set, no imported link leads to this service."""
+    """With PUBLIC_URL set, links to the service itself are refused."""
     environ = embedded.options["env"] | {"PUBLIC_URL": TARGET.removesuffix("/docs")}
     command = [*embedded.command, "links", "import", "-"]
     options = embedded.options | {"env": environ}
@@ -260,7 +263,7 @@ def test_loop_is_refused_where_the_address_is_known(embedded: Deployment, line: 
 
 
 def test_progress_is_a_line_now_and_then(deployment: Deployment, links: Links) -> None:
-    """Where nobody watches, an import tells how far it is every 10,000 lines."""
+    """Without a terminal, an import reports its progress every 10,000 lines."""
     text = jsonl({"code": links.new_code(), "url": TARGET}) * 10_001
     command = [*deployment.command, "links", "import", "-"]
     run = subprocess.run(
@@ -271,7 +274,7 @@ def test_progress_is_a_line_now_and_then(deployment: Deployment, links: Links) -
 
 
 def test_terminal_shows_a_progress_bar(embedded: Deployment, line: str, tmp_path: Path) -> None:
-    """On a terminal a bar tells how far an import is, and refused lines stand above it."""
+    """On a terminal, an import shows a progress bar, with refused lines above it."""
     file = tmp_path / "x.jsonl"
     file.write_text(line * 1000 + jsonl({"url": TARGET}) + line * 999)
     ours, theirs = pty.openpty()

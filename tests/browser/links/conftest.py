@@ -1,4 +1,4 @@
-"""Links that are gone after the test, and the list of links in a browser that has signed in."""
+"""Fixtures for links that are deleted after the test, and for signed-in browsers."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ from tests.support.service import Service
 
 @pytest.fixture
 def links(stack: Stack, tokens: dict[str, str]) -> Iterator[Links]:
-    """Links that are gone after the test."""
+    """A factory of links, which deletes them after the test."""
     with Service(stack.url, tokens["write"]) as service:
         links = Links(service)
         yield links
@@ -23,20 +23,20 @@ def links(stack: Stack, tokens: dict[str, str]) -> Iterator[Links]:
 
 @pytest.fixture
 def page(stack: Stack, tokens: dict[str, str], open_page: Open, javascript: bool) -> Page:
-    """The list, signed in."""
+    """The list of links, signed in, with or without JavaScript."""
     return signed_in(stack, tokens["write"], open_page, java_script_enabled=javascript)
 
 
 @pytest.fixture
 def scripted(stack: Stack, tokens: dict[str, str], open_page: Open) -> Page:
-    """The list, signed in, where scripts run."""
+    """The list of links, signed in, with JavaScript."""
     return signed_in(stack, tokens["write"], open_page)
 
 
 def signed_in(
     stack: Stack, token: str, open_page: Open, path: str = "/links", **options: Any
 ) -> Page:
-    """Open a page that sends to the sign-in and back."""
+    """Open a page that requires a sign-in, sign in, and check that the page opens again."""
     page = open_page(stack.url, path, **options)
     sign_in(page, token)
     expect(page).to_have_url(stack.url + path)

@@ -1,4 +1,4 @@
-"""Each job on the page of links, on the stack: without JavaScript and with it."""
+"""Every task on the pages for links works, with and without JavaScript."""
 
 import json
 import re
@@ -16,12 +16,12 @@ SCRIPT = "<script>alert(1)</script><img src=x onerror=alert(1)>"
 
 
 def codes(page: Page) -> list[str]:
-    """Return the codes in a list, as it is now."""
+    """Return the codes that a list shows now."""
     return page.locator(".links .code").all_inner_texts()
 
 
 def test_create(stack: Stack, page: Page, links: Links) -> None:
-    """Refused for a code that is taken, the form is as it was; with another one, it is saved."""
+    """A taken code is rejected and the form keeps its values; with another code, it is saved."""
     taken, code = links.create(code=links.new_code())["code"], links.new_code()
     page.get_by_role("link", name="New link").click()
     page.get_by_label("Target URL").fill(TARGET)
@@ -31,7 +31,7 @@ def test_create(stack: Stack, page: Page, links: Links) -> None:
     page.get_by_label("Expires").fill("2099-12-31T23:59")
     page.get_by_role("button", name="Create").click()
     expect(page.locator("#code-wrong")).to_be_visible()
-    expect(page.get_by_label("Code")).to_be_focused()  # where something is to be done
+    expect(page.get_by_label("Code")).to_be_focused()  # the field to correct
     expect(page.get_by_label("Target URL")).to_have_value(TARGET)
     page.get_by_label("Code").fill(code)
     page.get_by_role("button", name="Create").click()
@@ -44,7 +44,7 @@ def test_create(stack: Stack, page: Page, links: Links) -> None:
 
 
 def test_first_link_takes_only_a_url(page: Page, links: Links) -> None:
-    """The rest is optional: the code is a random one then."""
+    """Only the URL is required; without a code, a random one is generated."""
     page.get_by_role("link", name="New link").click()
     page.get_by_label("Target URL").fill(TARGET)
     page.get_by_role("button", name="Create").click()
@@ -54,7 +54,7 @@ def test_first_link_takes_only_a_url(page: Page, links: Links) -> None:
 
 
 def test_find(page: Page, links: Links) -> None:
-    """By the beginning of a word, by a tag, in another order, and page after page."""
+    """Links can be searched, filtered by tag, sorted, and read page by page."""
     word, tag = links.new_code(), links.new_code()[:20]
     made = [links.create(title=f"{word} {n}", tags=[tag])["code"] for n in range(25)]
     page.get_by_label("Search").fill(word[:-4])
@@ -76,7 +76,7 @@ def test_find(page: Page, links: Links) -> None:
 
 
 def test_edit(page: Page, links: Links) -> None:
-    """What was changed is saved, unless somebody else was faster."""
+    """An edit is saved, unless somebody else has changed the link meanwhile."""
     link = links.create(code=links.new_code(), title="Before")
     page.goto(f"/links/{link['code']}")
     page.get_by_label("Title").fill("After")
@@ -94,7 +94,7 @@ def test_edit(page: Page, links: Links) -> None:
 
 
 def test_wrong_edit_is_shown(stack: Stack, page: Page, links: Links) -> None:
-    """What is wrong is far down the page: it gets the focus, and so is in sight."""
+    """The first wrong field gets the focus, so that it is scrolled into view."""
     page.goto(f"/links/{links.create()['code']}")
     page.get_by_label("Title").fill("After")
     page.get_by_label("Target URL").fill(f"{stack.url}/x")
@@ -104,7 +104,7 @@ def test_wrong_edit_is_shown(stack: Stack, page: Page, links: Links) -> None:
 
 
 def test_delete(page: Page, links: Links, javascript: bool) -> None:
-    """Only who confirms deletes."""
+    """A link is deleted only after confirmation."""
     code = links.create(code=links.new_code())["code"]
     page.goto(f"/links/{code}")
     page.get_by_role("link", name="Delete").click()
@@ -119,7 +119,7 @@ def test_delete(page: Page, links: Links, javascript: bool) -> None:
 
 
 def test_clicks(stack: Stack, page: Page, links: Links) -> None:
-    """Charts of hours and days, their tables, the total, and a place among the most clicked."""
+    """Clicks are shown as charts and tables, and on the page of the most clicked links."""
     code = links.create(code=links.new_code())["code"]
     for _ in range(3):
         requests.get(f"{stack.url}/{code}", allow_redirects=False, timeout=30)
@@ -137,7 +137,7 @@ def test_clicks(stack: Stack, page: Page, links: Links) -> None:
 
 
 def test_qr_code(page: Page, links: Links) -> None:
-    """It is there, and it is a picture."""
+    """The link's page shows its QR code."""
     code = links.create(code=links.new_code())["code"]
     page.goto(f"/links/{code}")
     picture = page.get_by_role("img", name="QR code of")
@@ -146,7 +146,7 @@ def test_qr_code(page: Page, links: Links) -> None:
 
 
 def test_import_and_export(page: Page, links: Links, tmp_path: Path) -> None:
-    """What a file has is created, what is wrong in it is told, and the export has it."""
+    """An import creates valid links and reports invalid lines; the export has the new links."""
     code = links.new_code()
     file = tmp_path / "links.jsonl"
     file.write_text(json.dumps({"code": code, "url": TARGET}) + '\n{"url": "nowhere"}\n')
@@ -165,7 +165,7 @@ def test_import_and_export(page: Page, links: Links, tmp_path: Path) -> None:
 
 
 def test_unknown_code_can_be_created(page: Page, links: Links) -> None:
-    """Its page says 404 and leads to the form, filled in."""
+    """The 404 page of an unknown code leads to the form with that code filled in."""
     code = links.new_code()
     answer = page.goto(f"/{code}")
     assert answer
@@ -178,7 +178,7 @@ def test_unknown_code_can_be_created(page: Page, links: Links) -> None:
 
 
 def test_text_is_never_markup(page: Page, links: Links) -> None:
-    """Titles, URLs and tags are shown as they are, wherever they are."""
+    """Cross-site scripting: titles, URLs and tags are escaped on every page."""
     fields = {"title": SCRIPT, "url": f"{TARGET}?{SCRIPT.replace(' ', '+')}", "tags": [SCRIPT[:50]]}
     code = links.create(code=links.new_code(), **fields)["code"]
     for path in ("/links", f"/links/{code}", f"/links/{code}/delete", f"/{code}+"):
@@ -190,7 +190,7 @@ def test_text_is_never_markup(page: Page, links: Links) -> None:
 def test_reader_gets_no_buttons(
     stack: Stack, tokens: dict[str, str], open_page: Open, links: Links, javascript: bool
 ) -> None:
-    """Who may only read sees all, and nothing that would be refused."""
+    """With a read token, pages show everything but no controls that write."""
     code = links.create(code=links.new_code(), title="To be read")["code"]
     link = f"/links/{code}"
     page = signed_in(stack, tokens["read"], open_page, link, java_script_enabled=javascript)

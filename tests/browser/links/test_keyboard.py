@@ -1,4 +1,4 @@
-"""The page of links without a mouse."""
+"""The pages for links can be used with the keyboard alone."""
 
 import pytest
 from playwright.sync_api import Page, expect
@@ -11,7 +11,7 @@ from tests.support.links.client import TARGET, Links
 def test_keyboard_is_enough(
     stack: Stack, tokens: dict[str, str], open_page: Open, links: Links
 ) -> None:
-    """Sign in, make a link and delete it without a mouse; what has the focus shows it."""
+    """Sign-in, creating and deleting a link work by keyboard, with visible focus."""
     page, code = open_page(stack.url), links.new_code()
     expect(page.get_by_label("Token")).to_be_focused()
     page.keyboard.type(tokens["write"])
@@ -33,7 +33,7 @@ def test_keyboard_is_enough(
     expect(page.get_by_role("dialog")).to_have_count(0)
     expect(page.get_by_role("link", name="Delete")).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.get_by_role("link", name="Cancel")).to_be_focused()  # what does no harm
+    expect(page.get_by_role("link", name="Cancel")).to_be_focused()  # the harmless choice
     page.keyboard.press("Shift+Tab")
     expect(page.get_by_role("button", name="Delete")).to_be_focused()
     page.keyboard.press("Enter")
@@ -47,24 +47,28 @@ FOCUSED = """() => {
 
 
 def tab_to(page: Page, name: str) -> None:
-    """Press the tabulator until what has a name has the focus; all on the way must show it."""
+    """Press Tab until the element with this name has the focus.
+
+    Every element on the way must show its focus.
+    """
     for _ in range(30):
         page.keyboard.press("Tab")
         text, outline = page.evaluate(FOCUSED)
         assert not outline.startswith("none"), text
         if text.startswith(name):
             return
-    pytest.fail(f"{name} gets no focus")
+    pytest.fail(f"{name} did not get the focus.")
 
 
 def test_skip_link_loses_nothing(scripted: Page) -> None:
-    """It moves the focus and loads nothing, so what was typed stays."""
+    """The skip link moves the focus without loading anything, so typed text is kept."""
     scripted.goto("/links/-/new")
     scripted.get_by_label("Target URL").fill(TARGET)
     asked: list[str] = []
     scripted.on("request", lambda request: asked.append(request.url))
     scripted.get_by_role("link", name="Skip to the content").press("Enter")
     expect(scripted.locator("main")).to_be_focused()
-    scripted.evaluate("fetch('/links/-/check')")  # what the link may have begun comes before
+    # Any request by the skip link would come before this one.
+    scripted.evaluate("fetch('/links/-/check')")
     assert [url for url in asked if "/links" in url] == [asked[-1]]
     expect(scripted.get_by_label("Target URL")).to_have_value(TARGET)

@@ -1,4 +1,4 @@
-"""The page of links in a browser that runs scripts."""
+"""The pages for links in a browser with JavaScript."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.support.links.client import Links
 
 
 def test_nothing_is_loaded_needlessly(scripted: Page, links: Links) -> None:
-    """A search as one types, tags and pages change the list and not the page; Back goes back."""
+    """Searching, tags and paging replace only the list; the Back button works."""
     word = links.new_code()
     link = links.create(title=word, tags=[word[:20]])
     links.create()
@@ -26,7 +26,7 @@ def test_nothing_is_loaded_needlessly(scripted: Page, links: Links) -> None:
 
 
 def test_code_is_checked_as_one_types(scripted: Page, links: Links) -> None:
-    """Whether it is free, taken in any spelling, or no code at all."""
+    """While the user types a code, the page says whether it is free, taken or reserved."""
     link = links.create(code=links.new_code())
     scripted.goto("/links/-/new")
     told = scripted.locator("[data-checked]")
@@ -40,7 +40,7 @@ def test_code_is_checked_as_one_types(scripted: Page, links: Links) -> None:
 
 
 def test_short_url_is_copied(scripted: Page, links: Links) -> None:
-    """A button puts it where one can paste it from, and says so."""
+    """A button copies the short URL to the clipboard, and announces the result."""
     link = links.create(code=links.new_code())
     scripted.context.grant_permissions(["clipboard-read", "clipboard-write"])
     scripted.goto(f"/links/{link['code']}")
@@ -55,7 +55,7 @@ def test_short_url_is_copied(scripted: Page, links: Links) -> None:
 
 
 def test_search_is_told_to_who_does_not_see_it(scripted: Page, links: Links) -> None:
-    """How many links there are, each time that the list changes while one types."""
+    """Screen readers announce the number of results whenever a search changes the list."""
     word = links.new_code()
     for _ in range(21):
         links.create(title=word)
@@ -67,7 +67,7 @@ def test_search_is_told_to_who_does_not_see_it(scripted: Page, links: Links) -> 
 
 
 def test_next_page_is_seen_from_its_beginning(scripted: Page, links: Links) -> None:
-    """The link to it is at the end of the page before."""
+    """The next page of the list is shown from its top."""
     for _ in range(41):
         links.create()
     scripted.goto("/links")
@@ -77,7 +77,7 @@ def test_next_page_is_seen_from_its_beginning(scripted: Page, links: Links) -> N
 
 
 def test_double_click_asks_once(scripted: Page, links: Links) -> None:
-    """Else a second question would be behind the first."""
+    """A double click on Delete opens only one dialog."""
     scripted.goto(f"/links/{links.create()['code']}")
     scripted.get_by_role("link", name="Delete").evaluate("link => { link.click(); link.click(); }")
     expect(scripted.get_by_role("dialog")).to_be_visible()
@@ -87,7 +87,7 @@ def test_double_click_asks_once(scripted: Page, links: Links) -> None:
 
 
 def test_scripts_that_get_nothing_stop_nobody(scripted: Page, links: Links) -> None:
-    """Where a script's request fails, the browser's own comes in its place."""
+    """If a script's request fails, the browser follows the link instead."""
     path = f"/links/{links.create()['code']}"
     scripted.goto(path)
     scripted.route(
@@ -102,7 +102,7 @@ def test_scripts_that_get_nothing_stop_nobody(scripted: Page, links: Links) -> N
 
 
 def test_scripts_notice_a_sign_out(stack: Stack, scripted: Page) -> None:
-    """In another tab, say: a code is called neither free nor taken then, nor is it an error."""
+    """After a sign-out in another tab, the check of a code shows nothing."""
     scripted.goto("/links/-/new")
     scripted.context.clear_cookies()
     with scripted.expect_event(

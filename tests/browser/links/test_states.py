@@ -1,6 +1,6 @@
-"""Each page in each of its states: as axe sees it, in two themes and three widths, and as pictures.
+"""Every page in each of its states: accessibility, layout in several sizes, and screenshots.
 
-On SQLite, since that takes a database with nothing in it, and another with all that is made here.
+Runs on SQLite, because it needs one database without links and one with known links.
 """
 
 import json
@@ -18,16 +18,17 @@ from tests.browser.conftest import ARTEFACTS, WIDE, Axe, Open, sign_in
 
 WEIGHT = ARTEFACTS / "weight.txt"
 Theme = Literal["light", "dark"]
-# Each with the themes of its pictures; axe sees the last of them.
+# Each size has the themes of its screenshots. axe runs once per size, in the theme set last.
 SIZES: tuple[tuple[str, ViewportSize, tuple[Theme, ...]], ...] = (
     ("wide", WIDE, ("dark", "light")),
-    ("zoomed", {"width": 640, "height": 400}, ()),  # WIDE, with everything twice as large
+    ("zoomed", {"width": 640, "height": 400}, ()),  # as WIDE at a zoom of 200 %
     ("narrow", {"width": 320, "height": 640}, ("light", "dark")),
 )
 MOVES = """[...document.querySelectorAll("*")].map(getComputedStyle).some(
     style => style.animationName !== "none" || style.transitionDuration !== "0s"
 )"""
-# The browser tells of it a little later. The pages' policy lets no `wait_for_function` wait.
+# The browser reports the paint a little later. `wait_for_function` can't wait for it, because the
+# pages' Content-Security-Policy forbids it.
 PAINT = """() => new Promise(done => {
     const tell = entries => entries.getEntriesByName("first-contentful-paint").forEach(
         paint => done(paint.startTime)
@@ -40,7 +41,8 @@ SHIFT = """async () => {
     observer.observe({type: "layout-shift", buffered: true});
     return observer.takeRecords().reduce((all, shift) => all + shift.value, 0);
 }"""
-LINKS = [  # code, URL, title, tags, when it was made and expires, clicks on a working day
+# Code, URL, title, tags, days since its creation and its expiry, and clicks on a working day.
+LINKS = [
     ("handbook", "https://wiki.example.com/people", "The handbook", ["people"], 700, None, 52),
     ("vpn", "https://wiki.example.com/it/vpn/set-up", "VPN in 5 minutes", ["it"], 610, None, 17),
     ("wiki-2019", "https://wiki-2019.example.com/", "The old wiki", [], 600, 90, 0),
@@ -54,7 +56,7 @@ NOW = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
 
 
 class Site(NamedTuple):
-    """A running service, and what a browser that has signed in keeps."""
+    """A running service, and the storage state of a browser that is signed in there."""
 
     service: Deployment
     cookies: Any
@@ -62,7 +64,7 @@ class Site(NamedTuple):
 
 @pytest.fixture(scope="module")
 def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Site]]:
-    """A service without a link, and one with some."""
+    """A service without links, and one with some."""
     ARTEFACTS.mkdir(exist_ok=True)
     WEIGHT.write_text("page                    bytes  requests  first paint, ms  layout shift\n")
     folder = tmp_path_factory.mktemp
@@ -74,7 +76,7 @@ def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 
 def fill(service: Deployment) -> None:
-    """Make the links, followed in working hours for a month."""
+    """Create the links, with clicks in the working hours of a month."""
     service.slipway("links", "import", "-", text="\n".join(map(line, LINKS)))
     counts = []
     for hour in (NOW - timedelta(hours=hours) for hours in range(24 * 30)):
@@ -87,14 +89,14 @@ def fill(service: Deployment) -> None:
 
 
 def line(link: tuple[Any, ...]) -> str:
-    """Return a link as a file has it."""
+    """Return a link as a line of JSON for the import."""
     names = ("code", "url", "title", "tags", "created_at", "expires_at")
     days_ago = [days and f"{NOW - timedelta(days):%FT%TZ}" for days in link[4:6]]
     return json.dumps(dict(zip(names, [*link[:4], *days_ago], strict=True)))
 
 
 def cookies(browser: Browser, service: Deployment) -> Any:
-    """Return what a browser keeps that has signed in."""
+    """Return the storage state of a browser that has signed in."""
     with browser.new_context(base_url=service.url) as context:
         page = context.new_page()
         page.goto("/sign-in")
@@ -103,20 +105,20 @@ def cookies(browser: Browser, service: Deployment) -> Any:
 
 
 def wrong_token(page: Page) -> None:
-    """Sign in with what is no token."""
+    """Sign in with a token that is not valid."""
     page.get_by_label("Token").fill("wrong")
     page.get_by_role("button", name="Sign in").click()
 
 
 def wrong_tokens(page: Page) -> None:
-    """Do so once more than one may."""
+    """Sign in with a wrong token once more than the rate limit allows."""
     wrong_token(page)
     expect(page.get_by_role("alert")).to_be_visible()
     wrong_token(page)
 
 
 def wrong_link(page: Page) -> None:
-    """Send a form with wrong fields, past what the browser itself would say."""
+    """Submit a form with wrong fields, with the browser's own validation turned off."""
     page.get_by_label("Target URL").fill("nowhere")
     page.get_by_label("Code").fill("docs")
     page.get_by_label("Tags").fill("x" * 51)
@@ -125,25 +127,26 @@ def wrong_link(page: Page) -> None:
 
 
 def open_tables(page: Page) -> None:
-    """Show the numbers of the charts."""
+    """Show the tables of the charts."""
     for summary in page.get_by_text("As a table").all():
         summary.click()
 
 
 def ask(page: Page) -> None:
-    """Begin to delete."""
+    """Click Delete, which asks for confirmation."""
     page.get_by_role("link", name="Delete").click()
 
 
 def send_file(page: Page) -> None:
-    """Import a link that is there, and a line that is none."""
+    """Import an existing link and an invalid line."""
     content = f"{line(LINKS[0])}\nnothing".encode()
     file = FilePayload(name="links.jsonl", mimeType="text/plain", buffer=content)
     page.get_by_label("File").set_input_files(file)
     page.get_by_role("button", name="Import").click()
 
 
-# Where each state is, what leads to it, and what it shows then.
+# Each state has a site, a path, steps to take, and a text that it shows then. Without a site, it is
+# "filled", signed out.
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
     "sign-in": ("", "/sign-in", None, "Whoever runs this service"),
     "sign-in-wrong": ("", "/sign-in", wrong_token, "not valid"),
@@ -173,7 +176,7 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
 
 
 def transferred(request: Request) -> int:
-    """Return the bytes of an answer, with its head."""
+    """Return the size of an answer in bytes, including its headers."""
     sizes = request.sizes()
     return sizes["responseHeadersSize"] + sizes["responseBodySize"]
 
@@ -182,14 +185,16 @@ def transferred(request: Request) -> int:
 def test_state(
     sites: dict[str, Site], open_page: Open, loaded: list[Request], axe: Axe, state: str
 ) -> None:
-    """axe finds nothing in any theme or width, nothing is wider than the screen; and a picture.
+    """axe finds no fault at any width or in either theme, and nothing is wider than the screen.
 
-    What a first visit loads is small, all of it is ours, and nothing moves once it is there.
+    Each state is saved as screenshots. The first visit loads little, only from this service, and
+    without layout shifts.
     """
     site, path, steps, shown = STATES[state]
     url = sites[site or "filled"].service.url
     options = {"storage_state": sites[site].cookies} if site else {}
-    client = {"X-Forwarded-For": f"198.51.100.{list(STATES).index(state)}"}  # with its own limit
+    # Each state has its own address, and so its own rate limit.
+    client = {"X-Forwarded-For": f"198.51.100.{list(STATES).index(state)}"}
     page = open_page(url, path, extra_http_headers=client, **options)
     if steps:
         steps(page)
@@ -217,7 +222,7 @@ def test_state(
 
 
 def test_motion_can_be_reduced(sites: dict[str, Site], open_page: Open) -> None:
-    """Nothing moves for those who do not want that; for others, something does."""
+    """Animations and transitions are off for users who prefer reduced motion."""
     site = sites["filled"]
     for wish, moves in (("no-preference", True), ("reduce", False)):
         options = {"storage_state": site.cookies, "reduced_motion": wish}

@@ -1,4 +1,4 @@
-"""The stack that is broken, and the table of what that did."""
+"""A token for the faults tests, and the table of their results."""
 
 from collections.abc import Iterator
 
@@ -10,13 +10,13 @@ from tests.support.links.faults import rounds
 
 @pytest.fixture(scope="session")
 def token(stack: Stack) -> Iterator[str]:
-    """A token for the stack, for as many creations as clients like."""
+    """A write token for the stack."""
     yield stack.exec("app", "slipway", "tokens", "create", "faults").strip()
     stack.exec("app", "slipway", "tokens", "revoke", "faults")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the table."""
+    """Print the table of results."""
     if rounds.RESULTS:
         terminalreporter.section("faults")
         terminalreporter.write_line(rounds.table())

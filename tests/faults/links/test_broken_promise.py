@@ -1,4 +1,4 @@
-"""The checker finds a broken promise."""
+"""The checker detects a service that breaks its promise."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ from tests.support.links.faults import rounds
 
 pytestmark = pytest.mark.alone
 
-# It answers first and counts a little later, as many services do.
+# This service answers before it counts the click, as many services do.
 RIGHT, WRONG = "_count_clicks(connection, ", "_count_later(self._engine, "
 LATER = """
 
@@ -29,7 +29,7 @@ def _count_later(engine: Engine, clicks: Counter[str], targets: dict[str, Target
 
 @pytest.fixture
 def hasty(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
-    """The stack with a service that answers too early."""
+    """The stack with a service that answers before it commits."""
     project = copy_project(tmp_path / "slipway")
     clicks = project / "app" / "links" / "clicks.py"
     code = clicks.read_text()
@@ -41,7 +41,7 @@ def hasty(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
         build.compose("build")
         try:
             stack.env["TAG"] = build.tag
-            stack.compose("kill", "app")  # no need to drain
+            stack.compose("kill", "app")  # without connection draining
             stack.compose("up", "--no-deps", "--wait", "app")
             yield stack
         finally:
@@ -51,7 +51,7 @@ def hasty(stack: Stack, tmp_path: Path) -> Iterator[Stack]:
 
 
 def test_lost_clicks_are_found(hasty: Stack, token: str) -> None:
-    """Of a service that answers before it commits, a kill -9 loses answered clicks."""
+    """If the service answers before it commits, the checker finds clicks lost by `kill -9`."""
     kill = next(fault for fault in nemesis.SERVICE if fault.name == "service killed")
     _, _, violations = rounds.meet(hasty, token, kill)
     lost = [violation for violation in violations if violation.kind == "lost"]

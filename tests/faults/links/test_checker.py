@@ -1,4 +1,4 @@
-"""The checker, on made-up histories: it finds each broken promise, and nothing where none is."""
+"""The checker on made-up histories: it finds every violation, and reports no false ones."""
 
 from dataclasses import replace
 
@@ -12,37 +12,37 @@ FIRST = Answer(201, '"1-1"', "/api/links/a", b"{}")
 
 
 def create(status: int | None = 201, answer: Answer | None = FIRST) -> Operation:
-    """Make the creation of a link."""
+    """Return the creation of a link."""
     return Operation("create", "a", title="new", status=status, answer=answer)
 
 
 def edit(title: str, revision: int, status: int | None = 200) -> Operation:
-    """Make an edit."""
+    """Return an edit."""
     return Operation("edit", "a", title=title, revision=revision, status=status)
 
 
 def delete(revision: int, status: int | None = 204) -> Operation:
-    """Make a deletion."""
+    """Return a deletion."""
     return Operation("delete", "a", revision=revision, status=status)
 
 
 def read(title: str, revision: int, status: int | None = 200) -> Operation:
-    """Make a look at a link."""
+    """Return a read of the link."""
     return Operation("read", "a", title=title, revision=revision, status=status)
 
 
 def click(status: int | None = 302) -> Operation:
-    """Make a click."""
+    """Return a click."""
     return Operation("click", "a", status=status)
 
 
 def batch(status: int | None = 201) -> Operation:
-    """Make the creation of three links."""
+    """Return the creation of a batch of three links."""
     return Operation("batch", "a", title="new", size=3, status=status)
 
 
 def kinds(history: list[Operation], rows: list[Row], *, told: int | None = None) -> set[str]:
-    """Let the checker judge a history in an outage, and say what kinds of wrong it finds."""
+    """Run the checker on a history during an outage, and return the kinds of violations."""
     for number, operation in enumerate(history):
         operation.began = 105 + number / 10
         operation.retry_after = operation.status in {409, 503}
@@ -109,7 +109,7 @@ NEW, EDITED = Row(1, "new", 0), Row(2, "edited", 0)
     ],
 )
 def test_what_can_be_is_right(history: list[Operation], rows: list[Row]) -> None:
-    """What got no answer may have happened, at once, later, or not at all."""
+    """Operations without a success may take effect at once, later, or not at all."""
     assert kinds(history, rows) == set()
 
 
@@ -178,12 +178,12 @@ def test_what_can_be_is_right(history: list[Operation], rows: list[Row]) -> None
 def test_what_cannot_be_is_found(
     history: list[Operation], rows: list[Row], found: set[str]
 ) -> None:
-    """What was acknowledged is there, once, and nothing else is."""
+    """The checker finds acknowledged writes that are lost or doubled, and made-up rows."""
     assert kinds(history, rows) == found
 
 
 def test_answers_of_the_api_are_compared() -> None:
-    """The API must tell of what the database holds."""
+    """The checker finds differences between the API or an export and the database."""
     assert kinds([create(), click()], [Row(1, "new", 1)], told=2) == {"wrong"}
     history = [replace(create(), began=105)]
     assert check(history, State({"a": [NEW]}, {"a": [("other", 0)]}), OUTAGE)
@@ -191,7 +191,7 @@ def test_answers_of_the_api_are_compared() -> None:
 
 
 def asked(kind: str, status: int | None, began: float, took: float = 0.1) -> Operation:
-    """Make a request that failed, if it did, as it should."""
+    """Return a request, with Retry-After if it has failed."""
     return Operation(kind, began=began, took=took, status=status, retry_after=status != 200)
 
 
@@ -201,19 +201,19 @@ def asked(kind: str, status: int | None, began: float, took: float = 0.1) -> Ope
         pytest.param(asked("list", 200, 105), True, id="success in the outage"),
         pytest.param(asked("list", 200, 105, took=2.4), True, id="slow success"),
         pytest.param(asked("list", 200, 105, took=2.6), False, id="success that is too slow"),
-        pytest.param(asked("list", 503, 105, took=2.6), False, id="refusal that is too slow"),
+        pytest.param(asked("list", 503, 105, took=2.6), False, id="503 that is too slow"),
         pytest.param(asked("search", 503, 105, took=29), True, id="slow search"),
         pytest.param(asked("search", 503, 105, took=31), False, id="search that is too slow"),
         pytest.param(
-            asked("list", 503, 98, took=2.3), True, id="refusal of a request from before the outage"
+            asked("list", 503, 98, took=2.3), True, id="503 for a request from before the outage"
         ),
-        pytest.param(asked("list", 503, 98), False, id="refusal before the outage"),
-        pytest.param(asked("list", 503, 112), True, id="refusal at the end of the outage"),
-        pytest.param(asked("list", 503, 113), False, id="refusal after the outage"),
+        pytest.param(asked("list", 503, 98), False, id="503 before the outage"),
+        pytest.param(asked("list", 503, 112), True, id="503 at the end of the outage"),
+        pytest.param(asked("list", 503, 113), False, id="503 after the outage"),
         pytest.param(
             replace(asked("list", 503, 105), retry_after=False),
             False,
-            id="refusal without Retry-After",
+            id="503 without Retry-After",
         ),
         pytest.param(asked("list", 500, 105), False, id="internal error"),
         pytest.param(asked("list", None, 105), False, id="cut connection"),
@@ -224,7 +224,7 @@ def asked(kind: str, status: int | None, began: float, took: float = 0.1) -> Ope
     ],
 )
 def test_each_answer_is_judged(operation: Operation, right: bool) -> None:
-    """It comes in time, is one that may come, and is no failure without a reason."""
+    """Every answer must come in time, and may fail only during the outage, with Retry-After."""
     assert (list(check_answers([operation], OUTAGE)) == []) is right
 
 
@@ -233,21 +233,21 @@ def test_each_answer_is_judged(operation: Operation, right: bool) -> None:
     [
         pytest.param(asked("list", None, 105), True, id="cut in the outage"),
         pytest.param(asked("list", None, 113), False, id="cut after the outage"),
-        pytest.param(asked("edit", 503, 105), True, id="refused edit in the outage"),
-        pytest.param(asked("edit", 503, 113), False, id="refused edit after the outage"),
-        pytest.param(asked("list", 503, 105), False, id="refused list"),
-        pytest.param(asked("click", 503, 105), False, id="refused click"),
+        pytest.param(asked("edit", 503, 105), True, id="503 for an edit in the outage"),
+        pytest.param(asked("edit", 503, 113), False, id="503 for an edit after the outage"),
+        pytest.param(asked("list", 503, 105), False, id="503 for a list"),
+        pytest.param(asked("click", 503, 105), False, id="503 for a click"),
         pytest.param(asked("readyz", 503, 105), True, id="failed readyz"),
     ],
 )
 def test_a_process_that_dies_cuts_connections(operation: Operation, right: bool) -> None:
-    """Requests may end without an answer, and where a hanging worker holds a lock with 503."""
+    """When a process dies or hangs, requests can break off, and locked rows can cause 503."""
     outage = replace(OUTAGE, cuts=True)
     assert (list(check_answers([operation], outage)) == []) is right
 
 
 def test_readiness_must_notice() -> None:
-    """Between the fault and its cure `/readyz` says 503."""
+    """Between the fault and its cure, `/readyz` must answer 503."""
     outage = replace(OUTAGE, unready=(101, 109))
     right = [asked("readyz", 200, 100.5), asked("readyz", 503, 105), asked("readyz", 200, 111)]
     assert list(check_answers(right, outage)) == []
@@ -256,7 +256,7 @@ def test_readiness_must_notice() -> None:
 
 
 def test_a_violation_comes_with_its_history() -> None:
-    """Who reads of it sees what the client was told, in order."""
+    """The text of a violation includes the history of its link, in order."""
     history = [create(), replace(edit("edited", 1), began=105)]
     lost = check(history, State({"a": [NEW]}, {"a": [("new", 0)]}), OUTAGE)[-1]
     assert str(lost).splitlines()[1:] == [f"    {operation}" for operation in history]

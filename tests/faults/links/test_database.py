@@ -1,4 +1,4 @@
-"""The database fails; nothing that was acknowledged does."""
+"""Faults of the database lose no acknowledged write."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.alone
 
 @pytest.mark.parametrize("fault", nemesis.DATABASE, ids=lambda fault: fault.name)
 def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:
-    """Requests end in time, with 503 and when to come again; then all is there, once."""
+    """During each fault, requests that fail get 503 in time; later every write is there once."""
     started = stack.inspect("app")["State"]["StartedAt"]
     violations = rounds.run(stack, token, fault)
     assert not violations, "\n".join(map(str, violations))
@@ -22,7 +22,7 @@ def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:
 
 
 def test_nothing_is_lost_when_the_disk_is_full(stack: Stack, tmp_path: Path) -> None:
-    """While MySQL waits for room, writes get 503 in time; what it does late, it does once."""
+    """With a full disk, writes get 503 in time, and take effect at most once."""
     with Stack(tag=stack.tag) as small:
         nemesis.limit_disk(small, tmp_path)
         small.up()

@@ -1,4 +1,4 @@
-"""Replicas are restarted in turn, or get new passwords, and nobody notices."""
+"""Rolling restarts and password rotations of replicas fail no request."""
 
 import subprocess
 
@@ -11,18 +11,18 @@ from tests.support.pages import blocks
 
 pytestmark = pytest.mark.alone
 
-# Run in the database's container: whether a password is good.
+# Runs in the database's container: logs in with a password, and fails if it is not valid.
 TRY = "MYSQL_PWD=$0 mysql --host=127.0.0.1 --user=app --execute='DO 0'"
 
 
 def test_rolling_restart_loses_no_request(stack: Stack, token: str) -> None:
-    """While one replica drains, stops and starts, the other one has all requests."""
+    """While one replica drains, stops and starts, the other one serves all requests."""
     violations = rolling.run(stack, token, times=1)
     assert not violations, "\n".join(map(str, violations))
 
 
 def test_rotation_of_passwords_loses_no_request(stack: Stack, token: str) -> None:
-    """The commands of docs/operate.md end the old password, and each request is answered."""
+    """The commands of docs/operate.md replace the old password, and no request fails."""
     page = (ROOT / "docs/operate.md").read_text()
     [commands] = [block for block in blocks(page, "sh") if "rotate.sh" in block]
     old = stack.exec("db", "cat", "/run/secrets/app_password").strip()

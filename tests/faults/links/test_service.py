@@ -1,4 +1,4 @@
-"""Processes of the service die, hang or are stopped; nothing that was acknowledged is lost."""
+"""Faults of the service's processes lose no acknowledged write."""
 
 import http.client
 import json
@@ -19,13 +19,16 @@ pytestmark = pytest.mark.alone
 
 @pytest.mark.parametrize("fault", nemesis.SERVICE, ids=lambda fault: fault.name)
 def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:
-    """Only requests on their way to what died get no answer, and all comes back by itself."""
+    """Only requests to the process that died get no answer, and the service recovers by itself."""
     violations = rounds.run(stack, token, fault)
     assert not violations, "\n".join(map(str, violations))
 
 
 def test_service_drains_before_it_stops(stack: Stack, token: str) -> None:
-    """After SIGTERM it is not ready at once, serves on for a while, and ends what was begun."""
+    """Connection draining: after SIGTERM the service is not ready, but serves on for a while.
+
+    It finishes requests that have begun, and exits with 0.
+    """
     usual = stack.env["SHUTDOWN_DELAY"]
     stack.env["SHUTDOWN_DELAY"] = "4"
     stack.up()
@@ -48,7 +51,7 @@ def test_service_drains_before_it_stops(stack: Stack, token: str) -> None:
         assert "shutting down" in requests.get(f"{stack.url}/readyz", timeout=5).json()["detail"]
         served = 0
         try:
-            while True:  # each on a connection of its own
+            while True:  # each request on a new connection
                 assert requests.get(stack.url, timeout=5).status_code == 200
                 served += 1
         except requests.ConnectionError:

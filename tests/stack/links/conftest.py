@@ -1,4 +1,4 @@
-"""Links on the stack, gone after the test."""
+"""A fixture for links on the stack that are deleted after the test."""
 
 import secrets
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from tests.support.service import Service
 
 @pytest.fixture
 def links(stack: Stack) -> Iterator[Links]:
-    """Makes links on the stack, and deletes them after the test."""
+    """A factory of links on the stack, which deletes them after the test."""
     name = f"test-{secrets.token_hex(4)}"
     token = stack.exec("app", "slipway", "tokens", "create", name).strip()
     with Service(stack.url, token) as service:

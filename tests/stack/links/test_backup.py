@@ -1,4 +1,4 @@
-"""Backups that are made while the service writes, and what they are worth in another stack."""
+"""Backups that are made during writes, and their restore into another stack."""
 
 import gzip
 import threading
@@ -14,7 +14,7 @@ from tests.support.service import Service
 from tests.support.waiting import wait_until
 
 TRANSACTIONAL_SIZE = 3
-# Enough that others write in the time between the first table of a dump and the last.
+# Enough data that a dump takes a while, so that writes happen between its first and last table.
 FILL = """
     SET SESSION cte_max_recursion_depth = 100000;
     INSERT INTO links (code, lookup_key, url, title, tags, created_at, updated_at, revision)
@@ -26,7 +26,7 @@ FILL = """
         JOIN (VALUES ROW(1), ROW(2), ROW(3), ROW(4)) AS hours (hour) WHERE code LIKE 'fill%';
 """
 
-# Of each writer: how many links, the highest number of one, and how many tags, keys and clicks.
+# For each writer: its number of links, their highest number, and the count of tags, keys, clicks.
 WRITTEN = """
     SELECT SUBSTRING_INDEX(code, '_', 1) AS writer, COUNT(*), MAX(SUBSTRING_INDEX(code, '_', -1)),
         (SELECT COUNT(*) FROM link_tags WHERE tag = writer),
@@ -38,7 +38,7 @@ WRITTEN = """
 
 
 class Writers:
-    """Clients that each create one link after the other, and follow it once."""
+    """Clients that create links one by one, and follow each of them once."""
 
     def __init__(self, stack: Stack, token: str) -> None:
         self.stack = stack
@@ -47,7 +47,7 @@ class Writers:
         self.stop = threading.Event()
 
     def run(self, number: int) -> None:
-        """Write until it is told to stop; every answer must be good."""
+        """Write until `stop` is set, and check that every request succeeds."""
         with Service(self.stack.url, self.token) as client:
             while not self.stop.is_set():
                 code = f"w{number}_{self.written[number]:06}"
@@ -59,7 +59,7 @@ class Writers:
 
 
 def dump(file: Path) -> list[str]:
-    """Return the SQL of a backup: every table and every row, and no time of day."""
+    """Return the SQL of a backup without its comments, which contain times."""
     lines = gzip.decompress(file.read_bytes()).decode().splitlines()
     return [line for line in lines if not line.startswith("-- ")]
 
@@ -76,14 +76,14 @@ def _source(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture(name="target")
 def _target(stack: Stack) -> Iterator[Stack]:
-    """Another stack, empty."""
+    """Another stack, which is empty."""
     with Stack(tag=stack.tag) as target:
         target.up()
         yield target
 
 
 def test_backup_under_writes_is_of_one_moment(source: Stack, target: Stack, tmp_path: Path) -> None:
-    """Nothing of it came later than anything that it lacks, and no writer has noticed it."""
+    """A backup during writes is a consistent snapshot, and no write fails meanwhile."""
     writers = Writers(source, source.exec("app", "slipway", "tokens", "create", "w").strip())
     with ThreadPoolExecutor() as pool:
         running = [pool.submit(writers.run, number) for number in range(TRANSACTIONAL_SIZE)]
@@ -91,7 +91,7 @@ def test_backup_under_writes_is_of_one_moment(source: Stack, target: Stack, tmp_
             wait_until(lambda: all(written > 5 for written in writers.written))
             before = sum(writers.written)
             source.make("backup", FILE=tmp_path / "first.sql.gz")
-            assert sum(writers.written) > before  # it was no quiet moment
+            assert sum(writers.written) > before  # there were writes meanwhile
         finally:
             writers.stop.set()
         for done in running:
@@ -109,7 +109,7 @@ def test_backup_under_writes_is_of_one_moment(source: Stack, target: Stack, tmp_
 def test_restored_stack_goes_on_where_the_other_was(
     source: Stack, target: Stack, tmp_path: Path
 ) -> None:
-    """Every row of every table is there; tokens, keys and ids are what they were."""
+    """A restored stack has every row, and the same tokens, idempotency keys and next ids."""
     token = source.exec("app", "slipway", "tokens", "create", "old").strip()
     key = {"Idempotency-Key": "first"}
     with Service(source.url, token) as client:
@@ -119,7 +119,7 @@ def test_restored_stack_goes_on_where_the_other_was(
         client.delete("/api/links/last")
     source.make("backup", FILE=tmp_path / "source.sql.gz")
 
-    # A client who does not know that the stack is a new one.
+    # This client is not aware that the target is a new stack.
     with Service(target.url, token) as client:
         assert client.get("/api/me").status_code == 401
         target.make("restore", FILE=tmp_path / "source.sql.gz")

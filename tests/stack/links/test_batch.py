@@ -1,4 +1,4 @@
-"""What a batch asks of MySQL."""
+"""The work that a batch causes in MySQL."""
 
 import subprocess
 from collections.abc import Iterator
@@ -12,14 +12,14 @@ from tests.support.links.client import TARGET, Links
 
 @pytest.fixture
 def prefix(stack: Stack, links: Links) -> Iterator[str]:
-    """What the codes of a test begin with; links with such codes are deleted after it."""
+    """A prefix for codes; links with it are deleted after the test."""
     prefix = links.new_code()
     yield prefix
     stack.mysql_root(f"DELETE FROM links WHERE code LIKE '{prefix}%'")
 
 
 def test_batch_takes_few_statements(stack: Stack, links: Links, prefix: str) -> None:
-    """1,000 links, some with a field and some without, are one INSERT; their limit is another."""
+    """A batch of 1,000 links takes one INSERT, and one more for the rate limit."""
 
     def inserts() -> int:
         return int(stack.mysql_root("SHOW GLOBAL STATUS LIKE 'Com_insert'")[0][1])
@@ -32,7 +32,7 @@ def test_batch_takes_few_statements(stack: Stack, links: Links, prefix: str) -> 
 
 
 def test_batch_waits_longer_than_a_single_link(stack: Stack, links: Links) -> None:
-    """While the table is locked, a single link gives up; a batch comes through after that."""
+    """While the table is locked, a single link gets 503, but a batch waits and succeeds."""
     client = "MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root --unbuffered slipway"
     locker = subprocess.Popen(
         stack.command("exec", "--no-TTY", "db", "bash", "-c", client),

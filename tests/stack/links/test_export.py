@@ -1,4 +1,4 @@
-"""An export whose database goes away."""
+"""An export that is interrupted by the end of its database."""
 
 import json
 
@@ -8,11 +8,11 @@ import requests
 from tests.support.compose import Stack, docker
 from tests.support.links.client import TARGET, Links
 
-COUNT = 20_000  # links: with their long URLs, much more than what sockets hold on the way
+COUNT = 20_000  # links with long URLs: much more data than socket buffers can hold
 
 
 def test_client_can_tell_that_an_export_is_cut(stack: Stack, links: Links) -> None:
-    """When the database dies in the middle, the connection breaks: no clean end."""
+    """When the database dies during an export, the client sees that the answer is incomplete."""
     prefix = links.new_code()
     url = f"{TARGET}?{'x' * 2000}"
     lines = (json.dumps({"code": f"{prefix}{n}", "url": url}) + "\n" for n in range(COUNT))

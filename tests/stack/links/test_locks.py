@@ -1,4 +1,4 @@
-"""Other transactions in the way: requests wait, try again, and tell the truth in time."""
+"""Locks of other transactions: requests wait, retry, and get 503 in time."""
 
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -17,7 +17,7 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.alone
 
 LIMIT = 2  # seconds for an answer
-TRIES = 10  # where the machine may be too slow to see the second try of the service
+TRIES = 10  # attempts of a test, because a slow machine can miss the service's retry
 
 LINK = "SELECT id FROM links WHERE lookup_key = '{code}' FOR UPDATE"
 TAG = "SELECT tag FROM link_tags WHERE link_id = {id} FOR UPDATE"
@@ -26,16 +26,17 @@ NEW_LINK = """INSERT INTO links
         (code, lookup_key, url, title, tags, created_at, updated_at, revision)
     VALUES ('{code}', '{code}', '', '', '[]', NOW(), NOW(), 1)"""
 
-# Of two transactions in a deadlock MySQL ends the one that has done less.
+# In a deadlock, MySQL rolls back the transaction that has changed fewer rows.
 MUCH_WORK = """INSERT INTO rate_limits (client, period, hits, updated_at)
     WITH RECURSIVE rows_ (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows_ WHERE n < 500)
     SELECT CONCAT('work', n), 1, 1, NOW() FROM rows_"""
 
 
 class Case(NamedTuple):
-    """A request, the row that another transaction holds, and one that both want.
+    """A request, the row that another transaction locks, and a row that both need.
 
-    A click that has to wait holds nothing that anybody could want, nor does a new link.
+    `crossed` is None where no deadlock is possible: a click or a new link that has to wait holds no
+    lock that others need.
     """
 
     held: str
@@ -46,7 +47,7 @@ class Case(NamedTuple):
     body: dict[str, Any] | None = None
 
     def send(self, service: Service, code: str) -> requests.Response:
-        """Send the request from another thread."""
+        """Send the request from another thread, with an idempotency key."""
         path = self.path.format(code=code)
         body = self.body and self.body | ({"code": code} if self.method == "POST" else {})
         with service.again() as client:
@@ -64,7 +65,7 @@ KEYED = CASES["create"]._replace(held=KEY, crossed=NEW_LINK)
 
 
 def prepare(case: Case, links: Links) -> dict[str, str]:
-    """Make the link that the request is about, where it needs one; return what names it."""
+    """Create the link that the request needs, if any; return its code and id."""
     code = links.new_code()
     if case.method == "POST":
         return {"code": code, "id": "0"}
@@ -74,13 +75,13 @@ def prepare(case: Case, links: Links) -> dict[str, str]:
 
 
 def counted(session: RootSession, event: str) -> int:
-    """Say how often something has happened in InnoDB."""
+    """Return how often an event has happened in InnoDB."""
     sql = f"SELECT count FROM information_schema.innodb_metrics WHERE name = '{event}'"
     return int(session.run(sql)[0][0])
 
 
 def more(session: RootSession, event: str) -> Callable[[], bool]:
-    """Return what says whether it has happened again."""
+    """Return a function that returns whether an event has happened since this call."""
     before = counted(session, event)
     return lambda: counted(session, event) > before
 
@@ -88,7 +89,7 @@ def more(session: RootSession, event: str) -> Callable[[], bool]:
 def let_go_when_timed_out(
     holder: RootSession, sent: Future[requests.Response]
 ) -> requests.Response:
-    """End a transaction as soon as the request has waited for it in vain once."""
+    """Release the lock once the request has timed out on it for the first time."""
     timed_out = more(holder, "lock_timeouts")
     wait_until(lambda: timed_out() or sent.done())
     holder.run("ROLLBACK")
@@ -98,7 +99,7 @@ def let_go_when_timed_out(
 def send_while_held(
     stack: Stack, case: Case, links: Links, names: dict[str, str]
 ) -> requests.Response:
-    """Return the answer to a request whose row another transaction holds all the time."""
+    """Send a request while another transaction holds its row, and return the answer."""
     with RootSession(stack) as other:
         other.run(f"START TRANSACTION; {case.held.format(**names)}")
         answer = case.send(links.service, names["code"])
@@ -107,7 +108,7 @@ def send_while_held(
 
 
 def check(answer: requests.Response, case: Case, links: Links, code: str) -> None:
-    """Fail unless the request has succeeded, once."""
+    """Check that the request has succeeded exactly once."""
     assert answer.status_code == case.status, answer.text
     assert answer.elapsed.total_seconds() < LIMIT
     found = links.service.get(f"/api/links/{code}")
@@ -116,7 +117,7 @@ def check(answer: requests.Response, case: Case, links: Links, code: str) -> Non
     elif case.method == "PATCH":
         assert (found.json()["tags"], found.headers["ETag"][-3:]) == (["new"], '-2"')
     else:
-        # A click whose answer was 503 may have been counted all the same.
+        # A click that was answered with 503 can have been counted anyway.
         assert found.json()["clicks"] in ({1, 2} if case.method == "GET" else {0})
 
 
@@ -126,7 +127,7 @@ def check(answer: requests.Response, case: Case, links: Links, code: str) -> Non
     ids=["create with a key", "change", "delete"],
 )
 def test_victim_of_a_deadlock_tries_again(stack: Stack, links: Links, case: Case) -> None:
-    """The client does not hear of it."""
+    """The service retries the victim of a deadlock, and the client notices nothing."""
     names = prepare(case, links)
     with ThreadPoolExecutor() as pool, RootSession(stack) as other:
         deadlocked = more(other, "lock_deadlocks")
@@ -141,7 +142,7 @@ def test_victim_of_a_deadlock_tries_again(stack: Stack, links: Links, case: Case
 
 @pytest.mark.parametrize("case", [CASES[name] for name in WRITES], ids=WRITES)
 def test_lock_that_goes_is_waited_for(stack: Stack, links: Links, case: Case) -> None:
-    """A wait that has ended in vain once is tried again while there is time."""
+    """After a lock wait time-out, the service retries while the request has time left."""
     for _ in range(TRIES):
         names = prepare(case, links)
         with ThreadPoolExecutor() as pool, RootSession(stack) as other:
@@ -155,7 +156,7 @@ def test_lock_that_goes_is_waited_for(stack: Stack, links: Links, case: Case) ->
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case) -> None:
-    """The answer is 503 with Retry-After, and nothing has happened."""
+    """If a lock stays, the request gets 503 with Retry-After in time, and changes nothing."""
     names = prepare(case, links)
     answer = send_while_held(stack, case, links, names)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
@@ -164,7 +165,7 @@ def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case)
 
 
 def test_key_that_is_held_is_told(stack: Stack, links: Links) -> None:
-    """As by the first request with it: 409, and nothing has happened."""
+    """If the key's row is locked, the request gets 409, as if its first request still ran."""
     names = prepare(KEYED, links)
     answer = send_while_held(stack, KEYED, links, names)
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
@@ -173,7 +174,7 @@ def test_key_that_is_held_is_told(stack: Stack, links: Links) -> None:
 
 
 def test_counter_of_a_limit_is_waited_for(stack: Stack, links: Links) -> None:
-    """Also what counts the creations of a token tries again."""
+    """After a lock wait time-out on the rate limit's counter, the service retries."""
     links.create()
     for _ in range(TRIES):
         with ThreadPoolExecutor() as pool, RootSession(stack) as other:
@@ -183,11 +184,11 @@ def test_counter_of_a_limit_is_waited_for(stack: Stack, links: Links) -> None:
         if answer.status_code == 201:
             links.codes.append(answer.json()["code"])
             return
-    pytest.fail(f"{answer.status_code} {TRIES} times")
+    pytest.fail(f"All {TRIES} attempts failed, the last one with {answer.status_code}.")
 
 
 def test_many_short_waits_are_no_long_one(stack: Stack, links: Links) -> None:
-    """Every wait of a request is below its limit, but their sum is not."""
+    """The time limit holds for the sum of all waits of a request."""
     with ExitStack() as sessions, ThreadPoolExecutor() as pool:
         waiting = []
         for table in ("tokens", "rate_limits", "idempotency_keys", "links"):

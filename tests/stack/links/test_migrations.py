@@ -1,4 +1,4 @@
-"""Migrations of the example, on a database that is in use."""
+"""Migrations of the example on a database with data."""
 
 import subprocess
 from pathlib import Path
@@ -18,7 +18,7 @@ OLD_LINK = """
 
 
 def test_older_links_are_found(stack: Stack) -> None:
-    """What was made before there were searches and lists by tag is in them."""
+    """Links from before the migration for search and tags are found by both."""
     token = stack.exec("app", "slipway", "tokens", "create", "migrations").strip()
     stack.compose(*MIGRATE, "downgrade", "links@links_0002")
     try:
@@ -34,7 +34,7 @@ def test_older_links_are_found(stack: Stack) -> None:
 
 
 def test_migration_refuses_settings_that_lose_words(stack: Stack, tmp_path: Path) -> None:
-    """A MySQL that would not index every word is told apart before it builds the index."""
+    """The migration fails if MySQL's settings would leave short words out of the index."""
     project = copy_project(tmp_path)
     settings = project / "db" / "my.cnf"
     settings.write_text(settings.read_text().replace("innodb_ft_min_token_size", "#"))

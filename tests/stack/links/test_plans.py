@@ -1,4 +1,4 @@
-"""How MySQL reads lists: from an index, and no more rows than a page has, wherever it is."""
+"""Query plans: MySQL reads lists from an index, and few rows for any page."""
 
 import re
 from collections.abc import Iterator
@@ -14,10 +14,10 @@ from tests.support.compose import Stack
 from tests.support.service import Service
 
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)  # other tests' links are all newer
-PAGE = 21  # rows: the service asks for one more than it shows
+PAGE = 21  # rows: the service reads one more than it shows
 FOUND = 30  # links that the search finds
 RECENT = 300  # links that were clicked in the last week
-SINCE = 50  # hours with clicks since a roll-up
+SINCE = 50  # hours with clicks since the roll-up
 
 FILL = """
     SET SESSION cte_max_recursion_depth = 30000;
@@ -38,7 +38,7 @@ CLICK = """
         SELECT id, '2030-01-01', id FROM links WHERE lookup_key LIKE 'plan%00';
     ANALYZE TABLE link_clicks;
 """
-# Two links with 10,000 hours, of which all but the last ones are rolled up.
+# Two links with clicks in 10,000 hours, of which all but the last 50 are rolled up.
 ROLL_UP = f"""
     SET SESSION cte_max_recursion_depth = 10000;
     INSERT INTO link_clicks (link_id, hour, clicks)
@@ -58,7 +58,7 @@ FORGET = """
 """
 CLEAR = """
     DELETE FROM links WHERE lookup_key LIKE 'plan%';
-    OPTIMIZE TABLE links, link_tags;  -- the full-text index keeps what is deleted until then
+    OPTIMIZE TABLE links, link_tags;  -- removes deleted rows from the full-text index
 """
 
 PLACES: dict[str, list[queries.Position | str | None]] = {
@@ -77,30 +77,30 @@ KEYS = {
 
 @pytest.fixture(scope="module", name="filled")
 def _filled(stack: Stack) -> Iterator[Stack]:
-    """The stack with many links."""
+    """The stack with 30,000 links."""
     stack.mysql_root(FILL)
     yield stack
     stack.mysql_root(CLEAR)
 
 
 def statement(**which: Any) -> str:
-    """Return the service's own SQL for a page, with its values in it."""
+    """Return the SQL that the service runs for a page, with literal values."""
     return written(queries.list_query("mysql", **which).limit(PAGE))
 
 
 def written(query: Select[*tuple[Any, ...]]) -> str:
-    """Return a query as SQL for MySQL, with its values in it."""
+    """Return a query as SQL for MySQL, with literal values."""
     dialect = mysql.dialect(paramstyle="named")
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
 def plan(stack: Stack, sql: str) -> str:
-    """Return what MySQL is going to do for a statement."""
+    """Return MySQL's plan for a statement."""
     return stack.mysql_root(f"EXPLAIN FORMAT=TREE {sql}")[0][0]
 
 
 def rows_read(stack: Stack, sql: str) -> int:
-    """Run a statement and count the rows that MySQL has read for it, from tables and indexes."""
+    """Run a statement, and return how many rows MySQL read from tables and indexes."""
     told = stack.mysql_root(f"FLUSH STATUS; {sql}; SHOW SESSION STATUS LIKE 'Handler_read_%'")
     return sum(int(row[1]) for row in told if row[0].startswith("Handler_read_"))
 
@@ -108,7 +108,7 @@ def rows_read(stack: Stack, sql: str) -> int:
 @pytest.mark.parametrize("tag", TAGS, ids=lambda tag: tag or "no tag")
 @pytest.mark.parametrize("sort", PLACES)
 def test_page_is_read_from_an_index(filled: Stack, sort: str, tag: str | None) -> None:
-    """Every sort, with a tag and without, has an index that gives any page in its order."""
+    """Any page in any order, with or without a tag, is read in order from an index."""
     for place in PLACES[sort]:
         sql = statement(sort=sort, after=place, tag=tag)
         planned = plan(filled, sql)
@@ -121,7 +121,7 @@ def test_page_is_read_from_an_index(filled: Stack, sort: str, tag: str | None) -
 @pytest.mark.parametrize("tag", TAGS, ids=lambda tag: tag or "no tag")
 @pytest.mark.parametrize("sort", PLACES)
 def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -> None:
-    """Words are looked up, and only links that have them are read and sorted."""
+    """A search uses the full-text index, and reads only links that match."""
     for place in PLACES[sort]:
         sql = statement(sort=sort, after=place, tag=tag, q="example found100")
         planned = plan(filled, sql)
@@ -130,7 +130,7 @@ def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -
 
 
 def test_most_clicked_are_found_by_the_hour(filled: Stack) -> None:
-    """Hours before the week are not looked at, however many there are."""
+    """The most clicked links are found without reading hours before the last week."""
     sql = written(click_queries.most_clicked(datetime(2029, 12, 31, tzinfo=UTC), 20))
     filled.mysql_root(CLICK)
     planned = plan(filled, sql)
@@ -143,7 +143,7 @@ def test_most_clicked_are_found_by_the_hour(filled: Stack) -> None:
 
 
 def test_clicks_that_are_rolled_up_are_not_summed(filled: Stack) -> None:
-    """Neither the read of a link nor a page reads the hours before, however many there are."""
+    """Reading a link or a page does not read hours that are rolled up."""
     filled.mysql_root(ROLL_UP)
     read = written(queries.BY_KEY_WITH_CLICKS.params(key="plan1"))
     [link] = filled.mysql_root(read)
@@ -161,7 +161,7 @@ def test_clicks_that_are_rolled_up_are_not_summed(filled: Stack) -> None:
 
 
 def test_search_that_finds_too_much_is_refused(filled: Stack) -> None:
-    """A search that would take too much of the database's memory is the client's error."""
+    """A search that exceeds MySQL's full-text memory limit is rejected with 422."""
     token = filled.exec("app", "slipway", "tokens", "create", "plans").strip()
     limit = filled.mysql_root("SELECT @@GLOBAL.innodb_ft_result_cache_limit")[0][0]
     with Service(filled.url, token) as service:

@@ -1,4 +1,4 @@
-"""Lists and statistics from a real MySQL replica: what is behind there, and what is not."""
+"""Lists and statistics from a real MySQL replica, with replication lag."""
 
 import time
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ ACCOUNT = (ROOT / "deploy" / "replica" / "account.sh").read_text()
 
 @pytest.fixture(scope="module", name="replicated")
 def _replicated(stack: Stack) -> Iterator[Stack]:
-    """A stack whose service has a replica."""
+    """A stack whose service reads from a replica."""
     with Stack(tag=stack.tag) as replicated:
         replicated.env["COMPOSE_FILE"] = FILES
         replicated.up("db")
@@ -30,31 +30,31 @@ def _replicated(stack: Stack) -> Iterator[Stack]:
 
 @pytest.fixture(scope="module", name="client")
 def _client(replicated: Stack) -> Iterator[Service]:
-    """A session that may write."""
+    """A client with a write token."""
     token = replicated.exec("app", "slipway", "tokens", "create", "replica").strip()
     with Service(replicated.url, token) as client:
         yield client
 
 
 def on_replica(stack: Stack, sql: str) -> str:
-    """Run SQL as root on the replica."""
+    """Run SQL as root on the replica, and return its output."""
     return stack.exec("db-replica", "bash", "-c", MYSQL_ROOT, text=sql).strip()
 
 
 def codes(client: Service) -> set[str]:
-    """Return the codes that the list shows."""
+    """Return the codes in the list."""
     return {link["code"] for link in client.get("/api/links?limit=100").json()["links"]}
 
 
 def counted(client: Service, code: str) -> int:
-    """Return the clicks that the statistics show."""
+    """Return the total clicks in the statistics."""
     return int(client.get(f"/api/links/{code}/clicks").json()["total"])
 
 
 def test_lists_and_statistics_may_be_behind_and_nothing_else(
     replicated: Stack, client: Service
 ) -> None:
-    """While the replica stands still, lists are old; links, redirects and clicks are not."""
+    """Replication lag affects lists and statistics, but not links, redirects and clicks."""
     on_replica(replicated, "STOP REPLICA SQL_THREAD")
     try:
         code = client.post("/api/links", json={"url": TARGET}).json()["code"]
@@ -70,7 +70,7 @@ def test_lists_and_statistics_may_be_behind_and_nothing_else(
 
 
 def test_how_far_the_replica_is_behind(replicated: Stack, client: Service) -> None:
-    """What is written is listed a moment later."""
+    """New links appear in the list after a moment; the test prints how long it took."""
     delays = []
     for _ in range(20):
         written = datetime.now(UTC)
@@ -82,7 +82,7 @@ def test_how_far_the_replica_is_behind(replicated: Stack, client: Service) -> No
 
 
 def test_list_from_the_replica_rolls_up(replicated: Stack, client: Service) -> None:
-    """A list that finds clicks of long ago on the replica rolls them up where one can write."""
+    """A list that is read from the replica rolls up old clicks on the source."""
     code = client.post("/api/links", json={"url": TARGET}).json()["code"]
     replicated.mysql_root(
         f"""UPDATE links SET created_at = '2020-01-01' WHERE code = '{code}';
@@ -102,7 +102,7 @@ def test_list_from_the_replica_rolls_up(replicated: Stack, client: Service) -> N
 
 
 def test_without_the_replica_all_else_goes_on(replicated: Stack, client: Service) -> None:
-    """A replica that is away takes lists and statistics along, and is taken back by itself."""
+    """Without the replica, only lists and statistics get 503, and they recover by themselves."""
     code = client.post("/api/links", json={"url": TARGET}).json()["code"]
     replica = replicated.id("db-replica")
     docker("stop", replica)

@@ -1,4 +1,4 @@
-"""Two replicas of the service on one database behave as one service."""
+"""Two replicas of the service on one database behave like one service."""
 
 import secrets
 from collections import Counter
@@ -20,7 +20,7 @@ CLIENTS = 64
 
 
 class Replicas:
-    """A stack with two replicas of the service, and a token for it."""
+    """A stack with two replicas of the service, and a write token."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -29,7 +29,7 @@ class Replicas:
         self.find()
 
     def find(self) -> None:
-        """Ask on which port each replica is published: a restart may exchange them."""
+        """Look up the published port of each replica, because a restart can swap them."""
         self.urls = [
             "http://" + self.stack.compose("port", "--index", index, "app", "8000").strip()
             for index in ("1", "2")
@@ -38,7 +38,7 @@ class Replicas:
     def all_at_once(
         self, send: Callable[[Service], requests.Response], clients: int = CLIENTS
     ) -> list[requests.Response]:
-        """Let many clients send at once, half of them to each replica."""
+        """Send from many clients at once, half of them to each replica."""
 
         def run(number: int) -> requests.Response:
             with Service(self.urls[number % 2], self.token) as client:
@@ -49,13 +49,13 @@ class Replicas:
 
 
 def is_ready(client: Service) -> bool:
-    """Say whether a replica is ready."""
+    """Return whether a replica is ready."""
     return client.get("/readyz").ok
 
 
 @pytest.fixture(scope="module")
 def replicas(stack: Stack) -> Iterator[Replicas]:
-    """Two replicas from the image that the tests' stack has built."""
+    """Two replicas of the service, from the image that this test run has built."""
     first, last = free_port_pair()
     with Stack(tag=stack.tag) as scaled:
         scaled.env["PORT"] = f"{first}-{last}"
@@ -64,7 +64,7 @@ def replicas(stack: Stack) -> Iterator[Replicas]:
 
 
 def test_one_of_64_gets_the_code(replicas: Replicas) -> None:
-    """One code, 64 clients: one creates the link, 63 hear of the conflict."""
+    """When 64 clients want one code at once, one succeeds and 63 get 409."""
     body = {"url": TARGET, "code": "wanted"}
     answers = replicas.all_at_once(lambda client: client.post("/api/links", json=body))
     assert Counter(answer.status_code for answer in answers) == {201: 1, 409: 63}
@@ -73,7 +73,10 @@ def test_one_of_64_gets_the_code(replicas: Replicas) -> None:
 
 
 def test_64_requests_with_one_key_create_one_link(replicas: Replicas) -> None:
-    """One key, 64 clients: one link, and its answer for all that are not told to wait."""
+    """64 requests with one idempotency key create one link.
+
+    The others get its answer, or 409 while the first one is still running.
+    """
     title = secrets.token_hex(8)
 
     def create(client: Service) -> requests.Response:
@@ -91,7 +94,7 @@ def test_64_requests_with_one_key_create_one_link(replicas: Replicas) -> None:
 
 
 def test_key_holds_across_a_restart(replicas: Replicas) -> None:
-    """After all replicas were restarted, either gives the first answer again."""
+    """After a restart of all replicas, either returns the first answer to a key."""
     headers = {"Idempotency-Key": secrets.token_hex(8)}
     with Service(replicas.urls[0], replicas.token) as client:
         first = client.post("/api/links", json={"url": TARGET}, headers=headers)
@@ -105,9 +108,9 @@ def test_key_holds_across_a_restart(replicas: Replicas) -> None:
 
 
 def test_limit_holds_over_both(replicas: Replicas) -> None:
-    """A token creates what its limit allows, wherever its requests go."""
+    """The rate limit is exact across both replicas."""
     replicas.all_at_once(lambda client: client.post("/api/links", json={"url": TARGET}), 2)
-    # A window that no clock ends, with ten left in it.
+    # Ten requests are left in a window so far in the future that it can't end.
     replicas.stack.mysql_root(
         "UPDATE rate_limits SET hits = 2990, period = 9999999999 WHERE client LIKE 'create:%'"
     )
@@ -117,7 +120,7 @@ def test_limit_holds_over_both(replicas: Replicas) -> None:
 
 
 def test_revoked_token_is_worthless_on_both(replicas: Replicas) -> None:
-    """What one replica's command line revokes, the other refuses at once."""
+    """A token that is revoked on one replica is rejected by both at once."""
     token = replicas.stack.exec("app", "slipway", "tokens", "create", "short").strip()
     replicas.stack.compose(
         "exec", "--no-TTY", "--index", "2", "app", "slipway", "tokens", "revoke", "short"
@@ -128,7 +131,7 @@ def test_revoked_token_is_worthless_on_both(replicas: Replicas) -> None:
 
 
 def test_clicks_on_both_add_up(replicas: Replicas) -> None:
-    """Every click counts once, whichever replica answered it."""
+    """Every click counts once, whichever replica answers it."""
     with Service(replicas.urls[0], replicas.token) as client:
         code = client.post("/api/links", json={"url": TARGET}).json()["code"]
         answers = replicas.all_at_once(lambda client: client.get(f"/{code}"))

@@ -1,4 +1,4 @@
-"""Roll-ups on MySQL: nothing has to wait for them, and nothing fails without them."""
+"""Roll-ups on MySQL are optional and block no other request."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -25,14 +25,14 @@ ROUNDS = 5
 
 
 def busy(stack: Stack, links: Links) -> str:
-    """Make a link that was followed for years, and return its code."""
+    """Create a link with clicks in 20,000 hours, and return its code."""
     code = str(links.create()["code"])
     stack.mysql_root(PAST.format(code=code))
     return code
 
 
 def test_database_that_only_reads_still_tells_clicks(stack: Stack, links: Links) -> None:
-    """What could not be rolled up is summed, until it can."""
+    """On a read-only database clicks are still correct; they are rolled up later."""
     code = busy(stack, links)
     stack.mysql_root("SET GLOBAL super_read_only = 1")
     try:
@@ -47,7 +47,7 @@ def test_database_that_only_reads_still_tells_clicks(stack: Stack, links: Links)
 
 @pytest.mark.alone
 def test_many_at_once_lose_no_click(stack: Stack, links: Links) -> None:
-    """Reads that roll up, clicks, edits and deletions are all answered, and clicks add up."""
+    """Roll-ups during clicks, edits and deletions lose no click, and no request fails."""
     codes = [busy(stack, links) for _ in range(2)]
     done = threading.Event()
 
@@ -73,7 +73,7 @@ def test_many_at_once_lose_no_click(stack: Stack, links: Links) -> None:
         try:
             for _ in range(ROUNDS):
                 gone = busy(stack, links)
-                stack.mysql_root("DELETE FROM link_click_rollups")  # it is due again
+                stack.mysql_root("DELETE FROM link_click_rollups")  # so they are due again
                 read = pool.submit(other.get, f"/api/links/{gone}")
                 assert links.service.delete(f"/api/links/{gone}").status_code == 204
                 assert read.result().status_code in {200, 404}

@@ -1,4 +1,4 @@
-"""The trace of a redirect, whose statements are shared with others."""
+"""The trace of a redirect, whose statements are shared with other requests."""
 
 import secrets
 
@@ -10,7 +10,7 @@ from tests.support.traces import received
 
 
 def test_redirect_and_its_batch_are_one_trace(stack: Stack, links: Links) -> None:
-    """Alone, a redirect has in its trace the batch, and in that the lookup and the count."""
+    """A redirect's trace has its batch, which has the SELECT and the INSERT."""
     code = links.create(url="https://example.com/?token=s3cret")["code"]
     trace_id = secrets.token_hex(16)
     with received(stack) as traces:

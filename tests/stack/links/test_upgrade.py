@@ -1,4 +1,4 @@
-"""An upgrade under load, and old and new version side by side."""
+"""Rolling updates: an upgrade under load, with old and new version side by side."""
 
 import re
 import subprocess
@@ -20,7 +20,7 @@ from tests.support.waiting import free_port, wait_until
 CLIENTS = 6
 MIGRATE = ("run", "--rm", "--no-TTY", "--no-deps", "migrate")
 
-# The page's own example is what the new version migrates with.
+# The new version's migration is the example in docs/migrations.md.
 [EXAMPLE] = re.findall(
     r"^```python\n(.*?)^```$",
     (ROOT / "docs" / "migrations.md").read_text(),
@@ -37,7 +37,7 @@ depends_on = None
 
 
 """
-# In app/identity/tokens.py: what the new version has in front of a line.
+# The lines that the new version adds to app/identity/tokens.py, each before the line in its key.
 CHANGE = {
     '    sa.Column("scope"': 'sa.Column("team", sa.String(100), nullable=False, default=""),',
     "    scope = fields.String": "team = fields.String()",
@@ -45,7 +45,7 @@ CHANGE = {
 
 
 class Load:
-    """Clients that create, follow, read, change, list and delete links of one version."""
+    """Clients that create, follow, read, edit, list and delete links."""
 
     def __init__(self, url: str, token: str) -> None:
         self.url = url
@@ -56,7 +56,7 @@ class Load:
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Load the service inside of this block."""
+        """Run the clients during this block."""
         clients = [threading.Thread(target=self._run) for _ in range(CLIENTS)]
         for client in clients:
             client.start()
@@ -70,7 +70,7 @@ class Load:
                 client.join()
 
     def goes_on(self, count: int = 20 * CLIENTS) -> None:
-        """Return when so many more requests are answered."""
+        """Wait until this many more requests are answered."""
         goal = self.answered + count
         wait_until(lambda: self.answered >= goal)
 
@@ -105,7 +105,7 @@ class Load:
 
 
 class Upgrade:
-    """A stack that runs the version of this tree, and the image of a later one."""
+    """A stack that runs the version of this tree, and an image of a later version."""
 
     def __init__(self, old: Stack, new: Stack) -> None:
         self.old = old
@@ -113,12 +113,12 @@ class Upgrade:
         self.token = old.exec("app", "slipway", "tokens", "create", "load").strip()
 
     def migrate(self) -> None:
-        """Run the new version's migrations."""
+        """Run the migrations of the new version."""
         self.new.compose(*MIGRATE)
 
     @contextmanager
     def beside(self) -> Iterator[tuple[str, str]]:
-        """Run the new version beside the old one; give its container and its URL."""
+        """Run the new version beside the old one, and yield its container and URL."""
         port = free_port()
         publish = ("--publish", f"127.0.0.1:{port}:8000")
         run = ("run", "--detach", "--no-deps", *publish, "app")
@@ -130,14 +130,14 @@ class Upgrade:
 
 
 def me(url: str, token: str) -> object:
-    """Return what a version says of a token."""
+    """Return what a version's /api/me returns for a token."""
     headers = {"Authorization": f"Bearer {token}"}
     return requests.get(f"{url}/api/me", headers=headers, timeout=5).json()
 
 
 @pytest.fixture(scope="module", name="versions")
 def _versions(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgrade]:
-    """This version in service; a later one, with a migration more, is built."""
+    """This version, which is running, and a later one with one more migration, which is built."""
     later = copy_project(tmp_path_factory.mktemp("later"))
     (later / "db/migrations/versions/0004_teams.py").write_text(HEAD + EXAMPLE)
     auth = later / "app" / "identity" / "tokens.py"
@@ -161,13 +161,16 @@ def _versions(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 @pytest.fixture(name="upgrade")
 def _upgrade(versions: Upgrade) -> Iterator[Upgrade]:
-    """The two versions, and the schema of the old one."""
+    """The two versions, with the schema of the old one before each test."""
     yield versions
     versions.new.compose(*MIGRATE, "alembic", "downgrade", "service@0003")
 
 
 def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
-    """The new version is ready when its migration has run; the old one serves all the time."""
+    """Zero-downtime deploy: no request fails before, during and after the migration.
+
+    The new version becomes ready only after its migration, and the old version serves all the time.
+    """
     old, app = upgrade.old, upgrade.old.id("app")
     load = Load(old.url, upgrade.token)
     with load.running(), upgrade.beside() as (container, url):
@@ -180,7 +183,7 @@ def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
         assert requests.get(f"{old.url}/readyz", timeout=5).status_code == 200
         assert docker("inspect", "--format", "{{.RestartCount}}", container).strip() == "0"
 
-        # What the old version writes, the new one reads, and the other way round.
+        # Each version reads what the other one writes.
         by_old = old.exec("app", "slipway", "tokens", "create", "old").strip()
         by_new = docker("exec", container, "slipway", "tokens", "create", "new").strip()
         assert me(url, by_old) == {"name": "old", "team": "", "scope": "write"}
@@ -199,7 +202,7 @@ def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
 
 
 def test_migration_that_waits_lets_the_service_work(upgrade: Upgrade) -> None:
-    """A transaction that somebody has left open holds up the migration, and no request."""
+    """A migration that waits for an open transaction does not block requests."""
     load = Load(upgrade.old.url, upgrade.token)
     with ThreadPoolExecutor() as pool, RootSession(upgrade.old) as other:
         other.run("START TRANSACTION; SELECT COUNT(*) FROM tokens")
@@ -214,7 +217,7 @@ def test_migration_that_waits_lets_the_service_work(upgrade: Upgrade) -> None:
 
 
 def test_migration_that_was_killed_can_be_recorded(upgrade: Upgrade) -> None:
-    """Where a statement is done and its record is not, `stamp` adds the record."""
+    """After a migration that was killed before it was recorded, `alembic stamp` records it."""
     upgrade.old.mysql_root("ALTER TABLE tokens ADD COLUMN team VARCHAR(100) NOT NULL DEFAULT ''")
     with pytest.raises(subprocess.CalledProcessError) as failed:
         upgrade.migrate()

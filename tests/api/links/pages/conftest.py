@@ -1,4 +1,4 @@
-"""A visitor who may only read."""
+"""A fixture for a browser with a read token."""
 
 from collections.abc import Iterator
 
@@ -10,6 +10,6 @@ from tests.support.visitor import Visitor
 
 @pytest.fixture(scope="module")
 def reader(deployment: Deployment) -> Iterator[Visitor]:
-    """Somebody who may only read."""
+    """A browser that is signed in with a read token."""
     with Visitor(deployment.url, deployment.token("read")) as visitor:
         yield visitor

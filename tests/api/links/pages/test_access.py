@@ -1,4 +1,4 @@
-"""Access to the pages: the sign-in, read tokens, and tokens that are no longer valid."""
+"""Access to the pages: sign-in, read tokens, and revoked and expired tokens."""
 
 import html
 import re
@@ -10,7 +10,7 @@ from tests.support.visitor import Visitor, form
 
 
 def test_everything_needs_sign_in(member: Visitor, links: Links) -> None:
-    """Who has not signed in sees no page, and comes back to it afterwards."""
+    """Every page redirects to the sign-in, which returns to that page."""
     code = links.create()["code"]
     paths = ["", "?q=a&tag=b", "/-/new", "/-/check?code=x", "/-/top", "/-/transfer", "/-/export"]
     paths += [f"/{code}", f"/{code}/delete", "/unknown"]
@@ -29,7 +29,7 @@ def test_everything_needs_sign_in(member: Visitor, links: Links) -> None:
 
 
 def test_no_page_is_kept(member: Visitor, links: Links) -> None:
-    """Who signs out can't be followed by the way back: browsers keep none of it, nor of errors."""
+    """Browsers store no page and no error, so the back button shows nothing after sign-out."""
     code = links.create()["code"]
     for path in ("", "/-/new", "/-/export", f"/{code}", f"/{code}/delete", "/unknown", "?sort=x"):
         answer = member.get(f"/links{path}")
@@ -39,7 +39,7 @@ def test_no_page_is_kept(member: Visitor, links: Links) -> None:
 
 
 def test_sign_in_that_is_open_stays_good(member: Visitor, links: Links) -> None:
-    """Who opens another page before signing in can sign in where they first were."""
+    """An open sign-in form still works after another page was opened."""
     with member.again() as visitor:
         fields = form(visitor.get("/sign-in").text) | {"token": links.service.token}
         visitor.get("/links")
@@ -47,7 +47,7 @@ def test_sign_in_that_is_open_stays_good(member: Visitor, links: Links) -> None:
 
 
 def test_short_url_is_no_way_out_of_the_sign_in(member: Visitor, links: Links) -> None:
-    """A link leads anywhere, so nobody is sent to one after signing in."""
+    """No open redirect: sign-in never redirects to a short URL, which could lead anywhere."""
     code = links.create()["code"]
     with member.again() as visitor:
         page = visitor.get(f"/sign-in?next=/{code}")
@@ -57,7 +57,7 @@ def test_short_url_is_no_way_out_of_the_sign_in(member: Visitor, links: Links) -
 
 
 def test_reader_only_reads(reader: Visitor, links: Links) -> None:
-    """A read token sees all, has no way to write, and is refused where it tries."""
+    """With a read token, pages show no forms that write, and writing gets 403."""
     link = links.create()
     path = f"/links/{link['code']}"
     for seen in ("/links", path, "/links/-/top", "/links/-/transfer"):
@@ -78,7 +78,7 @@ def test_reader_only_reads(reader: Visitor, links: Links) -> None:
 
 
 def test_revoked_token_signs_its_browsers_out(deployment: Deployment) -> None:
-    """At once, and for good."""
+    """Revoking a token signs its browsers out at once."""
     name = f"gone-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name).strip()
     with Visitor(deployment.url, token) as visitor:
@@ -91,7 +91,7 @@ def test_revoked_token_signs_its_browsers_out(deployment: Deployment) -> None:
 
 
 def test_expired_token_signs_its_browsers_out(deployment: Deployment) -> None:
-    """What is no longer valid for the API is not for the page."""
+    """When a token expires, its browsers are signed out."""
     name = f"old-{secrets.token_hex(4)}"
     token = deployment.slipway("tokens", "create", name, "--expires", "1d").strip()
     with Visitor(deployment.url, token) as visitor:

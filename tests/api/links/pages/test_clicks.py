@@ -1,4 +1,4 @@
-"""The pages that show the clicks of a link, and the most clicked links."""
+"""Pages that show the clicks of a link and the most clicked links."""
 
 import re
 
@@ -9,7 +9,7 @@ from tests.support.visitor import Visitor
 
 
 def test_clicks_are_shown(member: Visitor, links: Links) -> None:
-    """Their sum, and a chart by hour and by day that can be read without seeing it."""
+    """A link's page shows its clicks in total and as accessible charts by hour and by day."""
     code = links.create()["code"]
     for _ in range(3):
         links.service.get(f"/{code}")
@@ -24,13 +24,14 @@ def test_clicks_are_shown(member: Visitor, links: Links) -> None:
     assert len(cells) == 24 + 30
     assert sum(map(int, cells)) == 6
     assert "<strong>3 clicks</strong>" in member.get("/links", params={"q": code}).text
-    assert links.service.get(f"/api/links/{code}").json()["clicks"] == 3  # looking is no click
+    # Opening these pages does not count as a click.
+    assert links.service.get(f"/api/links/{code}").json()["clicks"] == 3
 
 
 def test_most_clicked_links_of_the_week(
     member: Visitor, links: Links, deployment: Deployment
 ) -> None:
-    """The most clicked first; what is older than a week does not count."""
+    """The page ranks links by their clicks in the last week; older clicks do not count."""
     codes = [links.create()["code"] for _ in range(3)]
     for code, clicks in zip(codes, (900_001, 900_002, 1), strict=True):
         links.service.get(f"/{code}")

@@ -10,7 +10,7 @@ from tests.support.visitor import Visitor, form
 
 
 def test_link_is_created(member: Visitor, links: Links) -> None:
-    """All fields of the form are the link's, and its page says so."""
+    """The form creates a link with all its fields, and the link's page confirms it once."""
     code = links.new_code()
     fields = {"code": code, "url": TARGET, "title": "Ä 'title'", "tags": "docs\r\n\r\n a b \r\nc,d"}
     answer = member.submit("/links/-/new", **fields, expires_at="2040-02-03T04:05")
@@ -25,12 +25,13 @@ def test_link_is_created(member: Visitor, links: Links) -> None:
 
 
 def test_url_is_enough(member: Visitor, links: Links) -> None:
-    """A code is made where none is wanted."""
+    """Only the URL is required: without a code, a random one is generated."""
     answer = member.submit("/links/-/new", url=TARGET)
     code = answer.headers["Location"].removeprefix("/links/")
     links.codes.append(code)
     assert re.fullmatch("[a-z0-9]{7}", code)
-    assert answer.headers["RateLimit-Policy"].startswith('"create"')  # a creation like any other
+    # The form has the same rate limit as the API.
+    assert answer.headers["RateLimit-Policy"].startswith('"create"')
 
 
 @pytest.mark.parametrize(
@@ -41,7 +42,7 @@ def test_url_is_enough(member: Visitor, links: Links) -> None:
         pytest.param("url", "javascript:alert(1)", id="JavaScript"),
         pytest.param("url", "{own}/x", id="own address"),
         pytest.param("code", "-x", id="leading hyphen in the code"),
-        pytest.param("code", "ü", id="code that is not ASCII"),
+        pytest.param("code", "ü", id="non-ASCII code"),
         pytest.param("code", "links", id="reserved: links"),
         pytest.param("code", "Sign-In", id="reserved: sign-in"),
         pytest.param("code", "x" * 65, id="code too long"),
@@ -53,7 +54,10 @@ def test_url_is_enough(member: Visitor, links: Links) -> None:
     ],
 )
 def test_wrong_field_is_told_at_its_place(member: Visitor, field: str, value: str) -> None:
-    """The rules are the API's; what was typed is still there."""
+    """A wrong field is marked, and the form keeps what was typed.
+
+    The rules are the same as in the API.
+    """
     value = value.replace("{own}", member.url)
     fields = {"url": TARGET, "title": "kept <b>", field: value}
     answer = member.submit("/links/-/new", **fields)
@@ -64,7 +68,7 @@ def test_wrong_field_is_told_at_its_place(member: Visitor, field: str, value: st
 
 
 def test_taken_code_is_told(member: Visitor, links: Links) -> None:
-    """In any spelling."""
+    """A taken code is marked in the form, whatever its spelling."""
     code = links.create(code=links.new_code())["code"]
     answer = member.submit("/links/-/new", url=TARGET, code=f"{code.upper()}-")
     assert answer.status_code == 409
@@ -72,7 +76,7 @@ def test_taken_code_is_told(member: Visitor, links: Links) -> None:
 
 
 def test_code_is_checked_before_it_is_sent(links: Links, reader: Visitor) -> None:
-    """While somebody types, the page asks what would be wrong with a code."""
+    """While the user types a code, the page can ask whether it is valid and free."""
     taken = links.create(code=links.new_code())["code"]
 
     def problem(code: str) -> str:
@@ -88,7 +92,7 @@ def test_code_is_checked_before_it_is_sent(links: Links, reader: Visitor) -> Non
 
 
 def test_unknown_code_is_offered(member: Visitor, reader: Visitor, links: Links) -> None:
-    """Who may create it is asked to, where a code has no link; others are not."""
+    """Where a code has no link, the page offers users with a write token to create it."""
     code = links.new_code()
     for path in (f"/{code}", f"/{code}/further?x=1", f"/links/{code}"):
         answer = member.get(path)

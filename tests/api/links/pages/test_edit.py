@@ -1,4 +1,4 @@
-"""The forms that edit and delete a link."""
+"""Forms that edit and delete a link."""
 
 from tests.support.links.client import TARGET, Links
 from tests.support.links.pages import is_wrong
@@ -6,7 +6,7 @@ from tests.support.visitor import Visitor, form
 
 
 def test_link_is_edited(member: Visitor, links: Links) -> None:
-    """What is changed in the form is changed, an empty field is empty, all else stays."""
+    """The form saves changed fields, clears empty ones and keeps the rest."""
     link = links.create(title="Old", tags=["a"], expires_at="2040-01-01T00:00:00Z")
     path = f"/links/{link['code']}"
     answer = member.submit(path, title="New", expires_at="")
@@ -18,7 +18,10 @@ def test_link_is_edited(member: Visitor, links: Links) -> None:
 
 
 def test_form_changes_nothing_by_itself(member: Visitor, links: Links) -> None:
-    """What a form can't show in full stays as it is: parts of seconds, spaces around tags."""
+    """Submitting the form unchanged keeps values that it can't show exactly.
+
+    These are fractions of seconds, and spaces around tags.
+    """
     odd = {"tags": [" a ", "b,c"], "expires_at": "2040-01-02T03:04:05.678901Z"}
     link = links.create(**odd)
     path = f"/links/{link['code']}"
@@ -32,7 +35,7 @@ def test_form_changes_nothing_by_itself(member: Visitor, links: Links) -> None:
 
 
 def test_wrong_edit_is_told(member: Visitor, links: Links) -> None:
-    """Nothing is changed, and what was typed is there."""
+    """An invalid edit changes nothing, and the form keeps what was typed."""
     link = links.create()
     path = f"/links/{link['code']}"
     answer = member.submit(path, url="nowhere", title="typed")
@@ -43,7 +46,7 @@ def test_wrong_edit_is_told(member: Visitor, links: Links) -> None:
 
 
 def test_no_edit_is_lost(member: Visitor, links: Links) -> None:
-    """Who edits what somebody else has changed meanwhile is told, and can insist."""
+    """An edit of an outdated revision gets 412 and both versions; a second submit overwrites."""
     path = f"/links/{links.create(title='First')['code']}"
     mine = form(member.get(path).text) | {"title": "Mine", "tags": "t"}
     links.service.patch(f"/api{path}", json={"title": "Theirs"})
@@ -59,7 +62,7 @@ def test_no_edit_is_lost(member: Visitor, links: Links) -> None:
 
 
 def test_delete_asks_first(member: Visitor, links: Links) -> None:
-    """A page asks; its form deletes, once."""
+    """Deleting a link needs a confirmation, and works once."""
     path = f"/links/{links.create()['code']}"
     assert f'href="{path}/delete"' in member.get(path).text
     fields = form(member.get(f"{path}/delete").text)
@@ -73,7 +76,7 @@ def test_delete_asks_first(member: Visitor, links: Links) -> None:
 
 
 def test_nothing_else_is_deleted_than_was_shown(member: Visitor, links: Links) -> None:
-    """Where the link has changed, or another has its code now, the page asks again."""
+    """If another link has the code by now, the page asks again instead of deleting it."""
     link = links.create()
     path = f"/links/{link['code']}"
     fields = form(member.get(f"{path}/delete").text)

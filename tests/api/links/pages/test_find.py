@@ -1,4 +1,4 @@
-"""The page that lists links: page by page, searched, and with expired links."""
+"""The page that lists and searches links."""
 
 import html
 import re
@@ -12,7 +12,7 @@ from tests.support.visitor import Visitor
 
 
 def test_list_has_pages(member: Visitor, links: Links) -> None:
-    """Each order, with a tag, one page after the other: every link once."""
+    """Following the next pages shows every link with a tag once, in either order."""
     tag = f"tag {secrets.token_hex(4)}"
     made = [links.create(tags=[tag])["code"] for _ in range(23)]
     for sort, wanted in (("-created_at", made[::-1]), ("code", sorted(made))):
@@ -27,14 +27,15 @@ def test_list_has_pages(member: Visitor, links: Links) -> None:
 
 
 def test_list_is_searched(member: Visitor, links: Links) -> None:
-    """By words of code, title or URL, with a tag or without."""
+    """The page searches codes, titles and URLs, with or without a tag."""
     word = f"w{secrets.token_hex(6)}"
     first = links.create(title=f"One {word}", tags=["a"])["code"]
     second = links.create(url=f"{TARGET}/{word}", tags=["b"])["code"]
     assert listed(member.get("/links", params={"q": word[:9]}).text) == [second, first]
     assert listed(member.get("/links", params={"q": word, "tag": "a"}).text) == [first]
     tagged = member.get("/links", params={"tag": "a"})
-    assert 'href="/links" data-swap>All tags' in tagged.text  # and no empty fields
+    # The address has no empty parameters.
+    assert 'href="/links" data-swap>All tags' in tagged.text
     page = member.get("/links", params={"q": word, "tag": "c"})
     assert (page.status_code, "No link is here." in page.text) == (200, True)
 
@@ -46,25 +47,28 @@ def test_list_is_searched(member: Visitor, links: Links) -> None:
         pytest.param("q=" + "x" * 201, id="search too long"),
         pytest.param("tag=%00", id="null byte in the tag"),
         pytest.param("sort=x", id="unknown order"),
-        pytest.param("after=x", id="no cursor"),
+        pytest.param("after=x", id="invalid cursor"),
         pytest.param("after=ewo", id="cursor of JSON"),
         pytest.param("limit=0", id="limit of zero"),
     ],
 )
 def test_odd_list_is_told_what_is_wrong(member: Visitor, query: str) -> None:
-    """A search that can't be is no fault of the page."""
+    """An invalid search is rejected with 422 and a message on the page."""
     answer = member.get(f"/links?{query}")
     assert answer.status_code == 422
     assert 'role="alert"' in answer.text
 
 
 def test_empty_fields_are_no_search(member: Visitor) -> None:
-    """A form that is sent as it is shows the list, whatever else the address has."""
+    """Empty fields and unknown parameters are ignored."""
     assert member.get("/links?q=&tag=&sort=-created_at&utm_source=x").status_code == 200
 
 
 def test_expired_link_is_a_page(member: Visitor, links: Links) -> None:
-    """410 tells it; the list and the link's page do too, and show no picture that is gone."""
+    """Expired links get a 410 page, and are marked in the list and on their own page.
+
+    Their own page has no QR code.
+    """
     code = links.create(expires_at="2020-01-01T00:00:00Z", tags=[links.new_code()])["code"]
     answer = member.again().get(f"/{code}")
     assert (answer.status_code, "This link has expired." in answer.text) == (410, True)
@@ -75,7 +79,7 @@ def test_expired_link_is_a_page(member: Visitor, links: Links) -> None:
 
 
 def test_first_page_is_small(member: Visitor, links: Links) -> None:
-    """A full list, with all that it loads, is less than 60 kB, in one request for each kind."""
+    """A full page with its style sheet, icon and script is smaller than 60 kB."""
     for _ in range(20):
         links.create(title="A title of some length", tags=["some", "tags"])
     page = member.get("/links").text

@@ -1,4 +1,4 @@
-"""Text from links and addresses is never markup."""
+"""Cross-site scripting: text from links and addresses is always escaped."""
 
 import html
 import re
@@ -11,7 +11,7 @@ from tests.support.visitor import Visitor, form
 
 
 def test_any_text_is_text(member: Visitor, reader: Visitor, links: Links) -> None:
-    """Titles, targets and tags can't become markup, on no page: stored cross-site scripting."""
+    """Stored cross-site scripting: titles, targets and tags are escaped on every page."""
     link = links.create(title=XSS, tags=[XSS], url=f"{TARGET}?'\"><script>alert(2)</script>")
     code = link["code"]
     links.service.get(f"/{code}")
@@ -38,7 +38,7 @@ def test_any_text_is_text(member: Visitor, reader: Visitor, links: Links) -> Non
     ],
 )
 def test_what_is_searched_is_text(member: Visitor, text: str) -> None:
-    """What an address says is shown as it is: reflected cross-site scripting."""
+    """Reflected cross-site scripting: query parameters are escaped on every page."""
     for name in ("q", "tag", "sort", "after", "code"):
         for path in ("/links", "/links/-/new", "/links/-/check"):
             page = member.get(path, params={name: text}).text

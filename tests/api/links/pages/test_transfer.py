@@ -22,7 +22,7 @@ FIELDS = b",".join(b'"%d": 1' % number for number in range(5000))
 
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 def test_export_comes_back(member: Visitor, links: Links, kind: str) -> None:
-    """What was exported can be imported: what is there is unchanged, what is gone comes back."""
+    """An exported file can be imported: only missing links are created."""
     gone = links.create(title="=1+1", tags=["a,b"])
     links.create()
     answer = member.get("/links/-/export", params={"format": kind})
@@ -43,13 +43,13 @@ def send(visitor: Visitor, content: bytes, name: str = "links.jsonl") -> request
 
 
 def sums(page: str) -> tuple[int, ...]:
-    """Return what an import tells: created, unchanged and refused."""
+    """Return the counts in an import's report: created, unchanged and refused."""
     found = re.findall(r"<strong>([\d,]+)</strong> (?:created|unchanged|refused)", page)
     return tuple(int(number.replace(",", "")) for number in found)
 
 
 def test_refused_lines_are_told(member: Visitor, links: Links) -> None:
-    """By number and reason, as text, and not too many of them."""
+    """The report lists the first 100 refused lines with number and reason, escaped."""
     good = json.dumps({"code": links.new_code(), "url": TARGET}).encode()
     wrong = json.dumps({"code": XSS, "url": TARGET, XSS: 1}).encode()
     report = send(member, b"\n".join([good, *[wrong] * 150, b"{"]))
@@ -69,14 +69,14 @@ def test_refused_lines_are_told(member: Visitor, links: Links) -> None:
     ],
 )
 def test_what_is_no_export_is_told(member: Visitor, name: str, content: bytes) -> None:
-    """A file of another form is refused."""
+    """A file in a wrong format is rejected with 422 and a message."""
     answer = send(member, content, name)
     assert answer.status_code == 422
     assert 'role="alert"' in answer.text
 
 
 def test_large_file_is_taken(member: Visitor) -> None:
-    """More than any other body may have."""
+    """Uploads can be larger than the body limit of other forms."""
     lines = b"".join(b'{"code": "-", "url": "%s"}\n' % (b"x" * 1000) for _ in range(2000))
     answer = send(member, lines)
     assert (answer.status_code, sums(answer.text)) == (200, (0, 0, 2000))
@@ -90,7 +90,7 @@ def test_large_file_is_taken(member: Visitor) -> None:
     ],
 )
 def test_import_keeps_nobody_waiting(tmp_path: Path, line: bytes) -> None:
-    """Whatever a file has in it, the process that reads it also answers others meanwhile."""
+    """During an import, the same process keeps answering other requests."""
     with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
         began = time.monotonic()
         with ThreadPoolExecutor() as threads:
@@ -102,11 +102,14 @@ def test_import_keeps_nobody_waiting(tmp_path: Path, line: bytes) -> None:
                 longest = max(longest, time.monotonic() - asked)
         assert report.result().status_code == 200
         assert longest < (time.monotonic() - began) / 2
-        assert len(report.result().content) < 200_000  # of what is wrong, only so much is told
+        assert len(report.result().content) < 200_000  # the list of refused lines is limited
 
 
 def test_one_file_at_a_time(tmp_path: Path) -> None:
-    """In each process, since they are in memory in the stack; who comes later may come again."""
+    """Each process imports one file at a time; a second upload gets 503 with Retry-After.
+
+    In the stack, uploaded files are in memory (a tmpfs), and several at once could fill it.
+    """
     with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
         host, _, port = alone.url.removeprefix("http://").partition(":")
         head = f"POST /links/-/transfer HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n"
@@ -123,7 +126,10 @@ def test_one_file_at_a_time(tmp_path: Path) -> None:
 
 
 def test_import_that_breaks_off_says_so(tmp_path: Path) -> None:
-    """With the answer of any outage, which says when to come again; the log has the reason."""
+    """An import that the database interrupts gets 503 with Retry-After.
+
+    The page says to send the file again, and the log has the cause.
+    """
     line = json.dumps({"code": "a", "url": TARGET}).encode()
     with embed(tmp_path) as broken, Visitor(broken.url, broken.token()) as member:
         broken.sql("CREATE TRIGGER t BEFORE INSERT ON links BEGIN INSERT INTO x VALUES (1); END")
@@ -134,7 +140,10 @@ def test_import_that_breaks_off_says_so(tmp_path: Path) -> None:
 
 
 def test_too_large_file_is_refused(member: Visitor) -> None:
-    """Before it is read; and from nobody who has not signed in is any of it read."""
+    """A file that is too large gets 413 before it is read.
+
+    Without a sign-in, no upload is read at all.
+    """
     head = {"Accept": ACCEPT, "Content-Type": "multipart/form-data; boundary=x"}
     head |= {"Content-Length": str(64 * 1024 * 1024 + 1)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
