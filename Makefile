@@ -1,6 +1,6 @@
 # Each target is one or two commands that can as well be typed.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz faults bench screenshots lint audit lock push sbom kubernetes-secrets db-shell backup restore rename
+.PHONY: help run token test fuzz faults bench screenshots lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -70,6 +70,9 @@ lock: .venv/dev ## renew the lock files from pyproject.toml
 		uv pip compile --quiet --python-platform linux --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group $$peer --output-file bench/peers/$$peer/requirements.txt || exit; \
 	done
 	npm update --prefix bench/peers/express --package-lock-only --omit-lockfile-registry-resolved
+
+settings: .venv/dev ## write the settings of app/config.py into .env.example and docs/configuration.md
+	python -m tests.support.settings_pages
 
 rename: ## call the service NAME, in all files: docs/your-own-service.md
 	@echo '$(NAME)' | grep -Eqx '[a-z][a-z0-9]{1,29}' || { \

@@ -1,8 +1,9 @@
 """Settings, read once from the environment and checked at start.
 
-Each setting is declared once, as a field of `Settings`: its name in lower case, type, default and
-check. A new one also needs its lines in `.env.example` and `docker-compose.yaml`; a test names
-those that are missing.
+Each setting is declared once, as a field of `Settings`: its name in lower case, type, default,
+check and description. After a change, `make settings` writes them into `.env.example` and
+`docs/configuration.md`. A new setting also needs a line in `docker-compose.yaml`; tests name what
+is missing.
 """
 
 import os
@@ -23,18 +24,18 @@ WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
 class SettingsError(Exception):
-    """Settings are missing or malformed; the message names each, and no secret."""
+    """Settings are missing or malformed. The message names each of them, but no secret value."""
 
 
 @dataclass(frozen=True)
 class RateLimit:
-    """How many requests a client may make in a window of some seconds."""
+    """How many requests a client can make in a window of `seconds`."""
 
     count: int
     seconds: int
 
     def __str__(self) -> str:
-        """Return the limit as it is written in the setting."""
+        """Return the limit in the form of the setting, for example `30/minute`."""
         units = {seconds: unit for unit, seconds in WINDOWS.items()}
         return f"{self.count}/{units[self.seconds]}"
 
@@ -57,7 +58,9 @@ class _RateLimit(fields.Field[RateLimit]):
     def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> RateLimit:
         count, _, window = value.partition("/")
         if not re.fullmatch("[1-9][0-9]{0,8}", count) or window not in WINDOWS:
-            raise ValidationError(f"Must be a number and one of {', '.join(WINDOWS)}: 60/minute.")
+            raise ValidationError(
+                f"Must be a number, a slash and one of {', '.join(WINDOWS)}, for example 60/minute."
+            )
         return RateLimit(int(count), WINDOWS[window])
 
 
@@ -65,21 +68,26 @@ def _has_certificates(value: str) -> None:
     try:
         ssl.create_default_context(cafile=value)
     except OSError as error:
-        raise ValidationError(f"Must name a file with certificates: {error}.") from None
+        raise ValidationError(f"Must be the path of a file with certificates: {error}.") from None
 
 
 def _is_base_url(value: str) -> None:
     found = re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:([0-9]{1,5}))?", value)
     if not found or not 0 < int(found[3] or 1) <= MAX_PORT:
-        raise ValidationError("Must be http(s)://host[:port], in lower case, and nothing behind.")
+        raise ValidationError("Must be http(s)://host[:port], in lower case, without a path.")
 
 
-def _setting(kind: fields.Field[Any], *, secret: bool = False, **options: Any) -> Any:
-    """Declare a setting: its type and check, as a field of marshmallow, and its default.
+def _setting(text: str, kind: fields.Field[Any], *, secret: bool = False, **options: Any) -> Any:
+    """Declare a setting.
 
-    :param secret: it can also come from a file, which NAME_FILE names, and is not in the repr.
+    :param text: the description for users.
+    :param kind: its type and check, as a marshmallow field.
+    :param secret: keep it out of the repr, and read it from the file NAME_FILE where that is set.
+    :param options: its default.
     """
-    return field(metadata={"kind": kind, "secret": secret}, repr=not secret, **options)
+    return field(
+        metadata={"text": text, "kind": kind, "secret": secret}, repr=not secret, **options
+    )
 
 
 def _integer(least: int, most: int) -> fields.Field[Any]:
@@ -92,35 +100,89 @@ def _one_of(*choices: str) -> fields.Field[Any]:
 
 @dataclass(frozen=True)
 class Settings:
-    """Everything that can be set. `.env.example` explains each setting to users."""
+    """All settings of the service. Safe to share between threads: they never change."""
 
     database_url: URL = _setting(
+        "Address of the database: mysql+pymysql://USER:PASSWORD@HOST/DATABASE, or"
+        " sqlite:////PATH for a single machine.",
         _DatabaseURL(
-            required=True, error_messages={"required": "Is not set. It says where the database is."}
+            required=True,
+            error_messages={
+                "required": "Not set. Set it to the address of the database, for example"
+                " mysql+pymysql://app:PASSWORD@db/slipway."
+            },
         ),
         secret=True,
     )
-    database_replica_url: URL | None = _setting(_DatabaseURL(), secret=True, default=None)
-    database_ca_file: str | None = _setting(fields.String(validate=_has_certificates), default=None)
-    public_url: str | None = _setting(fields.String(validate=_is_base_url), default=None)
+    database_replica_url: URL | None = _setting(
+        "Address of a read replica. Lists and statistics are read there, and can lag behind.",
+        _DatabaseURL(),
+        secret=True,
+        default=None,
+    )
+    database_ca_file: str | None = _setting(
+        "File with the certificate authority that signed MySQL's certificate. Without it, the"
+        " system's certificate authorities are trusted.",
+        fields.String(validate=_has_certificates),
+        default=None,
+    )
+    public_url: str | None = _setting(
+        "Address that short URLs begin with, for example https://go.example.com. Without it, they"
+        " begin with the host that the request was sent to.",
+        fields.String(validate=_is_base_url),
+        default=None,
+    )
+    trusted_proxies: int = _setting(
+        "Number of reverse proxies in front of the service. Only that many entries of the"
+        " X-Forwarded-* headers are trusted.",
+        _integer(0, 100),
+        default=0,
+    )
+    web_concurrency: int = _setting(
+        "Number of worker processes. Use one for each CPU that the service has.",
+        _integer(1, 1000),
+        default=2,
+    )
+    shutdown_delay: int = _setting(
+        "Seconds that the service keeps serving after SIGTERM while /readyz already fails, so that"
+        " load balancers stop sending requests.",
+        _integer(0, 3600),
+        default=5,
+    )
+    rate_limit_create: RateLimit = _setting(
+        "How many resources, such as links, one token can create per second, minute, hour or day."
+        " An import on the web page counts as one.",
+        _RateLimit(),
+        default=RateLimit(3000, 60),
+    )
+    rate_limit_auth: RateLimit = _setting(
+        "How many wrong tokens one client address can send per second, minute, hour or day.",
+        _RateLimit(),
+        default=RateLimit(30, 60),
+    )
+    log_level: str = _setting(
+        "Least severe level that is logged.",
+        _one_of("debug", "info", "warning", "error"),
+        default="info",
+    )
+    log_format: str = _setting(
+        "Log lines as JSON, or in colour for a terminal.",
+        _one_of("json", "console"),
+        default="json",
+    )
     secret_key: str | None = _setting(
+        "Key that signs the session cookies of the web page: at least 32 characters, the same for"
+        " all replicas. Without it, the web page is off. Compose and make run create one.",
         fields.String(
             validate=validate.Length(min=32, error="Must have at least {min} characters.")
         ),
         secret=True,
         default=None,
     )
-    trusted_proxies: int = _setting(_integer(0, 100), default=0)
-    web_concurrency: int = _setting(_integer(1, 1000), default=2)
-    shutdown_delay: int = _setting(_integer(0, 3600), default=5)  # seconds
-    rate_limit_create: RateLimit = _setting(_RateLimit(), default=RateLimit(3000, 60))
-    rate_limit_auth: RateLimit = _setting(_RateLimit(), default=RateLimit(30, 60))
-    log_level: str = _setting(_one_of("debug", "info", "warning", "error"), default="info")
-    log_format: str = _setting(_one_of("json", "console"), default="json")
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
-        """Read settings. An empty variable counts as absent, unknown ones are ignored.
+        """Read all settings. An empty variable counts as not set; unknown ones are ignored.
 
         :raises SettingsError: settings are missing or malformed.
         """
@@ -130,7 +192,7 @@ class Settings:
         try:
             found = schema(unknown=EXCLUDE).load(given | secrets)
         except ValidationError as error:
-            # A secret whose file is unreadable is not missing.
+            # A secret whose file can't be read is reported once: its NAME_FILE, not also its NAME.
             said = {name: " ".join(texts) for name, texts in error.messages_dict.items()}
             errors = {n: text for n, text in said.items() if f"{n}_FILE" not in errors} | errors
         if errors:
@@ -140,19 +202,19 @@ class Settings:
 
 
 SECRETS = {setting.name.upper() for setting in settings_of(Settings) if setting.metadata["secret"]}
-"""Settings that can also come from a file, which NAME_FILE names."""
+"""Names of the settings that can also be read from a file, whose path is in NAME_FILE."""
 
 
 def _read_secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the secrets that files hold, and what is wrong with others, by NAME_FILE."""
+    """Return the secrets read from files by NAME, and the errors of the others by NAME_FILE."""
     found, errors = {}, {}
     for name in SECRETS:
         file = given.get(f"{name}_FILE")
         if file and name in given:
-            errors[f"{name}_FILE"] = f"Is set, and so is {name}. Set one."
+            errors[f"{name}_FILE"] = f"Is set, and so is {name}. Set only one of them."
         elif file:
             try:
                 found[name] = Path(file).read_text().strip()
             except (OSError, ValueError) as error:
-                errors[f"{name}_FILE"] = f"Can't be read: {error}"
+                errors[f"{name}_FILE"] = f"Can't be read: {error}."
     return found, errors

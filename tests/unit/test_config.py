@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from app.config import SECRETS, Settings, SettingsError
+from tests.support import settings_pages
 from tests.support.checkout import ROOT
 
 MYSQL = "mysql+pymysql://app:s3cret@db/slipway"
@@ -171,3 +172,23 @@ def test_every_setting_that_is_documented_is_declared() -> None:
     others = {"DOCKERHUB_TOKEN", "DOCKERHUB_USER", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME"}
     assert {name for name in named - declared - others if not name.startswith("OTEL_")} == set()
     assert {"RATE_LIMIT_CREATE", "BIND_ADDRESS"} <= named
+
+
+def test_pages_have_every_setting() -> None:
+    """`make settings` has been run: .env.example and docs/configuration.md match app/config.py."""
+    for path, renewed in (
+        (settings_pages.EXAMPLE, settings_pages.example),
+        (settings_pages.PAGE, settings_pages.page),
+    ):
+        text = path.read_text()
+        assert renewed(text) == text, f"Run make settings: {path.name} is out of date."
+        assert renewed(text.replace("Number of worker processes.", "")) == text
+
+
+def test_configuration_page_has_the_defaults_of_the_example() -> None:
+    """docs/configuration.md lists the settings of .env.example, with the same defaults."""
+    example = re.findall(r"^#(\w+)=(.*)$", settings_pages.EXAMPLE.read_text(), re.MULTILINE)
+    page = re.findall(
+        r"^\| `(\w+)` \| `?(.*?)`? ?\|", settings_pages.PAGE.read_text(), re.MULTILINE
+    )
+    assert sorted(page) == sorted(example)
