@@ -13,6 +13,6 @@ CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'db', SOURCE_USER = 'replicator',
     SOURCE_RETRY_COUNT = 100000, SOURCE_SSL = 1, SOURCE_SSL_CA = '/run/secrets/ca.pem',
     SOURCE_SSL_VERIFY_SERVER_CERT = 1;
 SET PERSIST_ONLY super_read_only = ON;
--- Forget the transactions of this server's first start: db does not have them.
+-- Forget the transactions of this first start: db does not have them.
 RESET BINARY LOGS AND GTIDS;
 SQL
