@@ -13,7 +13,7 @@ RUN useradd --uid 10001 --home-dir /srv --no-create-home slipway
 WORKDIR /srv
 COPY pyproject.toml gunicorn.conf.py ./
 COPY bin bin
-# Owned by the container's user, as whom the sync writes files.
+# The container's user owns these folders, because the sync writes files as that user.
 COPY --chown=10001:10001 db/migrations db/migrations
 COPY --chown=10001:10001 app app
 

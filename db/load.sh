@@ -14,7 +14,8 @@ sql() {
   mysql --user=root --batch --skip-column-names --init-command="SET SESSION lock_wait_timeout=60" "$@"
 }
 
-# In an unused stack only migrations have written rows, and perhaps clients with wrong tokens.
+# In an unused stack, rows come only from migrations, and perhaps from clients with wrong tokens,
+# which are counted in rate_limits.
 tables=$(sql --execute="SELECT table_name FROM information_schema.tables
   WHERE table_schema = '$schema' AND table_name NOT IN ('alembic_version', 'rate_limits')")
 for table in $tables; do

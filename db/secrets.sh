@@ -64,7 +64,7 @@ if [ ! -s app/secret_key ]; then
   put app/secret_key "$key"
 fi
 
-# Only root can change the owner of a folder to its reader. For other users, all stay their own.
+# Only root can give each folder to its reader. Any other user stays the owner of all of them.
 if [ "$(id -u)" -eq 0 ]; then
   chmod 0500 db migrate app
   chown -R 999:999 db

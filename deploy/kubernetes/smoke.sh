@@ -16,7 +16,7 @@ service=slipway.$app.svc
 failed=0
 skipped=77
 
-# Connects to HOST PORT. Exits with status 3 if HOST can be resolved, but the connection fails.
+# Connects to HOST PORT. Exits with status 3 if HOST has an address, but the connection fails.
 REACH='
 import socket, sys
 try:
