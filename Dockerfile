@@ -1,5 +1,5 @@
-# The development image: sources are synced into it (docker compose watch), and Flask's own
-# server reloads. What ships is Dockerfile.multistage.
+# The development image. `docker compose watch` syncs sources into it, and Flask's development
+# server reloads them. The production image is Dockerfile.multistage.
 
 FROM python:3.14-slim-trixie
 
@@ -13,11 +13,11 @@ RUN useradd --uid 10001 --home-dir /srv --no-create-home slipway
 WORKDIR /srv
 COPY pyproject.toml gunicorn.conf.py ./
 COPY bin bin
-# Owned by the user, who writes the synced files.
+# The container's user owns these folders, because the sync writes files as that user.
 COPY --chown=10001:10001 db/migrations db/migrations
 COPY --chown=10001:10001 app app
 
-# Unbuffered, or the last lines of a process that is killed are lost.
+# Unbuffered, so that the last lines of a killed process are not lost.
 ENV PATH=$PATH:/srv/bin PYTHONUNBUFFERED=1
 USER 10001:10001
 EXPOSE 8000

@@ -1,24 +1,24 @@
-# Each target is one or two commands that can as well be typed.
+# Each target is one or two commands, which you can also type yourself.
 .DEFAULT_GOAL := help
 .PHONY: help run token test fuzz faults bench screenshots lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename
 
 PYTHON ?= python3
 PORT ?= 8000
 BIND_ADDRESS ?= 127.0.0.1
-# Tools of the virtual environment first.
+# Prefer the tools of the virtual environment.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
-help: ## list the targets
+help: ## list all targets
 	@awk -F ':.*## ' '/^#@/ {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "%-18s  %s\n", $$1, $$2}' Makefile
-	@printf '\n%s\n' 'Variables come behind: make run PORT=8080, make backup FILE=backups/monday.sql.gz'
+	@printf '\n%s\n' 'Set variables after the target: make run PORT=8080, make backup FILE=backups/monday.sql.gz'
 
-#@ Without Docker
+#@ Run without Docker
 
 run token: export DATABASE_URL ?= sqlite:///data/slipway.db
 run: export LOG_FORMAT ?= console
 run: export SHUTDOWN_DELAY ?= 0
 run: export SECRET_KEY_FILE ?= $(if $(SECRET_KEY),,data/secret_key)
-run: .venv/run ## serve without Docker, on SQLite, at PORT or 8000
+run: .venv/run ## run the service without Docker, on SQLite, on PORT (default: 8000)
 	@mkdir -p data
 	@test -s data/secret_key || (umask 077; python -c 'import secrets; print(secrets.token_hex())' > data/secret_key)
 	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
@@ -26,30 +26,30 @@ run: .venv/run ## serve without Docker, on SQLite, at PORT or 8000
 	alembic upgrade heads
 	exec gunicorn --bind $(BIND_ADDRESS):$(PORT) --bind 127.0.0.1:$$(($(PORT) + 1100))
 
-token: .venv/run ## make a token, named NAME or me, for what run serves
+token: .venv/run ## create a token for the service of make run, named NAME (default: me)
 	@test -d data || { echo 'Run make run first.' >&2; exit 1; }
 	@python -m app tokens create $(or $(NAME),me)
 
-#@ Work on it
+#@ Develop
 
-test: lint ## run lint and all tests, on stacks of their own
+test: lint ## run lint and all tests, on stacks separate from yours
 	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
 	pytest -m alone
 
-fuzz: .venv/dev ## try the API with thousands of made-up requests
+fuzz: .venv/dev ## send thousands of generated requests to the API
 	python -m tests.support.fuzz
 
-faults: .venv/dev ## break the stack in all ways at random for half an hour; SEED=… repeats a run
+faults: .venv/dev ## inject random faults into a stack for half an hour; SEED=… repeats a run
 	python -m tests.support.links.faults
 
-bench: .venv/bench ## measure what the service carries, and what its peers do, and plot it in docs/
+bench: .venv/bench ## benchmark the service and its peers, and plot the results in docs/
 	bench/overload
 	bench/compare
 
-screenshots: .venv/dev .venv/bench ## renew the README's pictures of the web page
+screenshots: .venv/dev .venv/bench ## update the README's screenshots of the web page
 	bench/screenshots
 
-lint: .venv/dev ## check form and types
+lint: .venv/dev ## check style and types
 	ruff format --check
 	ruff check
 	mypy
@@ -58,10 +58,10 @@ lint: .venv/dev ## check form and types
 	hadolint Dockerfile Dockerfile.multistage tests/kubernetes/tools/Dockerfile bench/peers/*/Dockerfile
 	shellcheck $$(git ls-files '*.sh' .ci/run bench/image deploy/push)
 
-audit: .venv/dev ## look for known vulnerabilities of the packages
+audit: .venv/dev ## check the packages for known vulnerabilities
 	pip-audit --strict --disable-pip --require-hashes --requirement requirements/run.txt
 
-lock: .venv/dev ## renew the lock files from pyproject.toml
+lock: .venv/dev ## update the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
@@ -74,26 +74,26 @@ lock: .venv/dev ## renew the lock files from pyproject.toml
 settings: .venv/dev ## write the settings of app/config.py into .env.example and docs/configuration.md
 	python -m tests.support.settings_pages
 
-rename: ## call the service NAME, in all files: docs/your-own-service.md
+rename: ## rename the service to NAME in all files; see docs/your-own-service.md
 	@echo '$(NAME)' | grep -Eqx '[a-z][a-z0-9]{1,29}' || { \
-		echo 'Say how: make rename NAME=…, 2 to 30 of a-z and 0-9, a letter first.' >&2; exit 1; }
+		echo 'Set NAME to 2 to 30 characters of a-z and 0-9, starting with a letter: make rename NAME=beacon' >&2; exit 1; }
 	git mv bin/slipway bin/$(NAME)
 	git grep -lIz -i slipway -- . ':!LICENSE' ':!requirements' \
 		| xargs -0 perl -pi -e 's/slipway/$(NAME)/g; s/Slipway/\u$(NAME)/g'
 
-#@ Ship it
+#@ Release
 
-# Its aws is the user's, which knows how they sign in, and not the tests'.
+# Use the user's own aws command, which knows how they sign in, and not the one for the tests.
 push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
-push: ## build the last commit's image and push it as IMAGE:TAG, for PLATFORMS
+push: ## build the image of the last commit, for PLATFORMS if set, and push it as IMAGE:TAG
 	@deploy/push
 
-sbom: ## print what is in the image IMAGE:TAG (CycloneDX)
+sbom: ## print the SBOM (CycloneDX) of the image IMAGE:TAG
 	@docker run --rm --network none $(or $(IMAGE),slipway):$(or $(TAG),latest) \
 		python3 -c 'print(open("/srv/sbom.cdx.json").read())'
 
-# In a container, since not every system's openssl can do it.
-kubernetes-secrets: ## make passwords and certificates for deploy/kubernetes/local, once
+# In a container, because not every system's openssl supports what the script needs.
+kubernetes-secrets: ## create missing passwords and certificates for deploy/kubernetes/local
 	@mkdir -p deploy/kubernetes/local/secrets
 	@docker run --rm --network none --user "$$(id -u):$$(id -g)" \
 		--env MYSQL_DATABASE=slipway --env DATABASE_HOST=slipway-db \
@@ -101,19 +101,19 @@ kubernetes-secrets: ## make passwords and certificates for deploy/kubernetes/loc
 		--volume "$(CURDIR)/deploy/kubernetes/local/secrets:/secrets" \
 		python:3.14-slim-trixie sh /secrets.sh /secrets
 
-#@ Data of the stack that runs
+#@ Data of the running stack
 
-db-shell: ## open mysql as root inside the database's container
+db-shell: ## open a MySQL shell as root in the database's container
 	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
 
-backup: ## save all data while the stack serves, in FILE or in backups/
+backup: ## save all data to FILE, or to a new file in backups/, while the service runs
 	@db/backup.sh $(FILE)
 
-restore: ## bring the backup FILE into an empty stack
-	@test -n "$(FILE)" || { echo 'Say which: make restore FILE=backups/…' >&2; exit 1; }
+restore: ## load the backup FILE into an empty stack
+	@test -n "$(FILE)" || { echo 'Set FILE to the backup: make restore FILE=backups/monday.sql.gz' >&2; exit 1; }
 	@db/restore.sh $(FILE)
 
-# The environments: for running, for all work on the project, and for what draws its plots.
+# Virtual environment: packages to run the service, to develop it, and to draw the benchmarks' plots.
 .venv/run .venv/dev .venv/bench: .venv/%: requirements/%.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
 	test -x .venv/bin/python || $(PYTHON) -m venv .venv

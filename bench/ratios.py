@@ -1,4 +1,4 @@
-"""What bench/compare makes of its figures: ratios, and tables in Markdown."""
+"""Ratios of measured figures, targets for them, and tables in Markdown."""
 
 from collections.abc import Sequence
 from statistics import median
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Target(NamedTuple):
-    """A ratio that issues ask for: at least `bound`, or at most."""
+    """A target for the median of some ratios: at least `bound`, or, with `at_most`, at most."""
 
     what: str
     bound: float
@@ -14,7 +14,7 @@ class Target(NamedTuple):
     at_most: bool = False
 
     def is_met(self) -> bool:
-        """Say whether the median is on the right side."""
+        """Return whether the median is on the right side of the bound."""
         middle = median(self.ratios)
         return middle <= self.bound if self.at_most else middle >= self.bound
 
@@ -30,7 +30,7 @@ def ratios(of: Sequence[float], to: Sequence[float]) -> list[float]:
 
 
 def spread(values: Sequence[float], digits: int = 0) -> str:
-    """Return median and extremes: `2.0 (1.5 to 2.5)`."""
+    """Return the median and the extremes as text: `2.0 (1.5 to 2.5)`."""
     middle, least, most = (f"{v:,.{digits}f}" for v in (median(values), min(values), max(values)))
     return f"{middle} ({least} to {most})"
 

@@ -1,6 +1,6 @@
-"""What benches share: a stack of their own, load by wrk, CPU time and memory of containers.
+"""Helpers for benchmarks: docker compose, load by wrk, CPU time and memory of containers.
 
-The environment names the stack: COMPOSE_PROJECT_NAME, IMAGE, TAG and PORT.
+The environment selects the stack: COMPOSE_PROJECT_NAME, IMAGE, TAG and PORT.
 """
 
 import json
@@ -8,12 +8,12 @@ import os
 import re
 import subprocess
 
-# CPU time in a container, by either version of cgroups.
+# Where a container finds its CPU time, in version 2 and version 1 of cgroups.
 V2, V1 = "/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpuacct/cpuacct.usage"
 LOOK = f"""from pathlib import Path
 print(next(p for p in map(Path, ("{V2}", "{V1}")) if p.exists()).read_text())"""
 LOOK_IN_DB = f"cat {V2} 2> /dev/null || cat {V1}"
-# By another image's `cat`, which has no page in common with what it looks at.
+# `cat` runs from another image, so that it shares no page of memory with the processes it looks at.
 LOOK_AT_MEMORY = "cat $(grep -l gunico[r]n /proc/[0-9]*/cmdline | sed s/cmdline/smaps_rollup/)"
 ROOT_SQL = 'MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root -BN slipway -e "$1"'
 
@@ -41,21 +41,21 @@ def container(service):
 
 
 def address(service):
-    """Return a service's address, to reach it past the engine's proxy of published ports."""
+    """Return the IP address of a service's container: published ports go through a slow proxy."""
     network = f"{os.environ['COMPOSE_PROJECT_NAME']}_backend"
     form = f'{{{{(index .NetworkSettings.Networks "{network}").IPAddress}}}}'
     return run("docker", "inspect", "--format", form, container(service))
 
 
 def fill(links):
-    """Import so many links, c0 to c9999 …, and return a new token."""
+    """Import `links` links with the codes c0, c1 and so on, and return a new token."""
     lines = (f'{{"code": "c{n}", "url": "https://example.com/{n}"}}\n' for n in range(links))
     compose("exec", "-T", "app", "slipway", "links", "import", "-", input="".join(lines))
     return compose("exec", "-T", "app", "slipway", "tokens", "create", "bench")
 
 
 def cpu_time(*services):
-    """Return the CPU time that containers have used, in microseconds."""
+    """Return the CPU time that the services' containers have used, in microseconds."""
     told = []
     for service in services:
         look = ("bash", "-c", LOOK_IN_DB) if service == "db" else ("python3", "-c", LOOK)
@@ -65,7 +65,7 @@ def cpu_time(*services):
 
 
 def memory(container):
-    """Return the memory of the service in MB, where what its processes share counts once."""
+    """Return the memory of the service in MB. What its processes share counts only once (Pss)."""
     joined = (f"--pid=container:{container}", "--cap-add=SYS_PTRACE", "--network=none")
     command = ("python:3.14-slim-trixie", "sh", "-c", LOOK_AT_MEMORY)
     told = run("docker", "run", "--rm", *joined, *command)
@@ -73,7 +73,7 @@ def memory(container):
 
 
 def load(host, seconds, connections, *what):
-    """Return what wrk tells of one run. For `what` see bench/wrk.lua."""
+    """Run wrk once and return its figures. `what` is the arguments of bench/wrk.lua."""
     threads = min(2, connections)
     command = ["wrk", f"-t{threads}", f"-c{connections}", f"-d{seconds}", "--timeout=30"]
     printed = run(*command, "-s", "bench/wrk.lua", f"http://{host}:8000", "--", *what)

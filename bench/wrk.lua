@@ -1,5 +1,5 @@
--- Requests for wrk, and its sums as JSON. Arguments: a method, a file with a path a line, and,
--- where there is one, a token. What is posted is a new link, each with a key of its own.
+-- Makes the requests of wrk, and prints the totals as JSON. Arguments: a method, a file with
+-- a path in each line, and optionally a token. A POST creates a link, with a new Idempotency-Key.
 local threads = 0
 
 function setup(thread)

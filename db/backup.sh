@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# Saves all that the service keeps, while it serves: db/backup.sh [FILE]
+# Saves all data of the stack to a file, while the service runs, and prints the file's name.
+# Usage: db/backup.sh [FILE]
 set -euo pipefail
-umask 077  # links may be nobody else's business
+umask 077  # links can be private
 
 file=${1:-backups/slipway-$(date -u +%Y%m%dT%H%M%SZ).sql.gz}
 mkdir -p "$(dirname "$file")"

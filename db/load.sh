@@ -1,7 +1,7 @@
 #!/bin/bash
-# Reads what dump.sh has written. It goes into a schema aside and takes the empty one's place in
-# one statement, so the service sees all of it or nothing. Runs in the database's container; see
-# restore.sh.
+# Loads a dump of dump.sh from standard input into a separate schema, and then swaps its tables with
+# those of the empty schema in one statement. So the service sees all of the data or none. Runs in
+# the database's container; see restore.sh.
 set -euo pipefail
 
 export MYSQL_PWD
@@ -14,12 +14,13 @@ sql() {
   mysql --user=root --batch --skip-column-names --init-command="SET SESSION lock_wait_timeout=60" "$@"
 }
 
-# A stack that nobody has used has had its migrations, and perhaps clients with wrong tokens.
+# In an unused stack, rows come only from migrations, and perhaps from clients with wrong tokens,
+# which are counted in rate_limits.
 tables=$(sql --execute="SELECT table_name FROM information_schema.tables
   WHERE table_schema = '$schema' AND table_name NOT IN ('alembic_version', 'rate_limits')")
 for table in $tables; do
   if [ "$(sql "$schema" --execute="SELECT EXISTS (SELECT 1 FROM \`$table\`)")" -eq 1 ]; then
-    echo "A backup goes into an empty stack only, and there are rows in $table." >&2
+    echo "You can restore only into an empty stack, but the table $table has rows." >&2
     exit 1
   fi
 done

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Brings what backup.sh has saved into an empty stack: db/restore.sh FILE
+# Loads a backup of backup.sh into an empty stack: db/restore.sh FILE
 set -euo pipefail
 file=$1
 
@@ -8,8 +8,8 @@ refuse() {
   exit 1
 }
 
-# A dump that is whole says so in its last line.
-gzip -dc "$file" | tail -n 1 | grep -q '^-- Dump completed' || refuse "$file is damaged or cut off."
-gzip -dc "$file" | docker compose exec -T db bash -c "$(<db/load.sh)" || refuse "It can't be loaded."
-# It may be older than this version.
+# The last line of a complete dump says that it is complete.
+gzip -dc "$file" | tail -n 1 | grep -q '^-- Dump completed' || refuse "$file is damaged or incomplete."
+gzip -dc "$file" | docker compose exec -T db bash -c "$(<db/load.sh)" || refuse "$file could not be loaded."
+# The backup can be from an older version, so run the migrations that it lacks.
 docker compose run --rm migrate

@@ -1,19 +1,19 @@
 #!/bin/sh
-# Makes the stack's secrets in the folder given, one folder in it for each reader.
-# What is there stays: run again, it makes what is missing and changes nothing else.
+# Creates the stack's secrets in the given folder, with one subfolder for each reader. A second run
+# creates what is missing, updates the files that depend on it, and leaves all else as it is.
 set -eu
 umask 077
 
-database=${MYSQL_DATABASE:?is the schema that the accounts may use}
-# The database's host name, in the URLs and in the certificate that is checked against them: that
-# of compose's service or, where it is given, of Kubernetes'.
+database=${MYSQL_DATABASE:?is not set. Set it to the name of the schema that the accounts use}
+# The database's host name, for the URLs and for the certificate, which clients check against it.
+# The default is compose's service; Kubernetes' Service is given in DATABASE_HOST.
 host=${DATABASE_HOST:-db}
 
 cd "$1"
 mkdir -p db migrate app
 made=0
 
-put() { # put FILE CONTENT: written whole or not at all, and only where it differs
+put() { # put FILE CONTENT: write the file atomically, and only if its content differs
   if [ "$(cat "$1" 2>/dev/null)" = "$2" ]; then return; fi
   rm -f "$1.new"
   printf '%s\n' "$2" >"$1.new"
@@ -24,17 +24,17 @@ put() { # put FILE CONTENT: written whole or not at all, and only where it diffe
 
 for account in root migrator app replicator; do
   if [ ! -s "db/${account}_password" ]; then
-    password=$(openssl rand -hex 16)  # MySQL's replication takes 32 characters, and no more
+    password=$(openssl rand -hex 16)  # MySQL's replication allows at most 32 characters
     put "db/${account}_password" "$password"
   fi
 done
 
 if [ ! -s db/ca.pem ] || [ ! -s db/server-key.pem ] || [ ! -s db/server-cert.pem ]; then
-  # The three fit each other only, so what an interrupted run left of them goes first.
+  # The three files belong together, so remove those that an interrupted run has left.
   rm -f db/ca.pem db/server-key.pem db/server-cert.pem
-  # The authority's key is never written, and gone after its one signature: nobody can make a
-  # second certificate that the service trusts. The usages and critical marks are what Python's
-  # strict check of certificates asks for.
+  # The authority's key is never written to a file, and is gone after one signature. So nobody can
+  # issue a second certificate that the service trusts. Python's strict check of certificates
+  # (VERIFY_X509_STRICT) requires the key usages and the critical flags.
   ca_key=$(openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256)
   certificate=$(printf '%s\n' "$ca_key" | openssl req -x509 -key /dev/stdin -days 3650 \
     -subj '/CN=Slipway database authority' \
@@ -64,7 +64,7 @@ if [ ! -s app/secret_key ]; then
   put app/secret_key "$key"
 fi
 
-# Only root can give a folder to its reader; any other user keeps them all.
+# Only root can give each folder to its reader. Any other user stays the owner of all of them.
 if [ "$(id -u)" -eq 0 ]; then
   chmod 0500 db migrate app
   chown -R 999:999 db

@@ -1,7 +1,8 @@
 #!/bin/bash
-# The image takes any data directory that exists for a finished one. A first start that was cut
-# off (Ctrl-C, a power cut) would leave a database without its accounts for good, so what such
-# a start left behind goes, and it begins anew. The last file in init/ takes the mark away.
+# Starts MySQL, and repeats a first start that was interrupted (Ctrl-C, a power cut). The image
+# takes any data directory that exists for a complete one, so the accounts of such a database would
+# never be created. During the first start there is a mark file; the last script in init/ removes
+# it. If the mark is still there, delete the incomplete data and begin again.
 set -euo pipefail
 
 data=/var/lib/mysql

@@ -1,7 +1,7 @@
-"""What is in the runtime image, as a CycloneDX document; run by its build, in the build stage.
+"""Print the SBOM of the runtime image as a CycloneDX document. The image's build stage runs this.
 
-A scanner finds no package database in the image. This names the packages that all came from, and
-which of them each program and library belongs to.
+The image has no package database that a scanner could read. So the document lists the packages
+that the image was made from, each with its programs and shared libraries.
 """
 
 import json
@@ -26,14 +26,14 @@ PYTHON = (
 
 
 def component(kind: str, name: str, version: str, purl: str, files: list[str]) -> dict[str, object]:
-    """Return a component, with the programs and libraries in the image that are its."""
+    """Return a component of the document, with the programs and libraries that belong to it."""
     found = {"type": kind, "bom-ref": purl, "name": name, "version": version, "purl": purl}
     occurrences = [{"location": file} for file in sorted(files)]
     return found | ({"evidence": {"occurrences": occurrences}} if files else {})
 
 
 def python_packages() -> list[dict[str, object]]:
-    """Return what was installed from the requirements, wheels' own libraries included."""
+    """Return the Python packages, each with its extension modules and bundled libraries."""
     (site_packages,) = PACKAGES.glob("usr/local/lib/python3.*/site-packages")
     folder = Path("/", site_packages.relative_to(PACKAGES))
     found = []
@@ -45,14 +45,17 @@ def python_packages() -> list[dict[str, object]]:
 
 
 def interpreter(files: list[str]) -> dict[str, object]:
-    """Return CPython, which the base image has built from source."""
+    """Return the component of CPython, which the base image builds from source."""
     version = platform.python_version()
     found = component("application", "python", version, f"pkg:generic/python@{version}", files)
     return found | {"cpe": f"cpe:2.3:a:python:python:{version}:*:*:*:*:*:*:*"}
 
 
 def system_package(name: str, files: list[str]) -> dict[str, object]:
-    """Return a package of the system; vulnerabilities are known by its source package's name."""
+    """Return the component of a Debian package.
+
+    `upstream` is its source package, by whose name scanners look up vulnerabilities.
+    """
     fields = "${Package} ${Version} ${Architecture} ${source:Package} ${source:Version}"
     name, version, architecture, *source = output("dpkg-query", "-Wf", fields, name).split()
     system = platform.freedesktop_os_release()
@@ -63,12 +66,12 @@ def system_package(name: str, files: list[str]) -> dict[str, object]:
 
 
 def output(*command: str) -> str:
-    """Return what a command prints; that it fails, fails the build."""
+    """Return what a command prints. If the command fails, the build fails."""
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout  # noqa: S603
 
 
 def main() -> None:
-    """Print the document."""
+    """Print the document as JSON."""
     python = [file for pattern in PYTHON for file in RUNTIME.glob(pattern) if not file.is_symlink()]
     owned: dict[str, list[str]] = {"ca-certificates": []}
     for file in set(RUNTIME.rglob("*.so*")) - set(python):

@@ -1,14 +1,14 @@
 #!/bin/bash
-# The two accounts, each with no more than it needs, on this one schema.
+# Creates the two accounts with least privilege: only the rights that each needs, on this schema.
 set -eo pipefail
 
 app_password=$(</run/secrets/app_password)
 migrator_password=$(</run/secrets/migrator_password)
 root_password=$(</run/secrets/root_password)
-# In a GRANT the name is a pattern, in which a plain _ matches any character.
+# In a GRANT the schema's name is a pattern, in which an unescaped _ matches any character.
 schema="\`${MYSQL_DATABASE//_/\\_}\`.*"
 
-# Passwords go through standard input and the environment: command lines can be read by others.
+# Pass passwords through standard input and the environment: other users can read command lines.
 MYSQL_PWD=$root_password mysql --user=root <<SQL
 CREATE USER migrator IDENTIFIED BY '$migrator_password' REQUIRE SSL;
 CREATE USER app IDENTIFIED BY '$app_password' REQUIRE SSL;

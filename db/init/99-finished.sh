@@ -1,3 +1,3 @@
 #!/bin/bash
-# Takes away the mark that ../start.sh sets: from here on the data stays, whatever happens.
+# Removes the mark that ../start.sh sets. From now on no start deletes the data.
 rm /var/lib/mysql/.unfinished

@@ -1,10 +1,12 @@
-"""Runs migrations, one process at a time.
+"""Run migrations, one process at a time.
 
-MySQL commits each DDL statement by itself. So two processes that migrate at once would meet each
-other's half-done work: they queue for a named lock. And so a revision has one DDL statement.
+MySQL commits each DDL statement implicitly (MySQL manual, "Statements That Cause an Implicit
+Commit"). So a revision has only one DDL statement: it is done or not done. Processes that migrate
+at once queue for a named lock (`GET_LOCK`), because they would see each other's unfinished work.
 
-DDL waits for each transaction that has used its table, and whoever comes after that waits behind
-it. So it gives up after a second, lets them pass, and tries again.
+DDL waits for all transactions that have used its table, and later statements on that table queue
+behind it (MySQL manual, "Metadata Locking"). So it gives up after a second, lets those statements
+pass, and tries again.
 """
 
 import time
@@ -15,7 +17,7 @@ from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.exc import OperationalError
 
-import app.api.idempotency  # noqa: F401 its table is there also where no resource uses it
+import app.api.idempotency  # noqa: F401 its table exists even if no resource uses it
 from app import create_app
 from app.config import Settings
 from app.database.driver import tls_arguments
@@ -24,20 +26,26 @@ from app.database.errors import is_conflict
 from app.database.types import UTCDateTime, metadata
 
 LOCK_TIMEOUT = 300  # seconds
-TABLE_TIMEOUT = 1  # second: less than METADATA_LOCK_TIMEOUT, for which the service's requests wait
+TABLE_TIMEOUT = 1  # second: less than METADATA_LOCK_TIMEOUT, which is how long requests wait
 PAUSE = 3  # seconds
 
 settings = Settings.from_environ()
-create_app(settings)  # brings all tables together, for `alembic revision --autogenerate`
+create_app(settings)  # registers all tables, for `alembic revision --autogenerate`
 
 
 def exists_here(item: Any, _name: object, kind: str, _reflected: bool, _other: object) -> bool:
-    """Leave FULLTEXT indexes, which only MySQL has, out of what is compared elsewhere."""
+    """Return whether Alembic compares an object: other databases than MySQL have no FULLTEXT index.
+
+    This is the hook `include_object`.
+    """
     return engine.dialect.name == "mysql" or kind != "index" or not item.kwargs.get("mysql_prefix")
 
 
 def written(kind: str, item: Any, migration: Any) -> str | Literal[False]:
-    """Write our own type into a new migration so that it can be read there."""
+    """Return the code of our own column type for a new migration, and add its import.
+
+    This is the hook `render_item`; False leaves the item to Alembic.
+    """
     if kind != "type" or not isinstance(item, UTCDateTime):
         return False
     migration.imports.add("from app.database.types import UTCDateTime")
@@ -50,9 +58,11 @@ with engine.connect() as connection:
     if engine.dialect.name == "mysql":
         lock = text("SELECT GET_LOCK(CONCAT(DATABASE(), '.migrate'), :timeout)")
         if connection.scalar(lock, {"timeout": LOCK_TIMEOUT}) != 1:
-            raise SystemExit("Another migration, or a backup, is still running.")
+            raise SystemExit(
+                "Another migration or a backup is still running. Try again when it has ended."
+            )
         connection.execute(text(f"SET SESSION lock_wait_timeout = {TABLE_TIMEOUT}"))
-        connection.commit()  # both are the session's and stay
+        connection.commit()  # the lock and the variable belong to the session, so both stay
     known = {script.revision for script in context.script.walk_revisions()}
     log = structlog.get_logger()
     deadline = time.monotonic() + LOCK_TIMEOUT
@@ -65,10 +75,10 @@ with engine.connect() as connection:
             transaction_per_migration=True,
         )
         newer = set(context.get_context().get_current_heads()) - known
-        connection.rollback()  # only ends the reading
+        connection.rollback()  # ends the transaction in which the revisions were read
         if newer:
-            # Not an error, or no replica of the old version could start during a rolling update,
-            # nor after the new one is rolled back: `/readyz` takes a newer schema too.
+            # This is not an error: replicas of the old version must be able to start during a
+            # rolling update, and after a rollback. `/readyz` accepts a newer schema too.
             log.warning("the schema is newer than this code", revisions=sorted(newer))
             break
         try:
@@ -76,10 +86,11 @@ with engine.connect() as connection:
                 context.run_migrations()
             break
         except OperationalError as error:
-            # What was in the way did not let it begin: it has changed nothing.
+            # The statement did not get its lock, so it has changed nothing.
             if not is_conflict(error) or time.monotonic() > deadline:
                 raise
             log.warning("migration waits for a transaction", error=str(error))
-            # Else Alembic would find a transaction, take it for its caller's, and commit nothing.
+            # Otherwise Alembic would find an open transaction, leave the commit to its caller, and
+            # commit nothing.
             connection.rollback()
             time.sleep(PAUSE)

@@ -10,10 +10,10 @@ depends_on = ${repr(depends_on)}
 
 
 def upgrade() -> None:
-    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    """Upgrade to this revision: one DDL statement, compatible with the previous version."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    """Go back to the revision before."""
+    """Downgrade to the previous revision."""
     ${downgrades if downgrades else "pass"}

@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Tries deploy/kubernetes/local on a real cluster, in two namespaces of its own, and takes them away.
+# Tests deploy/kubernetes/local on a real cluster, in two temporary namespaces, which it removes.
 # It takes some minutes, and needs
 # - kubectl, whose current context is a cluster with a default StorageClass,
-# - the image IMAGE:TAG (slipway:latest) and mysql:9.7, loaded there or in a registry,
+# - the image IMAGE:TAG (slipway:latest) and mysql:9.7, loaded into the cluster or in a registry,
 # - the secrets of `make kubernetes-secrets`.
-# Each check ends with PASSED, FAILED or SKIPPED. The exit status is 0 if none has failed.
+# Each check prints PASSED, FAILED or SKIPPED at its end. The exit status is 0 if none has failed.
 # shellcheck disable=SC2329  # `check` calls functions by their names
 set -euo pipefail
 cd "$(dirname "$0")"
 
 IMAGE=${IMAGE:-slipway} TAG=${TAG:-latest}
 app=slipway-smoke-$RANDOM
-edge=$app-edge  # where whoever asks the service is
+edge=$app-edge  # the namespace of the service's client
 service=slipway.$app.svc
 failed=0
 skipped=77
 
-# Connects to HOST PORT. Status 3: somebody is there, and does not let us in.
+# Connects to HOST PORT. Exits with status 3 if HOST has an address, but the connection fails.
 REACH='
 import socket, sys
 try:
@@ -29,7 +29,7 @@ except OSError as error:
 print(f"{sys.argv[1]}:{sys.argv[2]} can be reached")
 '
 
-# Makes a link on HOST with TOKEN and follows it; without TOKEN, only that.
+# Creates a link on HOST with TOKEN and follows it. Without TOKEN, it only follows the link.
 FOLLOW='
 import http.client, json, sys
 host, *token = sys.argv[1:]
@@ -40,7 +40,7 @@ def ask(method, path, wanted, *sent):
     answer.read()
     print(method, path, answer.status, answer.getheader("Location", ""))
     if answer.status != wanted:
-        sys.exit(f"{wanted} was expected")
+        sys.exit(f"Expected status {wanted}.")
 if token:
     headers = {"Authorization": f"Bearer {token[0]}", "Content-Type": "application/json"}
     link = json.dumps({"url": "https://example.com/", "code": "smoke"})
@@ -48,15 +48,15 @@ if token:
 ask("GET", "/smoke", 302)
 '
 
-# Follows the link on HOST, with THREADS of which half keep their connection, until the file
-# /tmp/stop is there or ten minutes are over. Fails if one request does.
+# Follows the link on HOST with THREADS threads, half of which keep their connection alive, until
+# the file /tmp/stop exists or ten minutes are over. Fails if any request fails.
 LOAD='
 import http.client, os, sys, threading, time
 answered, failures, end = [], [], time.monotonic() + 600
 def follow(keeps):
     connection = http.client.HTTPConnection(sys.argv[1], timeout=10)
     stopped = False
-    while not stopped:  # checked last, so that each asks at least once
+    while not stopped:  # checked last, so that each thread sends at least one request
         try:
             connection.request("GET", "/smoke")
             answer = connection.getresponse()
@@ -81,7 +81,7 @@ k() {
     kubectl --namespace "$app" "$@"
 }
 
-client() { # client CODE ARGUMENTS: Python, in the namespace of who asks
+client() { # client CODE ARGUMENTS: run Python in the client's pod
     kubectl --namespace "$edge" exec client -- python3 -c "$@"
 }
 
@@ -100,13 +100,13 @@ fail() {
     exit 1
 }
 
-refused() { # refused HOST PORT: whoever asks is not let in
+refused() { # refused HOST PORT: succeed if the client cannot connect
     local status=0
     client "$REACH" "$@" || status=$?
     [ "$status" -eq 3 ]
 }
 
-retry() { # retry COMMAND: for ten seconds, while a change goes round
+retry() { # retry COMMAND: for ten seconds, while a change spreads through the cluster
     for _ in 1 2 3 4 5; do
         if "$@"; then return; fi
         sleep 2
@@ -147,7 +147,7 @@ policies_hold() {
     local address status=0
     address=$(kubectl --namespace "$edge" get pod closed --output 'jsonpath={.status.podIP}')
     retry refused "$address" 8000 || skip 'The network plug-in enforces no NetworkPolicy.'
-    refused "$service" 80  # a stranger, as yet
+    refused "$service" 80  # the client's namespace has no label yet
     refused "slipway-db.$app.svc" 3306
     kubectl label namespace "$edge" network.slipway/edge=true
     retry client "$REACH" "$service" 80
@@ -182,7 +182,7 @@ migration_ran_again() {
     local pod
     for pod in $(pods); do
         k logs "$pod" --container migrate | tee log.txt
-        if grep -q 'Running upgrade' log.txt; then fail 'There was nothing to migrate.'; fi
+        if grep -q 'Running upgrade' log.txt; then fail 'The schema was migrated once more.'; fi
     done
     [ -s log.txt ]
 }
@@ -215,7 +215,7 @@ budget_holds() {
     k wait --for 'jsonpath={.status.disruptionsAllowed}=1' poddisruptionbudget/slipway --timeout 2m
     read -ra old <<< "$(pods)"
     evict "${old[0]}"
-    if evict "${old[1]}" 2> error.txt; then fail 'Both could be evicted.'; fi
+    if evict "${old[1]}" 2> error.txt; then fail 'Both pods could be evicted.'; fi
     cat error.txt
     grep -q 'disruption budget' error.txt
     k wait --for delete "pod/${old[0]}" --timeout 2m
@@ -237,7 +237,7 @@ load_makes_more_pods() {
     [ "$wanted" -gt 2 ]
 }
 
-check() { # check FUNCTION, whose name says what should hold
+check() { # check FUNCTION: run it and print its result; its name says what must be true
     local status
     printf '\n%s\n' "--- ${1//_/ }"
     set +e
@@ -262,9 +262,10 @@ clean_up() {
 }
 
 [ -d local/secrets ] || { echo 'Run make kubernetes-secrets first.' >&2; exit 2; }
-kubectl get --raw /readyz > /dev/null || { echo 'No cluster answers.' >&2; exit 2; }
+kubectl get --raw /readyz > /dev/null \
+    || { echo 'No cluster answers. Check the current context of kubectl.' >&2; exit 2; }
 
-# Beside local, since Kustomize follows only relative paths.
+# Beside local, because Kustomize accepts only relative paths.
 folder=$(mktemp -d ./.smoke.XXXXXX)
 cd "$folder"
 trap clean_up EXIT
@@ -274,7 +275,8 @@ resources: [../local]
 images:
   - {name: slipway, newName: $IMAGE, newTag: "$TAG"}
 EOF
-# Who asks, and somebody whom nobody may ask: does this cluster enforce any policy?
+# The client, and a pod to which no connection is allowed. If the client can connect to that pod,
+# the cluster does not enforce NetworkPolicies.
 cat > edge.yaml <<EOF
 apiVersion: v1
 kind: Pod
@@ -327,7 +329,7 @@ EOF
 
 kubectl version
 check all_gets_ready
-if [ "$failed" -eq 0 ]; then  # all else would fail too
+if [ "$failed" -eq 0 ]; then  # all other checks would fail too
     check policies_hold
     kubectl label namespace "$edge" network.slipway/edge=true --overwrite
     check link_can_be_followed

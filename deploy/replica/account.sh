@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the account that replicas read with; runs in the container of db.
+# Creates the account with which replicas read the binary log. Runs in the container of db.
 set -eo pipefail
 
 replicator_password=$(</run/secrets/replicator_password)

@@ -1,6 +1,7 @@
 #!/bin/bash
-# Lets this server follow db: over verified TLS, and by transaction ids, so that it finds its place
-# by itself. It does so from its next start on, which is the first one after these scripts.
+# Makes this server a replica of db: over verified TLS, and with GTID auto-positioning, so that it
+# needs no position in the binary log. Replication begins at the next start, right after the init
+# scripts.
 set -eo pipefail
 
 replicator_password=$(</run/secrets/replicator_password)
@@ -12,6 +13,6 @@ CHANGE REPLICATION SOURCE TO SOURCE_HOST = 'db', SOURCE_USER = 'replicator',
     SOURCE_RETRY_COUNT = 100000, SOURCE_SSL = 1, SOURCE_SSL_CA = '/run/secrets/ca.pem',
     SOURCE_SSL_VERIFY_SERVER_CERT = 1;
 SET PERSIST_ONLY super_read_only = ON;
--- What this first start has done here is no transaction that db would know of.
+-- Forget the transactions of this first start: db does not have them.
 RESET BINARY LOGS AND GTIDS;
 SQL

@@ -64,14 +64,14 @@ def test_docker_hub(pushed: Pushed) -> None:
 
 def test_taken_tag(pushed: Pushed) -> None:
     """A push to an existing tag fails, even if the registry allows tags to be moved."""
-    error = f"push: {pushed.image}:1.0 is there already. Choose another TAG."
+    error = f"push: {pushed.image}:1.0 already exists. Choose another TAG."
     assert pushed.checkout.error(pushed.image, "1.0") == error
 
 
 def test_no_login(hub: str, checkout: Checkout) -> None:
     """A push without a login fails, and the message names the command to log in."""
     image = f"{hub}/you/slipway"
-    error = f"push: No rights to {image}, or no such repository: docker login {hub}?"
+    error = f"push: No access to {image}, or it does not exist. Try: docker login {hub} ("
     assert checkout.error(image, "1.2.3").startswith(error)
 
 
@@ -122,7 +122,7 @@ def test_ecr(checkout: Checkout, ecr: str) -> None:
     assert repository["imageTagMutability"] == "IMMUTABLE"
     assert repository["imageScanningConfiguration"] == {"scanOnPush": True}
     run_pulled(checkout, f"{image}:1.2.3", pushed)
-    taken = f"push: {image}:1.2.3 is there already. Choose another TAG."
+    taken = f"push: {image}:1.2.3 already exists. Choose another TAG."
     assert checkout.error(image, "1.2.3") == taken
 
 
@@ -131,14 +131,14 @@ def test_ecr(checkout: Checkout, ecr: str) -> None:
     [
         pytest.param(
             {"image": "slipway"},
-            "Say where to push to: IMAGE=docker.io/you/slipway",
+            "Set IMAGE to registry and repository, for example IMAGE=docker.io/you/slipway",
             id="image without a registry",
         ),
-        pytest.param({"tag": ""}, "Say which version it is: TAG=1.2.3", id="no tag"),
+        pytest.param({"tag": ""}, "Set TAG to the version, for example TAG=1.2.3", id="no tag"),
         pytest.param({"tag": "a b"}, "invalid reference format", id="space in the tag"),
         pytest.param(
             {"PLATFORMS": "plan9/none"},
-            "This builder makes no images for plan9/none.",
+            "This builder cannot build for plan9/none.",
             id="unknown platform",
         ),
     ],
@@ -155,14 +155,14 @@ def test_several_platforms(checkout: Checkout) -> None:
     if "io.containerd" in builder or "Driver:        docker\n" not in builder:
         pytest.skip("this builder can build for several platforms")
     platforms = {"PLATFORMS": "linux/amd64,linux/arm64"}
-    error = "This builder makes images for one platform at a time: docker buildx create --use"
+    error = "This builder builds for one platform at a time. Run: docker buildx create --use"
     assert checkout.error("127.0.0.1:9/you/slipway", "1", **platforms) == f"push: {error}"
 
 
 def test_uncommitted_changes(checkout: Checkout) -> None:
     """A push with uncommitted changes fails, since the image would contain them too."""
     (checkout.folder / "app/new.py").touch()
-    error = "There are changes that are not committed; see git status."
+    error = "There are uncommitted changes. See git status."
     assert checkout.error("127.0.0.1:9/you/slipway", "1") == f"push: {error}"
 
 
@@ -211,4 +211,5 @@ def test_no_rights(checkout: Checkout, refusing: str) -> None:
     done = checkout.make_push(image, "1.2.3")
     assert done.returncode == 2
     (said,) = [line for line in done.stderr.splitlines() if line.startswith("push: ")]
-    assert said.startswith(f"push: No rights to {image}, or no such repository: docker login")
+    error = f"push: No access to {image}, or it does not exist. Try: docker login {refusing} ("
+    assert said.startswith(error)

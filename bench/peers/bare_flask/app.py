@@ -1,4 +1,4 @@
-"""A redirect with Flask and nothing else: no database, no click."""
+"""Redirects with Flask alone: no database and no counted clicks."""
 
 from flask import Flask, redirect
 from werkzeug.wrappers import Response
@@ -8,5 +8,5 @@ app = Flask(__name__)
 
 @app.get("/<code>")
 def follow(code: str) -> Response:
-    """Redirect to where the bench's link with this code leads."""
+    """Redirect to the target of the benchmark's link with this code."""
     return redirect(f"https://example.com/{code[1:]}", 302)

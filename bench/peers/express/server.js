@@ -1,4 +1,4 @@
-// Redirects with Express and mysql2: a lookup and a click, each a statement in autocommit.
+// Redirects with Express and mysql2: a lookup and a click, each one statement in autocommit mode.
 const cluster = require("node:cluster");
 const { readFileSync } = require("node:fs");
 const express = require("express");

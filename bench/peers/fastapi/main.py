@@ -1,4 +1,4 @@
-"""Links with FastAPI, SQLAlchemy's asyncio extension and asyncmy: follow, create, read and list."""
+"""Follow, create, read and list links with FastAPI, SQLAlchemy's asyncio extension and asyncmy."""
 
 import base64
 import hashlib
@@ -69,7 +69,7 @@ class Link(Base):
 
 
 class Token(Base):
-    """Who may use the API."""
+    """A token for the API."""
 
     __tablename__ = "tokens"
 
@@ -80,7 +80,7 @@ class Token(Base):
 
 
 class Answer(Base):
-    """The answer that an Idempotency-Key stands for."""
+    """The stored answer to an Idempotency-Key."""
 
     __tablename__ = "idempotency_keys"
 
@@ -94,14 +94,14 @@ class Answer(Base):
 
 
 class NewLink(BaseModel, extra="forbid"):
-    """A link that is to be made."""
+    """The request to create a link."""
 
     url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/]+[^\s]*$")]
     title: Annotated[str, Field(max_length=200)] = ""
 
 
 class Shown(BaseModel):
-    """A link as it is told."""
+    """A link as responses show it."""
 
     code: str
     short_url: str
@@ -115,7 +115,7 @@ class Shown(BaseModel):
 
     @classmethod
     def of(cls, link: Link, request: Request) -> "Shown":
-        """Return what is shown of a link."""
+        """Return a link as responses show it."""
         fields: dict[str, Any] = {name: getattr(link, name, None) for name in cls.model_fields}
         for name in ("expires_at", "created_at", "updated_at"):
             fields[name] = fields[name] and fields[name].replace(tzinfo=UTC)
@@ -130,7 +130,7 @@ class Page(BaseModel):
 
 
 async def session() -> AsyncIterator[AsyncSession]:
-    """Give a request its session."""
+    """Yield a database session for one request."""
     async with new_session() as found:
         yield found
 
@@ -143,7 +143,7 @@ async def authenticate(
     session: Session,
     request: Request,
 ) -> Token:
-    """Find the request's token."""
+    """Return the request's token. Answer 401 if it is not valid, and 403 if it cannot write."""
     digest = hashlib.sha256(given.credentials.encode()).digest()
     token = await session.scalar(select(Token).where(Token.digest == digest))
     if token is None or (token.expires_at and token.expires_at <= now()):
@@ -157,7 +157,7 @@ Authenticated = Annotated[Token, Depends(authenticate)]
 
 
 def now() -> datetime:
-    """Return the time in UTC, as MySQL has it."""
+    """Return the time in UTC without a time zone, as MySQL stores it."""
     return datetime.now(UTC).replace(tzinfo=None)
 
 
@@ -169,8 +169,8 @@ async def create(
     token: Authenticated,
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
-    """Create a link, once for each key."""
-    answer, token_id = None, token.id  # which a rollback would forget
+    """Create a link, only once for each Idempotency-Key."""
+    answer, token_id = None, token.id  # read now: a rollback expires the token
     if idempotency_key:
         fingerprint = hashlib.sha256(await request.body()).digest()
         answer = Answer(
@@ -197,7 +197,7 @@ async def create(
 
 
 async def replay(session: AsyncSession, token_id: int, key: str, fingerprint: bytes) -> Response:
-    """Return the first answer to a key."""
+    """Return the first answer to an Idempotency-Key, or 422 if the request is another one."""
     first = await session.get_one(Answer, (token_id, key))
     if first.fingerprint != fingerprint:
         raise HTTPException(422)
@@ -213,7 +213,7 @@ async def listing(
     limit: Annotated[int, Query(ge=1, le=100)] = 20,
     after: str | None = None,
 ) -> Page:
-    """List links page by page, the newest first."""
+    """List links page by page, newest first."""
     query = select(Link).order_by(Link.created_at.desc(), Link.id.desc()).limit(limit + 1)
     if after:
         time, number = base64.urlsafe_b64decode(after).decode().split()

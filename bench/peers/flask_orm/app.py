@@ -1,4 +1,4 @@
-"""Redirects with Flask-SQLAlchemy: the link by the ORM, its click in the request's transaction."""
+"""Redirects with Flask-SQLAlchemy: the ORM reads the link, and its click is in one transaction."""
 
 import ssl
 from datetime import UTC, datetime
@@ -59,7 +59,7 @@ def follow(code: str) -> Response:
         abort(404)
     if link.expires_at and link.expires_at <= now:
         abort(410)
-    url = link.url  # the commit forgets what was read
+    url = link.url  # read now: the commit expires the link
     hour = now.replace(minute=0, second=0, microsecond=0)
     click = insert(LinkClicks).values(link_id=link.id, hour=hour, clicks=1)
     db.session.execute(click.on_duplicate_key_update(clicks=LinkClicks.clicks + 1))

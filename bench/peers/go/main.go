@@ -1,6 +1,6 @@
 // Redirects with net/http and go-sql-driver: a lookup and a click in one transaction.
 //
-// Outside of modules Go goes by its older rules, which know no wildcards in paths.
+// Outside of modules, Go uses its older rules for patterns, which have no wildcards in paths.
 //
 //go:debug httpmuxgo121=0
 package main
@@ -45,7 +45,7 @@ func open() *sql.DB {
 	config.Net, config.Addr = "tcp", address.Hostname()+":3306"
 	config.DBName = strings.TrimPrefix(address.Path, "/")
 	config.ParseTime = true
-	config.InterpolateParams = true // one round trip a statement, not three
+	config.InterpolateParams = true // one round trip for each statement, not three
 	config.TLS = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: address.Hostname()}
 	config.TLS.RootCAs.AppendCertsFromPEM(authority)
 	connector, err := mysql.NewConnector(config)

@@ -1,7 +1,7 @@
-// Redirects with net/http and go-sql-driver, many lookups and clicks in one commit, as
-// app/links/clicks.py has it: while a batch commits, the next one gathers.
+// Redirects with net/http and go-sql-driver: many lookups and clicks in one commit, as in
+// app/links/clicks.py. While a batch commits, the next one forms.
 //
-// Outside of modules Go goes by its older rules, which know no wildcards in paths.
+// Outside of modules, Go uses its older rules for patterns, which have no wildcards in paths.
 //
 //go:debug httpmuxgo121=0
 package main
@@ -61,7 +61,7 @@ func open() *sql.DB {
 	config.Net, config.Addr = "tcp", address.Hostname()+":3306"
 	config.DBName = strings.TrimPrefix(address.Path, "/")
 	config.ParseTime = true
-	config.InterpolateParams = true // one round trip a statement, not three
+	config.InterpolateParams = true // one round trip for each statement, not three
 	config.TLS = &tls.Config{RootCAs: x509.NewCertPool(), ServerName: address.Hostname()}
 	config.TLS.RootCAs.AppendCertsFromPEM(authority)
 	connector, err := mysql.NewConnector(config)
@@ -133,7 +133,7 @@ func commit(db *sql.DB, batch []waiting) (map[string]*target, error) {
 	if err := rows.Err(); err != nil || len(ids) == 0 {
 		return targets, err
 	}
-	slices.Sort(ids) // so that two batches can't wait for each other
+	slices.Sort(ids) // so that two batches can't deadlock
 	hour, values := now.Truncate(time.Hour), make([]any, 0, 3*len(ids))
 	for _, id := range ids {
 		values = append(values, id, hour, counts[id])

@@ -1,4 +1,4 @@
-"""The counters of rate limits."""
+"""Create the table of rate limit counters."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    """Upgrade to this revision: one DDL statement, compatible with the previous version."""
     op.create_table(
         "rate_limits",
         sa.Column("client", ascii_string(100), primary_key=True),
@@ -23,5 +23,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back to the revision before."""
+    """Downgrade to the previous revision."""
     op.drop_table("rate_limits")

@@ -1,4 +1,4 @@
-"""The answers that idempotency keys stand for."""
+"""Create the table of idempotency keys and their stored responses."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -13,7 +13,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    """Upgrade to this revision: one DDL statement, compatible with the previous version."""
     op.create_table(
         "idempotency_keys",
         sa.Column("token_id", BigIntId, primary_key=True, autoincrement=False),
@@ -31,5 +31,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back to the revision before."""
+    """Downgrade to the previous revision."""
     op.drop_table("idempotency_keys")

@@ -1,4 +1,4 @@
-"""The links."""
+"""Create the table of links."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -7,12 +7,12 @@ from app.database.types import UTCDateTime, ascii_string
 
 revision = "links_0001"
 down_revision = None
-branch_labels = ("links",)  # a root of its own, so that it can go with the example
+branch_labels = ("links",)  # a separate root, so that it can be removed with the example
 depends_on = None
 
 
 def upgrade() -> None:
-    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    """Upgrade to this revision: one DDL statement, compatible with the previous version."""
     op.create_table(
         "links",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
@@ -30,5 +30,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back to the revision before."""
+    """Downgrade to the previous revision."""
     op.drop_table("links")

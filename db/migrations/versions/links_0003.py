@@ -1,7 +1,8 @@
-"""The index that searches use, in MySQL; SQLite reads all links.
+"""Create the full-text index that searches use in MySQL. SQLite reads all links instead.
 
-Its columns must have one character set, so the code gets that of the others. Until MySQL has
-read all links, which takes a minute for a million, they can be followed but not edited.
+All columns of the index must have the same character set, so the code gets that of the others.
+MySQL takes a minute to build the index of a million links. Until then, links can be followed but
+not edited.
 """
 
 import sqlalchemy as sa
@@ -12,12 +13,12 @@ down_revision = "links_0002"
 branch_labels = None
 depends_on = None
 
-# What a short or frequent word is, MySQL decides as it builds the index.
+# MySQL uses these settings when it builds the index: they decide which words are left out.
 NEEDED = {"innodb_ft_min_token_size": 1, "innodb_ft_enable_stopword": 0}
 
 
 def upgrade() -> None:
-    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    """Upgrade to this revision: one DDL statement, compatible with the previous version."""
     connection = op.get_bind()
     if connection.dialect.name != "mysql":
         return
@@ -34,7 +35,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back to the revision before."""
+    """Downgrade to the previous revision."""
     if op.get_bind().dialect.name == "mysql":
         op.execute(
             "ALTER TABLE links DROP INDEX ix_links_search,"

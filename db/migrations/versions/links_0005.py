@@ -1,7 +1,7 @@
-"""The tags of the links that there are.
+"""Copy the tags of the existing links to the table of tags.
 
-Links can be followed meanwhile but not edited. A service of the version before that still runs
-adds none to this table: what it tags is not listed by tag until its tags are changed once more.
+Meanwhile, links can be followed but not edited. Replicas of the previous version that still run do
+not write to this table. A link that they tag is not listed by tag until its tags are changed again.
 """
 
 from alembic import op
@@ -18,7 +18,7 @@ TAGS = {
 
 
 def upgrade() -> None:
-    """Migrate to this revision: no DDL statement, compatible with the version before."""
+    """Upgrade to this revision: no DDL statement, compatible with the previous version."""
     tags = TAGS[op.get_bind().dialect.name]
     op.execute(
         "INSERT INTO link_tags (link_id, tag, created_at, lookup_key)"  # noqa: S608 constants
@@ -28,5 +28,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back to the revision before."""
+    """Downgrade to the previous revision."""
     op.execute("DELETE FROM link_tags")

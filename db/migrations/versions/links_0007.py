@@ -1,4 +1,4 @@
-"""The index that lists the links with a tag by code."""
+"""Create the index that lists the links with a tag in the order of their codes."""
 
 from alembic import op
 
@@ -9,10 +9,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    """Upgrade to this revision: one DDL statement, compatible with the previous version."""
     op.create_index("ix_link_tags_tag_lookup_key", "link_tags", ["tag", "lookup_key"])
 
 
 def downgrade() -> None:
-    """Go back to the revision before."""
+    """Downgrade to the previous revision."""
     op.drop_index("ix_link_tags_tag_lookup_key", "link_tags")

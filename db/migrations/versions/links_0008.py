@@ -1,4 +1,4 @@
-"""The index that finds what was clicked in some hours."""
+"""Create the index that finds the clicks of some hours."""
 
 from alembic import op
 
@@ -9,10 +9,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Migrate to this revision: one DDL statement, compatible with the version before."""
+    """Upgrade to this revision: one DDL statement, compatible with the previous version."""
     op.create_index("ix_link_clicks_hour", "link_clicks", ["hour"])
 
 
 def downgrade() -> None:
-    """Go back to the revision before."""
+    """Downgrade to the previous revision."""
     op.drop_index("ix_link_clicks_hour", "link_clicks")
