@@ -145,7 +145,7 @@ def send_file(page: Page) -> None:
 
 # Where each state is, what leads to it, and what it shows then.
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
-    "sign-in": ("", "/sign-in", None, "Whoever runs this service"),
+    "sign-in": ("", "/sign-in", None, "If you have no token"),
     "sign-in-wrong": ("", "/sign-in", wrong_token, "not valid"),
     "sign-in-limited": ("", "/sign-in", wrong_tokens, "Too Many Requests"),
     "docs": ("", "/docs", None, "Create a link"),
