@@ -23,7 +23,7 @@ class SyncFlask(Flask):
     """A Flask application whose views are all plain functions, not coroutines."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function unchanged. Flask would test several times a request if it is async."""
+        """Return the function unchanged, without the checks that Flask makes on each request."""
         return func
 
 

@@ -133,7 +133,7 @@ PROBLEMS = {
     422: "The request has invalid fields, or reuses an Idempotency-Key for another request.",
     429: "The rate limit is exceeded. Wait for the seconds in Retry-After, then try again.",
     431: "The headers are too large.",
-    500: "The service failed. The error is logged with this request's X-Request-Id.",
+    500: "The service failed. The error is logged under the request's id (X-Request-Id).",
     503: "The service is overloaded, not ready, or its database does not answer. Try again.",
 }
 PROBLEM_HEADERS = dict.fromkeys((401, 403), ("WWW-Authenticate",))
