@@ -13,25 +13,25 @@ from app.api.headers import BASE_HEADERS, PAGE_HEADERS
 from app.api.problems import MEDIA_TYPE, ProblemSchema, problem_body
 
 ABOUT = """\
-Requests and responses are JSON in UTF-8. A body with an unknown field is rejected (422). Times
-are RFC 3339; in responses they are in UTC. Every `GET` operation also supports `HEAD`. Methods
-that are not listed get 405 with `Allow`.
+Requests and responses are JSON in UTF-8. A body with an unknown field is rejected (422). Unknown
+query parameters are ignored. Times are RFC 3339; in responses they are in UTC. Every `GET`
+operation also supports `HEAD`. Methods that are not listed get 405 with `Allow`.
 
 Authentication: everything under `/api` needs a token. Send it as `Authorization: Bearer TOKEN`.
 Create one on the command line with `slipway tokens create NAME`. Without a valid token you get
 401. A token with scope `read` gets 403 for every method that can change something.
 
-Errors: every error is a problem document (RFC 9457) with the same fields, even if the request is
-not valid HTTP (400, 414, 417, 431, 501). `errors` names each invalid field. Outside `/api`,
-browsers get an HTML page instead.
+Errors: every error is a problem document (RFC 9457), even if the request is not valid HTTP (400,
+414, 417, 431, 501). `detail` explains the error, and `errors` names each invalid field. Outside
+`/api`, browsers get an HTML page instead.
 
 Rate limits: a token can create a limited number of resources in a time window, and an address can
 send a limited number of invalid tokens. Above the limit you get 429. Wait for the seconds in
 `Retry-After`, then retry. The `RateLimit` headers show how much is left.
 
-Idempotency: to retry a request safely, for example after a lost connection, send the same
-`Idempotency-Key` again. You get the first response, and nothing is changed twice. Operations that
-support it list the header.
+Idempotency: operations with the header `Idempotency-Key` can be retried safely, for example after a
+lost connection. Generate a key for each new request, and send the same key when you retry. You get
+the first response again, and the change is made only once.
 
 Pagination: lists use cursors. To get the next page, send `next` of this page as `after`. On the
 last page, `next` is null.
@@ -48,14 +48,14 @@ def _text(description: str, example: str, **schema: Any) -> dict[str, Any]:
     return {"description": description, "schema": whole}
 
 
-REQUEST_ID = _text("The request's id. The response and all log lines contain it.", "b7e2c1")
+REQUEST_ID = _text("The request's id, in the response and in its log lines.", "b7e2c1")
 
 PARAMETERS = {
     "Idempotency-Key": _text(
-        "A unique string that you generate, for example a UUID. For 24 hours, the same request"
-        " with the same key returns the first successful response and changes nothing. A"
-        " different request with the same key gets 422. While the first request is still running,"
-        " a retry waits for it, or gets 409 after a while.",
+        "A unique string that you generate, for example a UUID. For 24 hours, a retry with the"
+        " same key and body returns the first response and changes nothing. Only successful"
+        " responses are stored. A different request with the same key gets 422. While the first"
+        " request is still running, a retry waits, or gets 409. Each token has its own keys.",
         "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
         pattern="^[!-~]([ -~]{0,253}[!-~])?$",
     ),
@@ -79,7 +79,8 @@ COMMON_HEADERS = {
 }
 RATE_LIMIT_HEADERS = {
     "RateLimit": _text(
-        "How many are left (`r`) until the window ends in `t` seconds.", '"create";r=2999;t=60'
+        "What is left of the limit (`r`) until the window ends in `t` seconds.",
+        '"create";r=2999;t=60',
     ),
     "RateLimit-Policy": _text(
         "The limit (`q`) for each window of `w` seconds.", '"create";q=3000;w=60'
@@ -152,8 +153,7 @@ def problem_responses(*statuses: int) -> dict[int, str]:
 
 def not_modified(*headers: str) -> dict[int, Any]:
     """Return the 304 response of an operation that supports `If-None-Match`."""
-    description = "It has not changed."
-    return {304: {"description": description, "headers": named("ETag", *headers)}}
+    return {304: {"description": "Not changed.", "headers": named("ETag", *headers)}}
 
 
 class CommonParts(BasePlugin):
@@ -182,7 +182,7 @@ class CommonParts(BasePlugin):
             spec.components.response(name, response)
 
     def schema_helper(self, name: str, definition: dict[str, Any], **kwargs: Any) -> dict[str, Any]:  # noqa: ARG002
-        """Return a schema's description (its docstring) and an example made of its fields'."""
+        """Return a schema's docstring as its description, and an example made from its fields."""
         example = {
             field: self._example(schema) for field, schema in definition["properties"].items()
         }

@@ -18,7 +18,7 @@ from app.telemetry.logs import add_log_context
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # seconds
-DRAIN_LIMIT = 1024 * 1024  # bytes of a too large body to read beyond its limit
+DRAIN_LIMIT = 1024 * 1024  # bytes to read beyond the limit of a body that is too large
 LOG_LIMIT = 500  # characters about invalid fields in a log line
 
 
@@ -93,7 +93,7 @@ def problem_body(status: int, detail: str, instance: str) -> dict[str, Any]:
 def body_too_large(error: exceptions.RequestEntityTooLarge) -> Response:
     """Return 413, after reading up to DRAIN_LIMIT more bytes.
 
-    A client that is still sending would only see a connection reset, and not the response.
+    Without this, a client that is still sending sees a connection reset instead of the response.
     """
     body = request.environ["wsgi.input"]
     with suppress(Exception):  # whatever is wrong with the rest, the response is 413

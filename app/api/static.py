@@ -35,13 +35,14 @@ blueprint = Blueprint("static", __name__, description="Static files of the web p
 def file(name: str) -> Response:
     """Get a static file of the web page"""
     response = send_from_directory(FOLDER, name, conditional=False, max_age=_max_age)
-    response.set_etag(_version(FOLDER / name))  # files in an image all have the same time
+    response.set_etag(_version(FOLDER / name))  # in an image, all files have the same time
     response.make_conditional(request)
     return response
 
 
 def _max_age(path: str) -> int:
-    # During a rolling update, a page from another replica can ask for the file of another version.
+    # During a rolling update, a page from a replica with another version can request a file here.
+    # This replica has only its own version of the file, which browsers must not cache then.
     return MAX_AGE if request.args.get("v") == _version(path) else 0
 
 

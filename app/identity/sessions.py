@@ -1,7 +1,7 @@
 """Sign-in for browsers: a signed cookie in place of a token, and protection against CSRF.
 
-The cookie contains the id of the token, and not the token itself. Each request looks the token up,
-so browsers are signed out when it is revoked or expires.
+The cookie contains the id of the token, and not the token itself. Each request for a protected page
+looks the token up, so browsers are signed out when it is revoked or expires.
 """
 
 import hmac
