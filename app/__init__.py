@@ -1,4 +1,4 @@
-"""Slipway: the service, put together."""
+"""Slipway: `create_app` puts the service together."""
 
 from collections.abc import Callable
 from functools import partial
@@ -23,14 +23,14 @@ class SyncFlask(Flask):
     """A Flask application whose views are all plain functions, not coroutines."""
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Return the function as it is. Flask would check it several times in each request."""
+        """Return the function unchanged, without the checks that Flask makes on each request."""
         return func
 
 
 def create_app(settings: Settings | None = None) -> Flask:
     """Return the WSGI application.
 
-    :raises app.config.SettingsError: the environment has a wrong setting.
+    :raises app.config.SettingsError: a setting in the environment is missing or wrong.
     """
     settings = settings or Settings.from_environ()
     logs.configure_logging(settings)
@@ -42,8 +42,8 @@ def create_app(settings: Settings | None = None) -> Flask:
         "OPENAPI_VERSION": "3.1.0",
         "PUBLIC_URL": settings.public_url,
     }
-    app.json.sort_keys = False  # type: ignore[attr-defined]  # fields in the order of their schema
-    app.url_map.merge_slashes = False  # a short URL passes the client's path on as it is
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # keep the order of the schema
+    app.url_map.merge_slashes = False  # redirects append the path as the client sent it
 
     logs.init_app(app)
     tracing.init_app(app)
@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for part in (hello, probes, docs, static, tokens):
         api.register_blueprint(part.blueprint)
 
-    # Last: the first words of all routes before it are reserved, and can't be codes.
+    # Register links last: the first path segment of every earlier route is reserved, not a code.
     from app import links  # noqa: PLC0415 this line and the next plug the example in
 
     links.init_app(app, api)

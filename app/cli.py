@@ -1,4 +1,4 @@
-"""The command line: `slipway tokens …`. Features add their own commands to it."""
+"""The command line, with `slipway tokens …`. Features add their own commands to it."""
 
 import re
 import sys
@@ -17,17 +17,20 @@ from app.identity.tokens import NAME_LENGTH, SCOPES, TOKENS, create_token, revok
 
 UNITS = {"d": "days", "h": "hours", "m": "minutes"}
 
-tokens = AppGroup("tokens", help="Make, list and revoke the tokens of the API.")
+tokens = AppGroup("tokens", help="Create, list and revoke API tokens.")
 
 
 def init_app(app: Flask) -> None:
-    """Add the commands."""
+    """Add the commands to Flask's command line."""
     app.cli.add_command(tokens)
 
 
 def main() -> None:
-    """Run the command line. If the database is unavailable, it says so in one line."""
-    from app import create_app  # noqa: PLC0415 which imports this module
+    """Run the command line.
+
+    If a setting is wrong or the database is unavailable, print one line and exit with status 1.
+    """
+    from app import create_app  # noqa: PLC0415 `app` imports this module
 
     try:
         with create_app().app_context() as context:
@@ -43,30 +46,50 @@ def _timespan(_context: object, _option: object, value: str | None) -> timedelta
         return None
     found = re.fullmatch(r"([1-9]\d{0,4})([dhm])", value, flags=re.ASCII)
     if not found:
-        raise click.BadParameter("must be a number of d(ays), h(ours) or m(inutes): 90d")
+        raise click.BadParameter(
+            "must be a number from 1 to 99999 and a unit (d, h or m), for example 90d."
+        )
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 @tokens.command()
 @click.argument("name")
-@click.option("--scope", type=click.Choice(SCOPES), default="write", show_default=True)
-@click.option("--expires", callback=_timespan, help="In what time, such as 90d or 12h.")
+@click.option(
+    "--scope",
+    type=click.Choice(SCOPES),
+    default="write",
+    show_default=True,
+    help="read: the token can only read. write: it can also create, change and delete.",
+)
+@click.option(
+    "--expires",
+    callback=_timespan,
+    help="Lifetime in days, hours or minutes, for example 90d, 12h or 30m. Default: never expires.",
+)
 def create(name: str, scope: str, expires: timedelta | None) -> None:
-    """Make a token and print it. It can't be shown again."""
+    """Create a token and print it.
+
+    Copy the token now: it can't be shown again, because only its hash is stored. NAME identifies it
+    in the other commands.
+    """
     if not 1 <= len(name) <= NAME_LENGTH or not name.isprintable():
-        message = f"must have 1 to {NAME_LENGTH} printable characters"
+        message = f"must be 1 to {NAME_LENGTH} printable characters."
         raise click.BadParameter(message, param_hint="NAME")
     try:
         token = create_token(database(), name, scope, expires)
     except IntegrityError:
-        raise click.ClickException(f"There is a token {name!r} already.") from None
-    click.echo(f"Token {name!r}, scope {scope}. It is shown only now:", err=True)
+        message = f"A token named {name!r} already exists. Choose another name, or revoke it."
+        raise click.ClickException(message) from None
+    click.echo(f"Created token {name!r} with scope {scope}. Copy it now:", err=True)
     click.echo(token)
 
 
 @tokens.command("list")
 def list_tokens() -> None:
-    """Show all tokens, without what they are."""
+    """List all tokens: name, scope and times (UTC).
+
+    The tokens themselves are not shown, because only their hashes are stored.
+    """
     with database().read() as connection:
         rows = connection.execute(select(TOKENS).order_by(TOKENS.c.name)).all()
     row = "{:<20} {:<6} {:<20} {:<20} {:<20}"
@@ -80,7 +103,11 @@ def list_tokens() -> None:
 @tokens.command()
 @click.argument("name")
 def revoke(name: str) -> None:
-    """Make a token worthless, from now on."""
+    """Revoke a token immediately.
+
+    Requests with it get 401, and browsers that signed in with it are signed out.
+    """
     if not revoke_token(database(), name):
-        raise click.ClickException(f"There is no token {name!r}.")
-    click.echo(f"Token {name!r} is revoked.", err=True)
+        message = f"No token is named {name!r}. To see all names, run: slipway tokens list"
+        raise click.ClickException(message)
+    click.echo(f"Revoked token {name!r}.", err=True)

@@ -1,4 +1,4 @@
-"""The greeting at `/`: proof that the service reaches its database."""
+"""The greeting at `/`, which shows that the service reaches its database."""
 
 from typing import Any
 
@@ -10,12 +10,12 @@ from app.api.resources import Blueprint
 from app.database import database
 from app.identity import sessions
 
-blueprint = Blueprint("hello", __name__, description="Is the service there?")
+blueprint = Blueprint("hello", __name__, description="Greeting.")
 
 GREETING = """\
 Hello, World! {} version: {}
 The API is under /api, its documentation at /docs, the state of the service at /readyz.
-README.md has a tour and says what is where.
+README.md has a tour of the API and a guide to the code.
 """
 
 
@@ -28,12 +28,12 @@ README.md has a tour and says what is where.
     headers=named("Vary"),
 )
 @blueprint.doc(
-    responses={302: {"description": "The web page.", "headers": named("Location", "Vary")}}
+    responses={302: {"description": "To the web page.", "headers": named("Location", "Vary")}}
 )
 def hello() -> Any:
-    """Greet with the database's name and version
+    """Get a greeting with the database's name and version
 
-    And say where to go next. A browser goes to the web page.
+    It also says where to go next. Browsers are redirected to the web page, if that is on.
     """
     if current_app.secret_key and prefers_html():
         response = make_response(sessions.home())

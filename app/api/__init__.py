@@ -1,1 +1,1 @@
-"""What every HTTP resource shares: strict JSON, errors, OpenAPI, ETags, idempotency, limits."""
+"""Shared parts of all HTTP resources: strict JSON, errors, OpenAPI, ETags, idempotency, limits."""

@@ -1,6 +1,6 @@
 """The API's documentation: the OpenAPI document, and a page made from it.
 
-The page is a template. The usual browser programs (Swagger UI, Redoc, …) are a megabyte or more of
+The page is rendered on the server. Swagger UI, Redoc and similar programs are a megabyte or more of
 JavaScript, and need inline styles, which our Content-Security-Policy forbids.
 """
 
@@ -15,24 +15,24 @@ from markupsafe import Markup, escape
 
 from app.api.resources import Blueprint
 
-blueprint = Blueprint("docs", __name__, description="This documentation.")
+blueprint = Blueprint("docs", __name__, description="API documentation.")
 
 
 @blueprint.route("/openapi.json")
 @blueprint.response(200, {"type": "object"}, example={"openapi": "3.1.0"})
 def document() -> Response:
-    """Give this document, in OpenAPI 3.1"""
+    """Get this document in OpenAPI 3.1 format"""
     return jsonify(current_api.spec.to_dict())
 
 
 @blueprint.route("/docs")
 @blueprint.response(200, {"type": "string"}, content_type="text/html", example="<!doctype html>…")
 def page() -> Response:
-    """Show this document as a page"""
-    spec = deepcopy(current_api.spec.to_dict())  # its parts are shared with the original
+    """Get this documentation as a web page"""
+    spec = deepcopy(current_api.spec.to_dict())  # changed below; `to_dict` shares its parts
 
     def follow(thing: dict[str, Any]) -> dict[str, Any]:
-        """Return what a reference refers to, or else the thing itself."""
+        """Return the target of a `$ref`, or the thing itself if it has none."""
         if "$ref" not in thing:
             return thing
         _, _, kind, name = thing["$ref"].split("/")
@@ -40,7 +40,7 @@ def page() -> Response:
         return found
 
     def curl(path: str, method: str, operation: dict[str, Any]) -> str:
-        """Return the command that makes an operation's example request."""
+        """Return a curl command that sends an operation's example request."""
         command = ["curl", *(["-X", method.upper()] if method not in {"get", "post"} else [])]
         if "security" in operation:
             command.append('-H "Authorization: Bearer $TOKEN"')
@@ -62,6 +62,6 @@ def page() -> Response:
 
 
 def markdown_to_html(text: str) -> Markup:
-    """Return a description as HTML. Of Markdown, it knows paragraphs and `code`."""
+    """Convert a description to HTML. The only Markdown it supports is paragraphs and `code`."""
     code = re.sub("`([^`]+)`", r"<code>\1</code>", str(escape(text)))
     return Markup("".join(f"<p>{paragraph}</p>" for paragraph in code.split("\n\n")))  # noqa: S704 escaped above

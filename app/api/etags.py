@@ -14,23 +14,29 @@ class Versioned(Protocol):
 
 
 def etag(row: Versioned) -> str:
-    """Return a row's ETag. The id tells a row from an earlier one with the same name."""
+    """Return a row's ETag, without quotes.
+
+    It contains the id, because a row can be deleted and created again with the same name.
+    """
     return f"{row.id}-{row.revision}"
 
 
 def etag_headers(row: Versioned) -> dict[str, str]:
-    """Return the headers of an answer that shows a row."""
+    """Return the headers of a response with this row."""
     return {"ETag": quote_etag(etag(row))}
 
 
 def not_modified_or(row: Versioned) -> Any:
-    """Answer with a row, or 304 where the client already has this revision."""
+    """Return a view's response: the row, or 304 if the client already has this revision."""
     if request.if_none_match.contains_weak(etag(row)):
         return Response(status=304, headers=etag_headers(row), mimetype="application/json")
     return row, 200, etag_headers(row)
 
 
 def check_if_match(row: Versioned) -> None:
-    """Answer 412 where the client wants to change another revision than this one."""
+    """Abort with 412 if `If-Match` is for another revision (optimistic locking).
+
+    Call it in the transaction that changes the row, after it has locked the row.
+    """
     if "If-Match" in request.headers and not request.if_match.contains(etag(row)):
-        abort(412, "It has changed since.")
+        abort(412, "The resource has changed since you read it. Read it again, then retry.")

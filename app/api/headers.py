@@ -7,23 +7,23 @@ PAGE_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self';"
     " style-src 'self'; img-src 'self'; form-action 'self'; frame-ancestors 'none';"
     " base-uri 'none'",
-    # Not on redirects: there, the policy of the linking page applies to the target.
+    # Only on pages. On a redirect, it would replace the policy of the page that has the link.
     "Referrer-Policy": "same-origin",
 }
 
 
 def init_app(app: Flask) -> None:
-    """Add the headers where a view has not set its own."""
+    """Add these headers to every response, unless its view has set them."""
     app.after_request(_add)
 
 
 def is_api() -> bool:
-    """Return whether the request is for the API, which is for programs with a token."""
+    """Return whether the request is for the API, which accepts only tokens and has no pages."""
     return f"{request.path}/".startswith("/api/")
 
 
 def prefers_html() -> bool:
-    """Return whether the client accepts HTML, as browsers do, and prefers it to JSON."""
+    """Return whether the client prefers HTML to JSON, as browsers do."""
     kinds = ["application/json", "text/html"]
     return request.accept_mimetypes.best_match(kinds) == "text/html"
 

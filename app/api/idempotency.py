@@ -1,9 +1,10 @@
-"""`Idempotency-Key`: a repeated request gets the first one's answer, and changes nothing.
+"""`Idempotency-Key`: a retry returns the response to the first request and changes nothing.
 
-It follows draft-ietf-httpapi-idempotency-key-header-07. The key is written with the answer, at the
-end of the work's own transaction: both happen or neither, even after a crash, and all replicas see
-it. A repeated request does the work too, meets the key, and rolls back. While the first request is
-still running, the repeated one waits for the row that the first one has locked.
+It follows draft-ietf-httpapi-idempotency-key-header-07. The key and the response are inserted at
+the end of the transaction that does the work. So the work and the key are committed together or not
+at all, even after a crash, and all replicas see the key. A retry does the work again, fails to
+insert the key, rolls back, and returns the stored response. While the first request is still
+running, the retry waits for the lock on the key's row.
 """
 
 import hashlib
@@ -27,11 +28,11 @@ from app.database.types import BigIntId, UTCDateTime, ascii_string, binary, meta
 
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 TTL = timedelta(hours=24)
-SWEEP_PROBABILITY = 0.01  # the share of keyed requests that delete old keys
+SWEEP_PROBABILITY = 0.01  # share of the requests with a key that also delete old keys
 SWEEP_LIMIT = 1000  # rows
 
 
-# The first answer to each key.
+# The first successful response for each key of a token.
 IDEMPOTENCY_KEYS = sa.Table(
     "idempotency_keys",
     metadata,
@@ -47,13 +48,13 @@ INSERT = sa.insert(IDEMPOTENCY_KEYS)
 
 
 class RepeatedError(Exception):
-    """The key was used before."""
+    """The key has already been used."""
 
 
 class StillRunningError(Conflict):
-    """409: the first request with this key has no answer yet."""
+    """409: the first request with this key has not finished yet."""
 
-    description = "The first request with this Idempotency-Key is still running."
+    description = "The first request with this Idempotency-Key is still running. Try again later."
 
     def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
         """Add `Retry-After`."""
@@ -61,13 +62,14 @@ class StillRunningError(Conflict):
 
 
 def once(work: Callable[[sa.Connection], Response], *, long: bool = False) -> Response:
-    """Run `work` in a transaction and return its answer, or the first answer to this key.
+    """Run `work` in a transaction and return its response, or the stored response for this key.
 
-    Only success is stored: work that raises leaves the key free.
+    Without an `Idempotency-Key`, it only runs `work`. Only successful responses are stored: if
+    `work` raises an error, the key stays free.
 
-    :param long: the work may take up to 30 s.
+    :param long: give the work up to 30 s.
     :raises HTTPException: 400, the key is malformed; 409, its first request is still running; 422,
-        it was used with another request.
+        it was used for a different request.
     """
     key = request.headers.get("Idempotency-Key")
     if key is None:
@@ -85,7 +87,8 @@ def once(work: Callable[[sa.Connection], Response], *, long: bool = False) -> Re
         except (*UNAVAILABLE, StillRunningError):
             raise
         except Exception as error:
-            # Of any kind: the result of the first request may be in the way of this one.
+            # After any error, look for a stored response. The work of a retry can fail because the
+            # first request has already done it, for example if it takes a unique name.
             if replay := _replay(row):
                 return replay
             if not isinstance(error, RepeatedError):
@@ -119,19 +122,24 @@ def _run_with_key(
 
 
 def _replay(row: dict[str, object]) -> Response | None:
-    """Return the first answer, or None where it has expired, so that the key is free."""
+    """Return the stored response, or None if there is none. Delete an expired one.
+
+    :raises UnprocessableEntity: the key was used for a different request.
+    """
     too_old = datetime.now(UTC) - TTL
     this = (IDEMPOTENCY_KEYS.c.token_id == row["token_id"], IDEMPOTENCY_KEYS.c.key == row["key"])
     with database().autocommit.connect() as connection:
         first = connection.execute(sa.select(IDEMPOTENCY_KEYS).where(*this)).first()
         if first and first.created_at < too_old:
-            # Only if it is still the old one: another request may have taken the key meanwhile.
+            # Compare the time again: meanwhile, another request can have reused the expired key.
             connection.execute(
                 sa.delete(IDEMPOTENCY_KEYS).where(*this, IDEMPOTENCY_KEYS.c.created_at < too_old)
             )
             return None
     if first and first.fingerprint != row["fingerprint"]:
-        raise UnprocessableEntity("This Idempotency-Key came with another request before.")
+        raise UnprocessableEntity(
+            "This Idempotency-Key was used for a different request. Use a new key."
+        )
     return Response(first.body, first.status, first.headers) if first else None
 
 
@@ -140,6 +148,6 @@ def _sweep() -> None:
         old = sa.delete(IDEMPOTENCY_KEYS).where(
             IDEMPOTENCY_KEYS.c.created_at < datetime.now(UTC) - TTL
         )
-        # The request itself has succeeded, so the client need not know of a failure here.
+        # Ignore a failure: the client's request has already succeeded.
         with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
             connection.execute(old.with_dialect_options(mysql_limit=SWEEP_LIMIT))

@@ -1,6 +1,6 @@
 """The parts of the OpenAPI document that all operations share.
 
-A view declares only its own part, by the schemas that also check its requests.
+A view declares only its own part, with the schemas that also validate its requests.
 """
 
 import inspect
@@ -13,20 +13,33 @@ from app.api.headers import BASE_HEADERS, PAGE_HEADERS
 from app.api.problems import MEDIA_TYPE, ProblemSchema, problem_body
 
 ABOUT = """\
-Requests and answers are JSON in UTF-8. A field that an operation does not know is refused, not
-ignored. Times are RFC 3339; those that the service tells are in UTC. `HEAD` works where `GET`
-does, without the body; another method than those listed gets 405 with `Allow`.
+Requests and responses are JSON in UTF-8. A body with an unknown field is rejected (422). Unknown
+query parameters are ignored. Times are RFC 3339; in responses they are in UTC. Every `GET`
+operation also supports `HEAD`. Methods that are not listed get 405 with `Allow`.
 
-Everything under `/api` needs a token, made on the command line: `slipway tokens create NAME`.
-How much one token may create in a time is limited, and how many wrong tokens one address may send
-(429).
+Authentication: everything under `/api` needs a token. Send it as `Authorization: Bearer TOKEN`.
+Create one on the command line with `slipway tokens create NAME`. Without a valid token you get
+401. A token with scope `read` gets 403 for every method that can change something.
 
-Every error is a problem (RFC 9457) in one shape, also those that say that a request was no HTTP:
-400, 414, 417, 431 and 501. Outside `/api`, a browser gets it as a page.
+Errors: every error is a problem document (RFC 9457), even if the request is not valid HTTP (400,
+414, 417, 431, 501). `detail` explains the error, and `errors` names each invalid field. Outside
+`/api`, browsers get an HTML page instead.
 
-`ETag` names a revision. `If-None-Match` spares the answer that the client has, `If-Match` a
-change of what somebody else has changed since. What has no other `Cache-Control` is asked for
-again each time.
+Rate limits: a token can create a limited number of resources in a time window, and an address can
+send a limited number of invalid tokens. Above the limit you get 429. Wait for the seconds in
+`Retry-After`, then retry. The `RateLimit` headers show how much is left.
+
+Idempotency: operations with the header `Idempotency-Key` can be retried safely, for example after a
+lost connection. Generate a key for each new request, and send the same key when you retry. You get
+the first response again, and the change is made only once.
+
+Pagination: lists use cursors. To get the next page, send `next` of this page as `after`. On the
+last page, `next` is null.
+
+Conditional requests: `ETag` identifies a resource's revision. Send `If-None-Match` with a stored
+ETag to get 304 instead of a body you already have. Send `If-Match` to make a change only if nobody
+else has changed the resource (optimistic locking); otherwise you get 412. Unless `Cache-Control`
+says otherwise, caches must ask the service again each time.
 """
 
 
@@ -35,100 +48,121 @@ def _text(description: str, example: str, **schema: Any) -> dict[str, Any]:
     return {"description": description, "schema": whole}
 
 
-REQUEST_ID = _text("The request's id: in the answer and in every line of the log.", "b7e2c1")
+REQUEST_ID = _text("The request's id, in the response and in its log lines.", "b7e2c1")
 
 PARAMETERS = {
     "Idempotency-Key": _text(
-        "The same key and request again gives the first answer again, for 24 hours, and does"
-        " nothing else. With another request it is refused (422).",
+        "A unique string that you generate, for example a UUID. For 24 hours, a retry with the"
+        " same key and body returns the first response and changes nothing. Only successful"
+        " responses are stored. A different request with the same key gets 422. While the first"
+        " request is still running, a retry waits, or gets 409. Each token has its own keys.",
         "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
         pattern="^[!-~]([ -~]{0,253}[!-~])?$",
     ),
-    "If-Match": _text("Do it only to this revision.", '"1-1"'),
-    "If-None-Match": _text("Answer 304 where this is the revision still.", '"1-1"'),
+    "If-Match": _text("Only if the resource still has this ETag. Otherwise: 412.", '"1-1"'),
+    "If-None-Match": _text("Return 304 if the resource still has this ETag.", '"1-1"'),
     "X-Request-Id": {
         **REQUEST_ID,
         "description": REQUEST_ID["description"]
-        + " One is made where it is absent, or is not 1 to 128 of letters, digits, `.`, `_`, `-`.",
+        + " Send 1 to 128 letters, digits, `.`, `_` or `-`; else the service generates one.",
     },
 }
 
 COMMON_HEADERS = {
-    "Cache-Control": _text("How long the answer may be kept.", BASE_HEADERS["Cache-Control"]),
-    "X-Content-Type-Options": _text("The media type is right.", "nosniff", const="nosniff"),
+    "Cache-Control": _text(
+        "Who can cache the response, and how long.", BASE_HEADERS["Cache-Control"]
+    ),
+    "X-Content-Type-Options": _text(
+        "Browsers must not guess the media type.", "nosniff", const="nosniff"
+    ),
     "X-Request-Id": REQUEST_ID,
 }
 RATE_LIMIT_HEADERS = {
-    "RateLimit": _text("What is left (`r`) for how many seconds (`t`).", '"create";r=2999;t=60'),
-    "RateLimit-Policy": _text("How many (`q`) in how many seconds (`w`).", '"create";q=3000;w=60'),
+    "RateLimit": _text(
+        "What is left of the limit (`r`) until the window ends in `t` seconds.",
+        '"create";r=2999;t=60',
+    ),
+    "RateLimit-Policy": _text(
+        "The limit (`q`) for each window of `w` seconds.", '"create";q=3000;w=60'
+    ),
 }
 RESPONSE_HEADERS = {
     **COMMON_HEADERS,
     **RATE_LIMIT_HEADERS,
     "Content-Security-Policy": _text(
-        "What the page may load.", PAGE_HEADERS["Content-Security-Policy"]
+        "What the page can load.", PAGE_HEADERS["Content-Security-Policy"]
     ),
-    "Content-Disposition": _text("How to show the file.", "inline; filename=page.css"),
-    "ETag": _text("The revision.", '"1-1"', pattern='^"[^"]*"$'),
-    "Expires": _text("Until when it may be kept.", "Mon, 23 Nov 2026 12:00:00 GMT"),
-    "Last-Modified": _text("When the file changed.", "Mon, 23 Nov 2026 12:00:00 GMT"),
-    "Link": _text("The next page.", '</api/things?after=x>; rel="next"'),
-    "Location": _text("Where it is.", "/api/things/x", format="uri-reference"),
+    "Content-Disposition": _text(
+        "Whether browsers show or save the file, and its name.", "inline; filename=page.css"
+    ),
+    "ETag": _text(
+        "The current revision, for `If-None-Match` and `If-Match`.", '"1-1"', pattern='^"[^"]*"$'
+    ),
+    "Expires": _text("Until when caches can store it.", "Mon, 23 Nov 2026 12:00:00 GMT"),
+    "Last-Modified": _text("When the file was changed.", "Mon, 23 Nov 2026 12:00:00 GMT"),
+    "Link": _text("The URL of the next page.", '</api/things?after=x>; rel="next"'),
+    "Location": _text(
+        "The URL of the new resource, or the target of the redirect.",
+        "/api/things/x",
+        format="uri-reference",
+    ),
     "Retry-After": {
-        "description": "Seconds after which another attempt makes sense.",
+        "description": "Seconds to wait before you retry.",
         "schema": {"type": "integer", "minimum": 0, "examples": [1]},
     },
-    "Referrer-Policy": _text("Who may know of the page.", PAGE_HEADERS["Referrer-Policy"]),
-    "Vary": _text("What the answer depends on.", "Accept"),
-    "WWW-Authenticate": _text("What is wrong with the token.", 'Bearer realm="slipway"'),
+    "Referrer-Policy": _text(
+        "When browsers send the page's URL as `Referer`.", PAGE_HEADERS["Referrer-Policy"]
+    ),
+    "Vary": _text("The request headers that the response depends on.", "Accept"),
+    "WWW-Authenticate": _text("What is wrong with the token (RFC 6750).", 'Bearer realm="slipway"'),
 }
-# All others are on each response that names them.
+# These can be missing from a response that lists them. All others are always present.
 OPTIONAL_HEADERS = {*RATE_LIMIT_HEADERS, *PAGE_HEADERS}
 OPTIONAL_HEADERS |= {"Last-Modified", "Link", "Retry-After", "Vary"}
 
 PROBLEMS = {
     400: "The request is malformed.",
-    401: "A token is needed.",
-    403: "The token's scope must be 'write' for this.",
-    404: "There is nothing here.",
-    409: "Something else is in the way.",
-    410: "This has expired.",
-    412: "It has changed since.",
-    413: "The body is larger than this takes: 64 KiB, if nothing else is said.",
+    401: "The token is missing or not valid.",
+    403: "This request needs a token with scope 'write'.",
+    404: "Nothing exists at this URL.",
+    409: "The request conflicts with existing data, or with another request.",
+    410: "The resource has expired.",
+    412: "The resource has changed since you read it. Read it again, then retry.",
+    413: "The body is too large. The default limit is 64 KiB.",
     414: "The URL is too long.",
-    415: "The body must be application/json.",
-    422: "The request has invalid fields.",
-    429: "Too many requests of this kind. Wait.",
+    415: "The body must be JSON (Content-Type: application/json), not compressed.",
+    422: "The request has invalid fields, or reuses an Idempotency-Key for another request.",
+    429: "The rate limit is exceeded. Wait for the seconds in Retry-After, then try again.",
     431: "The headers are too large.",
-    500: "This is a fault of the service. It has been logged.",
-    503: "The database does not answer. Try again.",
+    500: "The service failed. The error is logged under the request's id (X-Request-Id).",
+    503: "The service is overloaded, not ready, or its database does not answer. Try again.",
 }
 PROBLEM_HEADERS = dict.fromkeys((401, 403), ("WWW-Authenticate",))
 PROBLEM_HEADERS |= dict.fromkeys((409, 429, 503), ("Retry-After",))
 
 
 def named(*headers: str) -> dict[str, str]:
-    """Return the headers of a response, by their names among the components."""
+    """Return the headers of a response, as references to the document's components."""
     return {name: name for name in headers}
 
 
 def problem_responses(*statuses: int) -> dict[int, str]:
-    """Return the error responses with these statuses."""
+    """Return error responses, as references to the document's components."""
     return {status: HTTP_STATUS_CODES[status].replace(" ", "") for status in statuses}
 
 
 def not_modified(*headers: str) -> dict[int, Any]:
-    """Return the response of an operation that honours If-None-Match."""
-    return {304: {"description": "This is the revision still.", "headers": named("ETag", *headers)}}
+    """Return the 304 response of an operation that supports `If-None-Match`."""
+    return {304: {"description": "Not changed.", "headers": named("ETag", *headers)}}
 
 
 class CommonParts(BasePlugin):
-    """Adds to each operation what all have, or all with a token, a path, a query or a body."""
+    """An apispec plugin that adds the shared parameters, headers and errors to each operation."""
 
     def init_spec(self, spec: APISpec) -> None:
         """Define the components that operations refer to."""
         self.schemas = spec.components.schemas
-        description = "A token. Its scope is `read` (GET), or `write`: all else too."
+        description = "A token with scope `read` (`GET` and `HEAD`) or `write` (all methods)."
         bearer = {"type": "http", "scheme": "bearer", "description": description}
         spec.components.security_scheme("bearer", bearer)
         for name, parameter in PARAMETERS.items():
@@ -148,7 +182,7 @@ class CommonParts(BasePlugin):
             spec.components.response(name, response)
 
     def schema_helper(self, name: str, definition: dict[str, Any], **kwargs: Any) -> dict[str, Any]:  # noqa: ARG002
-        """Describe a schema by its docstring, with an example made from those of its fields."""
+        """Return a schema's docstring as its description, and an example made from its fields."""
         example = {
             field: self._example(schema) for field, schema in definition["properties"].items()
         }
@@ -164,7 +198,7 @@ class CommonParts(BasePlugin):
     def operation_helper(
         self, path: str | None = None, operations: dict[str, Any] | None = None, **kwargs: Any
     ) -> None:
-        """Add the parts that follow from an operation's path, method and declaration."""
+        """Add the parts that follow from an operation's path, method, parameters and body."""
         for method, operation in (operations or {}).items():
             statuses = {400, 414, 431, 500, 503}
             parameters = operation.setdefault("parameters", [])

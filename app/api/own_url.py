@@ -1,16 +1,19 @@
-"""This service's own address, for the URLs in its answers."""
+"""This service's own address, for the URLs in its responses."""
 
 from flask import abort, current_app, g, has_request_context, request
 
-HOST_LENGTH = 255  # characters, as DNS has it
+HOST_LENGTH = 255  # characters: the limit of DNS
 
 
 def own_url() -> str:
-    """Return this service's own address, without a slash at its end.
+    """Return this service's own address, without a slash at the end.
 
-    Without PUBLIC_URL it is the host that the request asks for, and on the command line "".
+    Without PUBLIC_URL, it is the address that the request was sent to. On the command line, which
+    has no request, it is "".
+
+    :raises werkzeug.exceptions.BadRequest: the request's `Host` header is not valid.
     """
-    if "own_url" not in g:  # a page of links asks for each
+    if "own_url" not in g:  # cached, because a list needs it for each row
         g.own_url = _own_url()
     url: str = g.own_url
     return url
@@ -20,7 +23,7 @@ def _own_url() -> str:
     url: str | None = current_app.config["PUBLIC_URL"]
     if url or not has_request_context():
         return url or ""
-    host = request.host  # "" where it has odd characters
+    host = request.host  # werkzeug returns "" for invalid characters
     if not 1 <= len(host) <= HOST_LENGTH:
         abort(400, "The Host header is not valid.")
     return f"{request.scheme}://{host}"

@@ -1,4 +1,4 @@
-"""Every error becomes RFC 9457 `application/problem+json`, in one format; browsers get a page."""
+"""Every error becomes a problem document (RFC 9457), and a page for browsers outside `/api`."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -18,12 +18,12 @@ from app.telemetry.logs import add_log_context
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # seconds
-DRAIN_LIMIT = 1024 * 1024  # bytes of a body, beyond its own limit
-LOG_LIMIT = 500  # characters about invalid fields
+DRAIN_LIMIT = 1024 * 1024  # bytes to read beyond the limit of a body that is too large
+LOG_LIMIT = 500  # characters about invalid fields in a log line
 
 
 class FieldErrorSchema(Schema):
-    """What is wrong with one field of the body, or with one parameter."""
+    """An error in one field of the body (`pointer`, RFC 6901) or in one parameter."""
 
     pointer = fields.String(metadata={"examples": ["#/name"]})
     parameter = fields.String(metadata={"examples": ["limit"]})
@@ -31,18 +31,18 @@ class FieldErrorSchema(Schema):
 
 
 class ProblemSchema(Schema):
-    """An error (RFC 9457)."""
+    """A problem document (RFC 9457). `detail` explains the error; `errors` lists invalid fields."""
 
     type = fields.String(required=True, metadata={"examples": ["about:blank"]})
     title = fields.String(required=True, metadata={"examples": ["Not Found"]})
     status = fields.Integer(required=True, metadata={"examples": [404]})
-    detail = fields.String(required=True, metadata={"examples": ["There is nothing here."]})
+    detail = fields.String(required=True, metadata={"examples": ["Nothing exists at this URL."]})
     instance = fields.String(required=True, metadata={"examples": ["/api/me"]})
     errors = fields.Nested(FieldErrorSchema, many=True)
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error in the one format."""
+    """Register the error handlers."""
     app.register_error_handler(exceptions.HTTPException, http_error)
     app.register_error_handler(exceptions.RequestEntityTooLarge, body_too_large)
     app.register_error_handler(Exception, unexpected)
@@ -52,7 +52,7 @@ def init_app(app: Flask) -> None:
 
 
 def http_error(error: exceptions.HTTPException) -> Response:
-    """Turn an HTTP error into a problem; its headers (Allow, WWW-Authenticate, …) stay."""
+    """Turn an HTTP error into a response, and keep its headers (Allow, WWW-Authenticate, …)."""
     details = getattr(error, "data", None) or {}
     body = problem_body(error.code or 500, error.description or "", quote(request.path))
     if "messages" in details:
@@ -64,7 +64,7 @@ def http_error(error: exceptions.HTTPException) -> Response:
         )
     add_log_context(error=body["detail"])
     if not is_api() and prefers_html():
-        # An exception may name a page that says more.
+        # An exception can name a template that shows more.
         page = render_template(getattr(error, "page", "error.html"), problem=body, error=error)
         response = Response(page)
     else:
@@ -80,7 +80,7 @@ def http_error(error: exceptions.HTTPException) -> Response:
 
 
 def problem_body(status: int, detail: str, instance: str) -> dict[str, Any]:
-    """Return an error in the one format, as it is in JSON."""
+    """Return the members of a problem document (RFC 9457, section 3.1)."""
     return {
         "type": "about:blank",
         "title": HTTP_STATUS_CODES[status],
@@ -91,9 +91,12 @@ def problem_body(status: int, detail: str, instance: str) -> dict[str, Any]:
 
 
 def body_too_large(error: exceptions.RequestEntityTooLarge) -> Response:
-    """Answer 413 after reading on for a while: a client that still sends would only see a reset."""
+    """Return 413, after reading up to DRAIN_LIMIT more bytes.
+
+    Without this, a client that is still sending sees a connection reset instead of the response.
+    """
     body = request.environ["wsgi.input"]
-    with suppress(Exception):  # the rest may stop or be malformed: the answer stays the same
+    with suppress(Exception):  # whatever is wrong with the rest, the response is 413
         for _ in range(0, (request.max_content_length or 0) + DRAIN_LIMIT, 65_536):
             if not body.read(65_536):
                 break
@@ -101,7 +104,7 @@ def body_too_large(error: exceptions.RequestEntityTooLarge) -> Response:
 
 
 def database_unavailable(error: Exception) -> Response:
-    """Answer 503: the database can't do this now, for whatever reason."""
+    """Return 503 and log why the database can't do this now."""
     response = http_error(
         exceptions.ServiceUnavailable(
             "The database does not answer. Try again.", retry_after=RETRY_AFTER
@@ -112,20 +115,25 @@ def database_unavailable(error: Exception) -> Response:
 
 
 def no_schema(error: ProgrammingError) -> Response:
-    """Answer 503 where a table is missing: the migrations have not run yet."""
+    """Return 503 if a table is missing: the migrations have not run yet. Otherwise return 500."""
     return database_unavailable(error) if error_code(error) == NO_SUCH_TABLE else unexpected(error)
 
 
 def unexpected(error: Exception) -> Response:
-    """Answer 500 and log the trace, which the client does not see."""
+    """Return 500 and log the traceback, which the client does not see."""
     add_log_context(exc_info=error)
     return http_error(
-        exceptions.InternalServerError("This is a fault of the service. It has been logged.")
+        exceptions.InternalServerError(
+            "The service failed. The error is logged under the request's id (X-Request-Id)."
+        )
     )
 
 
 def invalid_fields(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield an error for each message in marshmallow's tree: location, then fields."""
+    """Yield one error for each of marshmallow's messages.
+
+    :param messages: by location ("json", "query", …), then by field name or index, at any depth.
+    """
     for place, tree in messages.items():
         for path, detail in _leaves(tree):
             if place == "json":
@@ -136,9 +144,9 @@ def invalid_fields(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
 
 
 def _escape(part: str) -> str:
-    """Escape one part of a JSON pointer (RFC 6901, sections 3 and 6).
+    """Escape one part of a JSON Pointer in a URI fragment (RFC 6901, sections 3 and 6).
 
-    A name can contain lone surrogates, which UTF-8 can't encode.
+    A name can contain lone surrogates, which UTF-8 can't encode: they become `%3F`.
     """
     return quote(part.replace("~", "~0").replace("/", "~1"), safe="~", errors="replace")
 

@@ -1,9 +1,9 @@
 """Rate limits: fixed windows of requests, counted in the database.
 
-The counters live there because all workers and replicas must see the same ones, and the database
-is all that they share. That costs a small commit, so only rare requests are counted: creations and
-failed authentications, never a redirect or a read. A client has one row, which its next window
-uses again.
+The counters are in the database because all workers and replicas need the same ones, and the
+database is all that they share. Counting costs a small commit, so only rare requests are counted:
+creations and failed authentications, never reads. A client has one row for each limit, and each new
+window reuses it.
 """
 
 import time
@@ -25,22 +25,22 @@ from app.database.batching import Batcher
 from app.database.errors import UNAVAILABLE
 from app.database.types import UTCDateTime, ascii_string, metadata
 
-SWEEP_PROBABILITY = 0.001  # the share of counted requests that delete idle counters
+SWEEP_PROBABILITY = 0.001  # share of the counted requests that also delete idle counters
 SWEEP_LIMIT = 1000  # rows
 TTL = timedelta(days=2)  # longer than the longest window
 
-# How often one client did one thing in its current window.
+# How often a client has used one limit in its current window.
 RATE_LIMITS = sa.Table(
     "rate_limits",
     metadata,
     sa.Column("client", ascii_string(100), primary_key=True),
-    sa.Column("period", sa.BigInteger, nullable=False),  # second in which the window began
+    sa.Column("period", sa.BigInteger, nullable=False),  # start of the window, Unix time in seconds
     sa.Column("hits", sa.BigInteger, nullable=False),
     sa.Column("updated_at", UTCDateTime(0), nullable=False, index=True),
 )
 
-# LAST_INSERT_ID(value) returns a value from the statement (MySQL manual, "Information Functions").
-# Assignments run in this order: hits still sees the old period.
+# An upsert. LAST_INSERT_ID(value) returns the new count without a second statement (MySQL manual,
+# "Information Functions"). MySQL assigns from left to right, so `hits` sees the old period.
 INCREMENT_MYSQL = sa.text("""
     INSERT INTO rate_limits (client, period, hits, updated_at)
     VALUES (:client, :period, LAST_INSERT_ID(:amount), :now) AS new
@@ -57,28 +57,30 @@ INCREMENT_SQLITE = sa.text("""
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Take the limits from the settings, and add them to responses."""
+    """Read the limits from the settings, and add the `RateLimit` headers to responses."""
     app.extensions["rate_limits"] = {
         "create": settings.rate_limit_create,
         "auth": settings.rate_limit_auth,
     }
-    # A batcher for each client that has active requests. Requests of one client would wait for the
-    # lock on its row anyway.
+    # One batcher for each client with running requests. Batching makes no client slower: requests
+    # of one client would otherwise wait for the lock on its row.
     app.extensions["rate_limit_batchers"] = WeakValueDictionary()
     app.after_request(_add_headers)
 
 
 def count(name: str, client: str, amount: int = 1) -> None:
-    """Count an action of a client.
+    """Count an action of a client, and raise an error if it exceeds the limit.
 
-    :param name: which limit: "create" or "auth".
+    :param name: the limit: "create" or "auth".
     :param client: a token's id, or an address.
-    :raises TooManyRequests: the client has reached the limit of this window.
+    :param amount: how many actions to count at once.
+    :raises TooManyRequests: the client has exceeded the limit of this window.
     """
     limit: RateLimit = current_app.extensions["rate_limits"][name]
     now = time.time()
     elapsed = int(now % limit.seconds)
-    # The second in which the window began. A count of windows would jump when the setting changes.
+    # The start of the window as a time, and not a window number, which would jump when the setting
+    # changes.
     period = int(now) - elapsed
     reset = limit.seconds - elapsed
     client = f"{name}:{client}"
@@ -92,15 +94,16 @@ def count(name: str, client: str, amount: int = 1) -> None:
         "RateLimit": f'"{name}";r={max(limit.count - hits, 0)};t={reset}',
     }
     if hits > limit.count:
-        raise TooManyRequests("Too many requests of this kind. Wait.", retry_after=reset)
+        detail = f"The rate limit is exceeded. Try again in {reset} seconds."
+        raise TooManyRequests(detail, retry_after=reset)
 
 
 def _increment_for_all(
     database: Database, client: str, given: Sequence[tuple[int, int]]
 ) -> list[int]:
-    """Count for many requests in one statement, and return the sum up to each of them.
+    """Count many requests of a client in one statement, and return the count after each of them.
 
-    :param given: periods and amounts.
+    :param given: a period and an amount for each request.
     """
     periods, amounts = zip(*given, strict=True)
     total = sum(amounts)
@@ -110,10 +113,10 @@ def _increment_for_all(
 
 
 def increment(connection: sa.Connection, client: str, period: int, amount: int) -> int:
-    """Add to a client's counter and return its sum in this period.
+    """Add to a client's counter and return its new value.
 
-    It is one statement, so that no two clients see the same sum. If another
-    replica's clock is behind, its older period counts as the newest one.
+    This is one statement (an upsert), so no two requests get the same value. If the clock of a
+    replica is behind and its period is older, its requests count in the newest period.
     """
     values = {"client": client, "period": period, "amount": amount, "now": datetime.now(UTC)}
     if connection.dialect.name == "mysql":
@@ -123,13 +126,13 @@ def increment(connection: sa.Connection, client: str, period: int, amount: int) 
 
 def _sweep() -> None:
     idle = sa.delete(RATE_LIMITS).where(RATE_LIMITS.c.updated_at < datetime.now(UTC) - TTL)
-    # The count itself has succeeded, so the client need not know of a failure here.
+    # Ignore a failure: the client's request has already been counted.
     with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
         connection.execute(idle.with_dialect_options(mysql_limit=SWEEP_LIMIT))
 
 
 def _add_headers(response: Response) -> Response:
-    """Add the fields of draft-ietf-httpapi-ratelimit-headers-10 if something was counted."""
+    """Add the headers of draft-ietf-httpapi-ratelimit-headers-10 if the request was counted."""
     if "rate_limit" in g:
         response.headers.extend(g.rate_limit)
     return response

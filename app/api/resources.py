@@ -1,6 +1,6 @@
-"""flask-smorest as this service uses it: strict JSON, field types, body limits, one error format.
+"""flask-smorest, adapted for this service: strict JSON, field types, body limits, error format.
 
-It relies on private parts of flask-smorest and apispec, see tests/unit/test_private_parts.py.
+It relies on private names of flask-smorest and apispec: see tests/unit/test_private_parts.py.
 """
 
 import json
@@ -31,38 +31,39 @@ RFC3339 = re.compile(
 
 LARGEST_ID = 10**18 - 1
 
-# The checks of the fields, as far as JSON Schema can express them.
+# The validation rules of fields, as far as JSON Schema can express them.
 ID_SCHEMA = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID, "examples": [1]}
 TEXT_SCHEMA = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 
 
 class StrictJsonParser(FlaskParser):
-    """Reads JSON as RFC 8259 defines it: UTF-8, no NaN, and no name twice in one object."""
+    """A parser for JSON as RFC 8259 defines it: UTF-8, no NaN, no name twice in an object."""
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002 webargs's signature
-        """Return the request's body.
+        """Return the request's body, parsed.
 
-        :raises exceptions.HTTPException: it is not JSON, is incomplete, or is too large.
+        :raises exceptions.HTTPException: 400, 413 or 415: it is not JSON, incomplete or too large.
         """
         if req.mimetype not in JSON_TYPES or req.content_encoding:
             raise exceptions.UnsupportedMediaType(
-                "The body must be application/json, not compressed."
+                "The body must be JSON (Content-Type: application/json), not compressed."
             )
         body = req.get_data()
         if len(body) < (req.content_length or 0):
             raise exceptions.BadRequest("The body is shorter than its Content-Length.")
-        if req.environ["wsgi.input"].read(1):  # werkzeug truncates chunked bodies
+        if req.environ["wsgi.input"].read(1):  # werkzeug cuts chunked bodies at the limit
             raise exceptions.RequestEntityTooLarge
         try:
             return strict_json(body)
         except ValueError as error:
-            raise exceptions.BadRequest(f"The body is not JSON: {error}") from None
+            raise exceptions.BadRequest(f"The body is not valid JSON: {error}") from None
 
 
 class Blueprint(flask_smorest.Blueprint):
     """A blueprint whose views read their arguments with `StrictJsonParser`.
 
-    A view's docstring is its text in the OpenAPI document, up to a line that begins with a colon.
+    A view's docstring is its summary and description in the OpenAPI document, up to the first line
+    that begins with a colon.
     """
 
     ARGUMENTS_PARSER = StrictJsonParser()
@@ -70,13 +71,13 @@ class Blueprint(flask_smorest.Blueprint):
 
 
 class IdConverter(IntegerConverter):
-    """A row's number in a path, `<id:id>`. Anything else in its place matches no route."""
+    """A URL converter for the id of a row, as in `<id:number>`. Other text matches no route."""
 
     regex = "[1-9][0-9]{0,17}"
 
 
 class WholeNumber(fields.Integer):
-    """A number in a query: digits only. Python's `int` accepts more, such as `1_0`."""
+    """An integer in a query: digits, after an optional `-`. Python's `int` accepts `1_0` too."""
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> int:
         if not re.fullmatch("-?[0-9]{1,18}", str(value)):
@@ -85,7 +86,7 @@ class WholeNumber(fields.Integer):
 
 
 class Timestamp(fields.DateTime):
-    """An RFC 3339 time: any offset in requests, UTC with `Z` in responses."""
+    """An RFC 3339 time, with any offset in requests, and in UTC with `Z` in responses."""
 
     def _serialize(self, value: datetime | None, *_args: Any, **_kwargs: Any) -> str | None:
         return value.isoformat().replace("+00:00", "Z") if value else None
@@ -97,12 +98,12 @@ class Timestamp(fields.DateTime):
             return datetime.fromisoformat(value.upper()).astimezone(UTC)
         except (TypeError, ValueError, OverflowError):
             raise ValidationError(
-                "Must be an RFC 3339 time with an offset, not before 1970."
+                "Must be an RFC 3339 time with an offset, from 1970 on: 2030-01-01T00:00:00Z."
             ) from None
 
 
 class ResponseSchema(Schema):
-    """The base of all schemas of responses: no field is ever left out."""
+    """The base class for schemas of responses, in which every field is always present."""
 
     def on_bind_field(self, field_name: str, field_obj: fields.Field[Any]) -> None:  # noqa: ARG002
         """Mark each field as required in the OpenAPI document."""
@@ -110,28 +111,29 @@ class ResponseSchema(Schema):
 
 
 class Api(flask_smorest.Api):
-    """Registers blueprints and documents them, and leaves errors to `app.api.problems`."""
+    """The object that registers and documents blueprints. `app.api.problems` handles errors."""
 
     ERROR_SCHEMA = problems.ProblemSchema
-    DEFAULT_ERROR_RESPONSE_NAME = None  # `CommonParts` names each error
+    DEFAULT_ERROR_RESPONSE_NAME = None  # `CommonParts` documents each error
 
     def __init__(self, app: Flask) -> None:
         info = {"description": ABOUT}
         super().__init__(app, spec_kwargs={"extra_plugins": [CommonParts()], "info": info})
         app.url_map.converters["id"] = IdConverter
         self.register_converter(IdConverter, lambda _: ID_SCHEMA)
-        # flask-smorest's own pagination, which the service does not use.
+        # The schema of flask-smorest's own pagination, which the service does not use.
         del self.spec.components.schemas["PaginationMetadata"]
 
     def handle_http_exception(self, error: exceptions.HTTPException) -> Response:
-        """Return the error in the service's one format."""
+        """Return the error as a problem document."""
         return problems.http_error(error)
 
 
 def strict_json(text: bytes) -> Any:
-    """Read JSON as RFC 8259 defines it.
+    """Parse JSON as RFC 8259 defines it.
 
-    :raises ValueError: invalid JSON or UTF-8, a number of 5,000 digits, or nested too deeply.
+    :raises ValueError: it is not JSON or not UTF-8, is nested too deeply, or has an integer that is
+        too long (see `sys.get_int_max_str_digits`).
     """
     try:
         return json.loads(
@@ -144,14 +146,17 @@ def strict_json(text: bytes) -> Any:
 def validate_printable(text: str) -> None:
     """Reject control characters and lone surrogates.
 
-    :raises ValidationError: there is one.
+    :raises ValidationError: the text contains one.
     """
     if CONTROL_CHARACTERS.search(text):
         raise ValidationError("Must not contain control characters.")
 
 
 def body_limit(size: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Set the limit of one view's bodies, in bytes. Put it above `arguments`, which reads them."""
+    """Limit the size in bytes of one view's request bodies.
+
+    Put this decorator above `arguments`, which reads the body.
+    """
 
     def decorate(view: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(view)
@@ -167,9 +172,9 @@ def body_limit(size: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a name stands twice in one object")
+        raise ValueError("an object has the same name twice")
     return found
 
 
 def _reject_constant(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is not JSON")
+    raise ValueError(f"{constant} is not allowed")

@@ -1,4 +1,4 @@
-"""The files that pages refer to: style sheet, script and icon."""
+"""Static files of the web pages: style sheet, script and icon."""
 
 import hashlib
 from pathlib import Path
@@ -10,11 +10,11 @@ from app.api.openapi import named, not_modified
 from app.api.resources import Blueprint
 
 FOLDER = Path(__file__).parents[1] / "static"
-MAX_AGE = 365 * 24 * 3600  # seconds that a browser caches a file whose URL has its version
+MAX_AGE = 365 * 24 * 3600  # seconds for which browsers cache a URL with a version
 NAME = {"in": "path", "name": "name", "schema": {"type": "string", "examples": ["page.css"]}}
 FILE_HEADERS = ("Content-Disposition", "Expires", "Last-Modified")
 
-blueprint = Blueprint("static", __name__, description="Files of the web page.")
+blueprint = Blueprint("static", __name__, description="Static files of the web page.")
 
 
 @blueprint.route("/static/<path:name>", parameters=[NAME])
@@ -33,21 +33,22 @@ blueprint = Blueprint("static", __name__, description="Files of the web page.")
 )
 @blueprint.doc(parameters=["If-None-Match"], responses=not_modified(*FILE_HEADERS))
 def file(name: str) -> Response:
-    """Send a file that pages refer to"""
+    """Get a static file of the web page"""
     response = send_from_directory(FOLDER, name, conditional=False, max_age=_max_age)
-    response.set_etag(_version(FOLDER / name))  # not from its time, which is the same in an image
+    response.set_etag(_version(FOLDER / name))  # in an image, all files have the same time
     response.make_conditional(request)
     return response
 
 
 def _max_age(path: str) -> int:
-    # A page of another version, from a replica that is older or newer, asks for another file.
+    # During a rolling update, a page from a replica with another version can request a file here.
+    # This replica has only its own version of the file, which browsers must not cache then.
     return MAX_AGE if request.args.get("v") == _version(path) else 0
 
 
 @blueprint.app_url_defaults
 def _add_version(endpoint: str, values: dict[str, Any]) -> None:
-    """Put a file's version into its URL, so that no page gets the style of another version."""
+    """Add a file's version to its URL, so that pages never use a cached file of another version."""
     if endpoint == "static.file":
         values["v"] = _version(FOLDER / values["name"])
 

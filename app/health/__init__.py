@@ -1,1 +1,1 @@
-"""Whether the service lives and is ready: probes over HTTP, and the containers' check."""
+"""Health checks: liveness and readiness probes over HTTP, and the containers' health check."""

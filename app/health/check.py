@@ -1,18 +1,19 @@
-"""Ask this container's own server for a path: `python3 -IS app/health/check.py /livez`.
+"""Check this container's own server: `python3 -IS app/health/check.py /livez`.
 
-Exit status 0 on a 200; on anything else, redirects included, 1 and one line with the reason.
-Run it by path, so that it imports neither the service nor any package.
+The exit status is 0 if `GET /livez` returns 200. Otherwise, and for redirects too, it is 1, and one
+line on standard error says why. Run it by its path, so that it imports neither the service nor any
+package.
 """
 
 import http.client
 import sys
 
 PORT = 8000
-TIMEOUT = 3
+TIMEOUT = 3  # seconds
 
 
 def failure(path: str) -> str | None:
-    """Return what is wrong with the answer to `GET path`, or None for a 200."""
+    """Return why `GET path` failed, or None if it returned 200."""
     connection = http.client.HTTPConnection("127.0.0.1", PORT, timeout=TIMEOUT)
     try:
         connection.request("GET", path)

@@ -1,4 +1,7 @@
-"""Liveness and readiness. Only readiness asks the database: its outage must not cause restarts."""
+"""Liveness and readiness probes.
+
+Liveness does not use the database, so that an outage of the database does not restart containers.
+"""
 
 import re
 from collections.abc import Iterator
@@ -24,39 +27,39 @@ VERSIONS = Path(__file__).parents[2] / "db" / "migrations" / "versions"
 REVISION = re.compile(r"^(down_)?revision\b[^=]*= *(.*)", re.MULTILINE)
 OK = {"status": "ok"}, 200, {"Cache-Control": "no-store"}
 
-blueprint = Blueprint("health", __name__, description="For orchestrators and load balancers.")
+blueprint = Blueprint("health", __name__, description="Health checks.")
 
 
 class Migrations(NamedTuple):
-    """The migrations that this code knows, by Alembic's revision."""
+    """The migrations that this code knows, as Alembic's revision ids."""
 
     all: set[str]
     heads: set[str]  # the newest of each branch
 
 
 class HealthSchema(ResponseSchema):
-    """A good state. Any other is a problem."""
+    """The state of a healthy service. In any other state, the response is an error."""
 
     status = fields.String(metadata={"enum": ["ok"], "examples": ["ok"]})
 
 
 class Readiness(Collector):
-    """Reports the result of `/readyz` to Prometheus, at each scrape."""
+    """A Prometheus collector that reports the result of `/readyz` at each scrape."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Ask the database, which may be unavailable."""
+        """Query the database, and yield the metrics. If it is unavailable, `slipway_ready` is 0."""
         with self.app.app_context():
             try:
                 applied = _applied_heads(database())
                 ready = _reason_not_ready(applied) is None
             except UNAVAILABLE:
                 applied, ready = set(), False
-        yield GaugeMetricFamily("slipway_ready", "1 if requests should come here.", ready)
+        yield GaugeMetricFamily("slipway_ready", "1 if the replica can take requests.", ready)
         schema = GaugeMetricFamily(
-            "slipway_schema_info", "The database's newest migrations.", labels=["revision"]
+            "slipway_schema_info", "The newest migrations in the database.", labels=["revision"]
         )
         for revision in sorted(applied):
             schema.add_metric([revision], 1)
@@ -64,7 +67,7 @@ class Readiness(Collector):
 
 
 def init_app(app: Flask) -> None:
-    """Read which migrations this code knows, and keep the probes out of the logs."""
+    """Read which migrations this code knows, and log probes only at level debug."""
     app.extensions["migrations"] = known_migrations(VERSIONS)
     quiet_paths.update({"/livez", "/readyz"})
 
@@ -72,7 +75,8 @@ def init_app(app: Flask) -> None:
 def known_migrations(folder: Path) -> Migrations:
     """Return the migrations in a folder, as Alembic would find them.
 
-    From their text: to import Alembic would cost a tenth of the service's memory and of its start.
+    This parses the text of the files. To import Alembic would take a tenth of the service's memory
+    and start time.
     """
     found: set[str] = set()
     followed: set[str] = set()
@@ -85,18 +89,18 @@ def known_migrations(folder: Path) -> Migrations:
 @blueprint.route("/livez")
 @blueprint.response(200, HealthSchema)
 def livez() -> Any:
-    """Answer that the process answers"""
+    """Check that the process responds (liveness)"""
     return OK
 
 
 @blueprint.route("/readyz")
 @blueprint.response(200, HealthSchema)
 def readyz() -> Any:
-    """Answer whether requests should come here
+    """Check that this replica can take requests (readiness)
 
-    The database must answer, and the schema must have what this version needs. A schema
-    that is newer than this code is fine: while a new version is rolled out, the old one
-    still serves, and migrations are compatible with it.
+    The database must answer, and its schema must have the migrations that this version needs. A
+    newer schema is fine: during a rolling update, the old version still serves requests, and
+    migrations are compatible with it. During shutdown, the replica is not ready.
 
     :raises ServiceUnavailable: shutdown has begun, or migrations are missing.
     """
@@ -107,21 +111,22 @@ def readyz() -> Any:
 
 
 def _applied_heads(database: Database) -> set[str]:
-    """Return the newest migrations in the database, one for each branch."""
+    """Return the newest migration of each branch in the database."""
     try:
         with database.read() as connection:
             return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
-    except ProgrammingError:  # no such table: no migration has ever run here
+    except ProgrammingError:  # no such table: no migration has run yet
         return set()
 
 
 def _reason_not_ready(applied: set[str]) -> str | None:
-    """Return why no requests should come here, or None if they should."""
+    """Return why this replica can't take requests, or None if it can."""
     if shutdown.has_begun():
         return "The service is shutting down."
     known: Migrations = current_app.extensions["migrations"]
     missing = known.heads - applied
     newer = applied - known.all
     if missing and not newer:
-        return f"The schema lacks migrations: {', '.join(sorted(missing))}."
+        names = ", ".join(sorted(missing))
+        return f"The database lacks migrations: {names}. Run: alembic upgrade heads"
     return None

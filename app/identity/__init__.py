@@ -1,1 +1,1 @@
-"""Who is it, and what may they do: tokens for programs, sessions for browsers."""
+"""Authentication and authorisation: bearer tokens for programs, sessions for browsers."""

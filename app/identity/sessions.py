@@ -1,7 +1,7 @@
-"""Sign-in for browsers: a signed cookie in place of a token, and protection against forged forms.
+"""Sign-in for browsers: a signed cookie in place of a token, and protection against CSRF.
 
-The cookie holds no secret, only which token it stands for. Each request looks the token up again,
-so a token that is revoked or expires signs its browsers out.
+The cookie contains the id of the token, and not the token itself. Each request for a protected page
+looks the token up, so browsers are signed out when it is revoked or expires.
 """
 
 import hmac
@@ -35,37 +35,39 @@ from app.identity import tokens
 
 LIFETIME = timedelta(hours=12)
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-# In the cookie and in forms. Replicas of the version before know it by this name too.
+# The CSRF token's name in the cookie and in forms. Don't change it: during a rolling update, the
+# replicas of the previous version must understand it.
 CSRF_FIELD = "form_key"
-# No host after two slashes, nothing that a browser reads as a slash or drops.
+# A path on this host. It has no second slash (a host would follow), no backslash (browsers read it
+# as a slash), and no white space or control characters (browsers remove some of them).
 SAFE_PATH = re.compile(r"/(?!/)[!-\[\]-~]*", flags=re.ASCII)
 
 blueprint = Blueprint("sessions", __name__)
 
 
 class CookieSessions(SecureCookieSessionInterface):
-    """Flask's cookie. Over HTTPS, no other host and no plain HTTP can set or read it."""
+    """Flask's session cookie. Over HTTPS, other hosts and plain HTTP can't set or read it."""
 
-    # Flask makes a serializer for each request, even where there is no cookie.
+    # Cached, because Flask creates a serializer for each request, even without a cookie.
     get_signing_serializer = lru_cache(SecureCookieSessionInterface.get_signing_serializer)
 
     def open_session(self, app: Flask, request: Request) -> SecureCookieSession | None:
-        """Return the browser's session. The API has none: it accepts tokens only."""
+        """Return the browser's session, or None for the API, which accepts only tokens."""
         return None if is_api() else super().open_session(app, request)
 
     def get_cookie_name(self, app: Flask) -> str:  # noqa: ARG002
-        """Return a name that browsers accept only from this host, if the request is secure."""
+        """Return the cookie's name. Over HTTPS, `__Host-` binds the cookie to this host."""
         return "__Host-slipway" if request.is_secure else "slipway"
 
     def get_cookie_secure(self, app: Flask) -> bool:  # noqa: ARG002
-        """Return whether the cookie is for HTTPS only."""
+        """Return whether browsers send the cookie over HTTPS only."""
         return request.is_secure
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Turn the web page on if there is a key to sign cookies with.
+    """Set up sessions. The web page is on if SECRET_KEY is set, which signs the cookies.
 
-    A feature with pages adds its links to NAVIGATION: a title and an endpoint each.
+    A feature with pages adds its links to NAVIGATION, as pairs of a title and an endpoint.
     """
     app.secret_key = settings.secret_key
     app.session_interface = CookieSessions()
@@ -81,7 +83,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 
 def protect(pages: Blueprint) -> None:
-    """Require sign-in for a blueprint's pages, and accept forms only from our own pages."""
+    """Require sign-in for a blueprint's pages, and reject forms from other sites."""
     pages.before_request(_require_enabled)
     pages.before_request(_require_sign_in)
     pages.before_request(check_csrf)
@@ -89,16 +91,20 @@ def protect(pages: Blueprint) -> None:
 
 
 def current_user() -> dict[str, Any] | None:
-    """Return name and scope of the token with which the browser has signed in.
+    """Return the name and scope of the token that the browser signed in with, or None.
 
-    From the cookie alone: pages look up whether the token is still valid.
+    This reads only the cookie. Protected pages also look up whether the token is still valid.
     """
     found: dict[str, Any] | None = session.get("me")
     return found if found and found["until"] > time.time() else None
 
 
 def home() -> Any:
-    """Show the first page of the navigation. If there is none, show who is signed in."""
+    """Return a browser's response for `/`.
+
+    It redirects to the sign-in, or to the first page of the navigation. If the navigation is empty,
+    it is a page that shows who is signed in.
+    """
     if not current_user():
         return redirect(url_for("sessions.sign_in"), 302)
     for _, endpoint in current_app.config["NAVIGATION"]:
@@ -109,14 +115,17 @@ def home() -> Any:
 @blueprint.before_request
 def _require_enabled() -> None:
     if not current_app.secret_key:
-        abort(404, "The web page is off: the setting SECRET_KEY is missing.")
+        abort(404, "The web page is off. To turn it on, set SECRET_KEY.")
 
 
 @blueprint.before_request
 def check_csrf() -> None:
-    """Reject a form that does not come from our own page: cross-site request forgery.
+    """Reject a form that another site sends (cross-site request forgery, CSRF).
 
-    Most browsers report where a form comes from. The token in it is for those that don't.
+    Most browsers report the site in `Sec-Fetch-Site` or `Origin`. The CSRF token in the form
+    protects those that don't.
+
+    :raises werkzeug.exceptions.Forbidden: the form is from another site, or has a wrong token.
     """
     if request.method in SAFE_METHODS:
         return
@@ -126,7 +135,7 @@ def check_csrf() -> None:
     wanted, given = session.get(CSRF_FIELD), request.form.get(CSRF_FIELD, "")
     is_own = wanted and hmac.compare_digest(wanted.encode(), given.encode())
     if site not in {"same-origin", "none"} or not is_own:
-        abort(403, "The form is not from this page, or is too old. Go back, reload, and try again.")
+        abort(403, "The form is too old, or not from this site. Go back, reload and try again.")
 
 
 def _require_sign_in() -> Any:
@@ -140,14 +149,14 @@ def _require_sign_in() -> Any:
 
 
 def no_store(response: Response) -> Response:
-    """Keep pages out of browser caches: after sign-out, the next user could go back to them."""
+    """Keep a page out of caches, so that nobody can go back to it after sign-out."""
     response.headers["Cache-Control"] = "no-store"
     return response
 
 
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
-    """Exchange a token for a session cookie."""
+    """Show the sign-in form, or exchange a token for a session cookie."""
     onward = _safe_next_path(request.args.get("next", ""))
     if request.method != "POST" and current_user():
         return redirect(onward or url_for("hello.hello"), 302)
@@ -158,7 +167,7 @@ def sign_in() -> Any:
     if token is None:
         tokens.count_failed_attempt()
         return render_template("sign_in.html", onward=onward, error=True), 422
-    session.clear()  # it may have been somebody else's
+    session.clear()  # against session fixation: another person can have planted it
     session[CSRF_FIELD] = secrets.token_urlsafe()
     until = time.time() + LIFETIME.total_seconds()
     session["me"] = {"id": token.id, "name": token.name, "scope": token.scope, "until": until}
@@ -167,16 +176,16 @@ def sign_in() -> Any:
 
 @blueprint.route("/sign-out", methods=["POST"])
 def sign_out() -> Response:
-    """End the session."""
+    """End the browser's session."""
     session.clear()
     flash("You are signed out.")
     return redirect(url_for("sessions.sign_in"), 303)  # type: ignore[return-value]
 
 
 def _safe_next_path(path: str) -> str:
-    """Return a path if it is that of a page that requires sign-in, or "".
+    """Return the path if it leads to a page that requires sign-in, else "".
 
-    Not every path of ours is safe: a short URL can lead anywhere.
+    This prevents open redirects. Other paths of this service can redirect to other sites.
     """
     adapter = current_app.create_url_adapter(request)
     try:

@@ -1,7 +1,8 @@
-"""Bearer tokens (RFC 6750): who may use the API, and for what.
+"""Bearer tokens (RFC 6750): they authenticate requests to the API, and limit what they can do.
 
-A token is 256 random bits, so its plain SHA-256 is safe to store and cheap to check. It is found by
-the index on the hash, which no client can choose: the time of a lookup reveals nothing.
+A token is 256 random bits, so its SHA-256 hash without salt is safe to store and cheap to check.
+Tokens are looked up by an index on the hash. Clients can't choose a hash, so the time that a lookup
+takes tells them nothing about stored tokens (timing attacks).
 """
 
 import hashlib
@@ -30,10 +31,10 @@ SCOPES = ("read", "write")  # each includes those before it
 NAME_LENGTH = 100
 LAST_USE_INTERVAL = timedelta(minutes=1)  # between two updates of last_used_at
 
-blueprint = Blueprint("auth", __name__, url_prefix="/api", description="Who am I?")
+blueprint = Blueprint("auth", __name__, url_prefix="/api", description="Authentication.")
 
 
-# Who may use the API. The token itself is not stored.
+# Only the hash (`digest`) of a token is stored.
 TOKENS = sa.Table(
     "tokens",
     metadata,
@@ -44,23 +45,23 @@ TOKENS = sa.Table(
     sa.Column("created_at", UTCDateTime(0), nullable=False),
     sa.Column("expires_at", UTCDateTime(0)),
     sa.Column("last_used_at", UTCDateTime(0)),
-    sqlite_autoincrement=True,  # no id twice, as in MySQL
+    sqlite_autoincrement=True,  # never reuse an id, as in MySQL
 )
 
-# Compiled once: each request runs one of them.
+# Built once, because each request runs one of them.
 BY_DIGEST = sa.select(TOKENS).where(TOKENS.c.digest.in_(sa.bindparam("digests", expanding=True)))
 BY_ID = sa.select(TOKENS).where(TOKENS.c.id == sa.bindparam("number"))
 
 
 class MeSchema(ResponseSchema):
-    """A token, as its owner sees it."""
+    """The token of the request."""
 
     name = fields.String(metadata={"examples": ["ci"]})
     scope = fields.String(metadata={"enum": SCOPES, "examples": ["write"]})
 
 
 class RefusedError(HTTPException):
-    """401 or 403, with the challenge of RFC 6750, section 3."""
+    """A 401 or 403 error, with the `WWW-Authenticate` challenge of RFC 6750, section 3."""
 
     def __init__(self, code: int, detail: str, **challenge: str) -> None:
         super().__init__(detail)
@@ -69,7 +70,7 @@ class RefusedError(HTTPException):
         self.challenge = "Bearer " + ", ".join(f'{name}="{value}"' for name, value in values)
 
     def get_headers(self, *args: Any, **kwargs: Any) -> list[tuple[str, str]]:
-        """Add the challenge."""
+        """Add `WWW-Authenticate`."""
         return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self.challenge)]
 
 
@@ -83,7 +84,7 @@ def init_app(app: Flask) -> None:
 @blueprint.route("/me")
 @blueprint.response(200, MeSchema)
 def me() -> sa.RowMapping:
-    """Tell the token's name and scope"""
+    """Get the token's name and scope"""
     token: sa.Row[Any] = g.token
     return token._mapping
 
@@ -91,51 +92,52 @@ def me() -> sa.RowMapping:
 def authenticate() -> None:
     """Check the token of a request to `/api`.
 
-    :raises RefusedError: 401, it has no valid token, or 403, its scope is too small.
-    :raises TooManyRequests: too many wrong tokens came from its address. A valid one is accepted
-        even then: otherwise a neighbour behind the same address could lock its owner out.
+    :raises RefusedError: 401, the request has no valid token; 403, the token's scope is too small.
+    :raises TooManyRequests: the address has sent too many invalid tokens. Valid tokens are accepted
+        even then: otherwise, one client could lock out others behind the same address.
     """
     if not is_api():
         return
     if "Authorization" not in request.headers:
-        raise RefusedError(401, "A token is needed.")
+        raise RefusedError(401, "A token is missing. Send Authorization: Bearer TOKEN.")
     given = request.authorization
     secret = given.token if given and given.type == "bearer" else None
     token = find_by_secret(secret) if secret else None
     if token is None:
         count_failed_attempt()
-        raise RefusedError(401, "The token is not valid.", error="invalid_token")
+        detail = "The token is invalid, revoked or expired."
+        raise RefusedError(401, detail, error="invalid_token")
     authorize(token)
 
 
 def authorize(token: sa.Row[Any]) -> None:
-    """Allow the request with this token, if its scope is large enough.
+    """Check that the token's scope allows the request, and make it the request's token.
 
-    :raises RefusedError: 403, it is too small.
+    :raises RefusedError: 403, the scope is too small.
     """
     needed = "read" if request.method in {"GET", "HEAD", "OPTIONS"} else "write"
     if SCOPES.index(token.scope) < SCOPES.index(needed):
-        detail = f"The token's scope must be {needed!r} for this."
+        detail = f"This request needs a token with scope {needed!r}."
         raise RefusedError(403, detail, error="insufficient_scope", scope=needed)
     g.token = token
     _record_use(token)
 
 
 def find_by_secret(secret: str) -> sa.Row[Any] | None:
-    """Return the valid token with this secret text."""
+    """Return the token with this secret text, or None if none is valid."""
     return _valid(current_app.extensions["token_lookups"](_digest(secret)))
 
 
 def find_by_id(number: int) -> sa.Row[Any] | None:
-    """Return the valid token with this id."""
+    """Return the token with this id, or None if none is valid."""
     with database().read() as connection:
         return _valid(connection.execute(BY_ID, {"number": number}).first())
 
 
 def count_failed_attempt() -> None:
-    """Count a wrong token against the address of the request's client.
+    """Count an invalid token for the address of the client.
 
-    :raises TooManyRequests: too many came from its address.
+    :raises TooManyRequests: the address has sent too many.
     """
     rate_limit.count("auth", _network(request.remote_addr or ""))
 
@@ -153,7 +155,7 @@ def _valid(token: sa.Row[Any] | None) -> sa.Row[Any] | None:
 
 
 def _network(address: str) -> str:
-    """Return the network that stands for an address: with IPv6, a client has a whole /64."""
+    """Return what to count a client by: an IPv4 address or an IPv6 /64, which one client has."""
     try:
         ip = ip_address(address)
     except ValueError:
@@ -166,20 +168,21 @@ def _network(address: str) -> str:
 def _record_use(token: sa.Row[Any]) -> None:
     now = datetime.now(UTC)
     if token.last_used_at is None or token.last_used_at < now - LAST_USE_INTERVAL:
-        # A database that is read-only for now can still serve reads.
+        # Ignore a failure: while the database is read-only, requests can still read.
         used = sa.update(TOKENS).where(TOKENS.c.id == token.id).values(last_used_at=now)
         with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
             connection.execute(used)
 
 
 def _digest(token: str) -> bytes:
-    """Return the part of a token that is stored."""
+    """Return the hash of a token, which is stored instead of it."""
     return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
 def create_token(database: Database, name: str, scope: str, expires: timedelta | None) -> str:
-    """Save a new token and return it; nobody can read it again.
+    """Create a token and return it. Only its hash is stored, so it can't be read again.
 
+    :param expires: the token's lifetime; None means that it never expires.
     :raises sqlalchemy.exc.IntegrityError: another token has this name.
     """
     token = f"slipway_{secrets.token_urlsafe(32)}"
@@ -191,6 +194,6 @@ def create_token(database: Database, name: str, scope: str, expires: timedelta |
 
 
 def revoke_token(database: Database, name: str) -> bool:
-    """Delete a token, and return whether there was one."""
+    """Delete the token with this name. Return False if there is none."""
     with database.autocommit.connect() as connection:
         return bool(connection.execute(sa.delete(TOKENS).where(TOKENS.c.name == name)).rowcount)

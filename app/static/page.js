@@ -1,12 +1,12 @@
-// What the pages do better with JavaScript. All of it works without.
+// Improves the pages. Everything also works without JavaScript.
 "use strict";
 
 let loading, typing;
 let here = location.pathname + location.search;
 
-// Fetch a page that has a part. If there is another one, or none, go there to see it.
+// Fetch a page and return it if it contains `part`, a selector. Otherwise let the browser open it.
 async function load(url, part) {
-  loading?.abort(); // only the last one counts
+  loading?.abort(); // only the latest request matters
   loading = new AbortController();
   try {
     const answer = await fetch(url, { headers: { Accept: "text/html" }, signal: loading.signal });
@@ -18,9 +18,9 @@ async function load(url, part) {
   location.assign(url);
 }
 
-// Put a part of a page in the place of this one's.
+// Replace a part of this page with the same part of another page.
 async function swap(url, part, remember) {
-  clearTimeout(typing); // or a search for what was typed before would come after this
+  clearTimeout(typing); // a pending search for older input would overwrite this
   const page = await load(url, part);
   if (!page) return;
   const found = page.querySelector(part);
@@ -34,7 +34,7 @@ async function swap(url, part, remember) {
   if (remember === "pushState") scrollTo(0, 0);
 }
 
-// Tell who does not see it what has changed.
+// Announce a change to screen readers.
 function say(text) {
   document.querySelector("[data-heard]").textContent = text;
 }
@@ -49,7 +49,7 @@ async function check(input) {
   const code = input.value;
   told.textContent = "";
   if (!code) return;
-  // Without an answer, the form says it when it is sent.
+  // Ignore a failed request: the server checks the code again when the form is sent.
   const answer = await fetch(`${input.dataset.check}?${new URLSearchParams({ code })}`).catch(() => {});
   if (!answer?.ok || answer.redirected || input.value !== code) return;
   const { problem } = await answer.json();
@@ -64,7 +64,7 @@ async function copy(button) {
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
 }
 
-// Ask in a dialog what would be asked on a page of its own.
+// Show the form of another page in a dialog.
 async function ask(link) {
   const page = await load(link.href, "main form");
   if (!page) return;
@@ -78,7 +78,7 @@ async function ask(link) {
   dialog.showModal();
 }
 
-// Show what is of use only with JavaScript.
+// Show the buttons that need JavaScript.
 function prepare(part) {
   for (const button of part.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
 }
@@ -104,7 +104,7 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     search(event.target, "pushState");
   } else {
-    // Not twice for a double click; after the browser has taken the form's data.
+    // Prevent a second submission by a double click. Wait until the browser has read the form.
     setTimeout(() => { if (event.submitter) event.submitter.disabled = true; });
   }
 });
@@ -115,7 +115,7 @@ document.addEventListener("input", (event) => {
   else if ("swap" in (input.form?.dataset ?? {})) soon(() => search(input.form, "replaceState"));
 });
 
-// Not for a jump to a place on this page.
+// Back and forward, but not jumps to a fragment of this page.
 addEventListener("popstate", () => {
   if (here !== location.pathname + location.search) swap(location.href, "main");
 });

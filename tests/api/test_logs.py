@@ -38,7 +38,8 @@ def test_no_trace_is_made_up(deployment: Deployment, service: Service) -> None:
 def test_line_tells_why_a_request_was_refused(deployment: Deployment, service: Service) -> None:
     """The log line has the reason that the client got."""
     answer = Service(service.url).get("/api/me")
-    assert deployment.line(answer.headers["X-Request-Id"])["error"] == "A token is needed."
+    line = deployment.line(answer.headers["X-Request-Id"])
+    assert line["error"] == "A token is missing. Send Authorization: Bearer TOKEN."
 
 
 def test_log_has_no_secret(deployment: Deployment, service: Service) -> None:

@@ -124,7 +124,7 @@ def test_refused_lines_are_named(deployment: Deployment, service: Service, links
         "Line 4: #: Invalid input type.",
         "Line 5: #/code: Missing data for required field.",
         "Line 6: #/%3F%1B: Unknown field. #/code: Is a word of this service.",
-        "Line 7: It can't be read: a name stands twice in one object",
+        "Line 7: It can't be read: an object has the same name twice",
     ]
     for link in good:
         assert service.get(f"/api/links/{link['code']}").json()["url"] == TARGET

@@ -148,7 +148,7 @@ def send_file(page: Page) -> None:
 # Each state has a site, a path, steps to take, and a text that it shows then. Without a site, it is
 # "filled", signed out.
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
-    "sign-in": ("", "/sign-in", None, "Whoever runs this service"),
+    "sign-in": ("", "/sign-in", None, "If you have no token"),
     "sign-in-wrong": ("", "/sign-in", wrong_token, "not valid"),
     "sign-in-limited": ("", "/sign-in", wrong_tokens, "Too Many Requests"),
     "docs": ("", "/docs", None, "Create a link"),
