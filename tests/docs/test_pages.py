@@ -10,7 +10,7 @@ from tests.support.checkout import ROOT
 
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 CODE = re.compile(r"```.*?```|`[^`]+`", flags=re.DOTALL)
-LINK = re.compile(r'(?:\]\(|src=")([^)":#]+)[)"]')
+LINK = re.compile(r'(?:\]\(|src=")([^)":]+)[)"]')
 PATH = re.compile(r"`((?:app|bench|db|deploy|findings|tests)/[\w./-]+\.(?:cnf|py|sh|yaml))`")
 # Files that the reader of docs/your-own-service.md creates.
 THEIRS = {"app/incidents.py", "tests/api/test_incidents.py"}
@@ -43,10 +43,40 @@ def test_targets_of_make_exist() -> None:
     assert not {(page, target) for page, target in named if target not in known}
 
 
+def anchors(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    text = CODE.sub(lambda code: "" if code[0].startswith("```") else code[0], page.read_text())
+    headings = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize(("page", "to"), LINKS, ids=[f"{page.name}-{to}" for page, to in LINKS])
 def test_links_lead_somewhere(page: Path, to: str) -> None:
-    """Every link of a page into the project leads to an existing file."""
-    assert (page.parent / to).is_file()
+    """Every link of a page into the project leads to an existing file, and to a heading in it."""
+    name, _, anchor = to.partition("#")
+    target = page.parent / name if name else page
+    assert target.is_file()
+    assert not anchor or anchor in anchors(target)
+
+
+def test_every_page_is_in_the_index() -> None:
+    """docs/README.md leads to every page of the documentation; lessons have their own index."""
+    index = {to.partition("#")[0] for page, to in LINKS if page == ROOT / "docs/README.md"}
+    assert {page.name for page in ROOT.glob("docs/*.md")} - {"README.md"} == {
+        name for name in index if "/" not in name
+    }
+
+
+def test_messages_in_troubleshooting_exist() -> None:
+    """Every message of ours that troubleshooting quotes is in the sources, word for word."""
+    rows = re.findall(r"^\| (.*?) \|", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
+    quoted = [text for row in rows for text in re.findall(r"`([A-Z][^`]* [^`]*\.)`", row)]
+    sources = [*ROOT.glob("app/**/*.py"), *ROOT.glob("db/**/*.py"), *ROOT.glob("db/*.sh")]
+    written = "\n".join(path.read_text() for path in sources)
+    # Names vary: the sources have {name!r} or $table where the page has 'me' or an ellipsis.
+    parts = [part for text in quoted for part in re.split(r"'\w+'|…", text)]
+    assert len(parts) > 8
+    assert [part for part in parts if part not in written] == []
 
 
 def listed_in_tree(tree: str) -> set[str]:

@@ -1,0 +1,49 @@
+"""The version is in pyproject.toml alone, and the changelog has its release."""
+
+import os
+import re
+import subprocess
+import tomllib
+
+import yaml
+
+from tests.support.checkout import ROOT
+
+VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+
+
+def test_changelog_has_the_version() -> None:
+    """The newest release in the changelog is the version, with a date and sections."""
+    changelog = (ROOT / "CHANGELOG.md").read_text()
+    unreleased, newest, *_ = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
+    assert unreleased.startswith("[Unreleased]\n")
+    assert re.match(rf"\[{re.escape(VERSION)}\] - \d{{4}}-\d\d-\d\d\n", newest)
+    sections = set(re.findall(r"^### (\w+)$", unreleased + newest, flags=re.MULTILINE))
+    assert sections
+    assert sections <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_version_is_in_one_place() -> None:
+    """No other file than pyproject.toml and the changelog repeats the version."""
+    # Lock files have the versions of packages, which can be the same.
+    places = [
+        "git",
+        "grep",
+        "-lwF",
+        VERSION,
+        "--",
+        ":!requirements",
+        ":!*requirements.txt",
+        ":!*lock*",
+    ]
+    found = subprocess.check_output(places, cwd=ROOT, text=True).split()
+    assert {"pyproject.toml", "CHANGELOG.md"} >= set(found)
+
+
+def test_workflow_checks_its_tag() -> None:
+    """The release workflow stops if the tag is not the version in pyproject.toml."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
+    [check] = [s for s in workflow["jobs"]["image"]["steps"] if s.get("name") == "Check the tag"]
+    for tag, code in ((f"v{VERSION}", 0), (f"v{VERSION}0", 1), (VERSION, 1)):
+        script = ["bash", "-e", "-c", check["run"]]
+        assert subprocess.call(script, cwd=ROOT, env={**os.environ, "GITHUB_REF_NAME": tag}) == code
