@@ -79,7 +79,7 @@ def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> li
         key = rows[index]["lookup_key"]
         if key in taken:
             refused[index] = taken[key]
-        taken.setdefault(key, "Another link of this batch has this code.")
+        taken.setdefault(key, "Another link in this batch has this code.")
     if named := {i: reason for i, reason in refused.items() if "code" in links[i]}:
         raise CodesTakenError(named)
     if refused:

@@ -123,7 +123,7 @@ def test_refused_lines_are_named(deployment: Deployment, service: Service, links
         "Line 3: It can't be read: Expecting ',' delimiter: line 2 column 1 (char 13)",
         "Line 4: #: Invalid input type.",
         "Line 5: #/code: Missing data for required field.",
-        "Line 6: #/%3F%1B: Unknown field. #/code: Is a word of this service.",
+        "Line 6: #/%3F%1B: Unknown field. #/code: Is reserved by this service.",
         "Line 7: It can't be read: a name stands twice in one object",
     ]
     for link in good:
