@@ -72,7 +72,7 @@ def test_find(page: Page, links: Links) -> None:
     expect(page.locator(".links .code").first).to_have_text(min(made, key=str.lower))
     page.get_by_label("Search").fill("nothingofthekind")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_text("No link is here.")).to_be_visible()
+    expect(page.get_by_text("No links found.")).to_be_visible()
 
 
 def test_edit(page: Page, links: Links) -> None:

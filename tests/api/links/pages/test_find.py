@@ -36,7 +36,7 @@ def test_list_is_searched(member: Visitor, links: Links) -> None:
     tagged = member.get("/links", params={"tag": "a"})
     assert 'href="/links" data-swap>All tags' in tagged.text  # and no empty fields
     page = member.get("/links", params={"q": word, "tag": "c"})
-    assert (page.status_code, "No link is here." in page.text) == (200, True)
+    assert (page.status_code, "No links found." in page.text) == (200, True)
 
 
 @pytest.mark.parametrize(
