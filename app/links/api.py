@@ -16,7 +16,7 @@ from app.database import database
 from app.links import codes, queries, schemas, service
 
 CODE_TAKEN = "Another link has this code."
-TOO_BROAD = "Too many links match this search. Use less common words."
+TOO_BROAD = "Too many links contain these words. Use less common words."
 BATCH_BODY_LIMIT = 4 * 1024 * 1024  # bytes
 
 CODE_FROM = {"code": "$response.body#/code"}
@@ -114,8 +114,8 @@ def list_links(arguments: dict[str, Any]) -> Any:
     `q` is a full-text search by prefixes. A link matches if each word of `q` is the beginning of
     a word in its code, title or URL. Case and accents are ignored. A word consists of letters,
     digits and `_`; all other characters separate words, as does any character beyond U+FFFF, such
-    as emoji. Words of more than 84 characters are not indexed. A search that matches several
-    hundred thousand links can fail with 422.
+    as emoji. Words of more than 84 characters are not indexed. A search can fail with 422 if
+    several hundred thousand links contain its words.
 
     `tag` must match exactly, including case and accents.
 
