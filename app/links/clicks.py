@@ -28,7 +28,8 @@ from app.links.tables import LINK_CLICKS, LINKS
 from app.telemetry import metrics
 
 ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch; it can be slightly more
-# Seconds. Enough after a deadlock; after a lock wait time-out, all later requests would wait too.
+# Seconds in which a failed batch is retried: long enough after a deadlock, and not too long after a
+# lock wait time-out, since all other requests wait meanwhile.
 RETRY_WITHIN = 0.5
 
 BATCH_SIZE = Histogram(

@@ -106,6 +106,7 @@ def delete(database: Database, code: str, check: Check) -> None:
 
 def list_links(database: Database, *, sort: str, **arguments: Any) -> Page:
     """Return one page of the list.
+
     It can come from a read replica, so the newest changes can be missing (replication lag).
 
     :param arguments: the page's `limit`, and those of `queries.list_query`.
