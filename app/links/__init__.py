@@ -1,4 +1,4 @@
-"""The example: a link shortener. Delete this folder, and add one of your own in its place."""
+"""A link shortener, as an example. To build a service of your own, replace this folder."""
 
 from flask import Flask
 

@@ -1,4 +1,4 @@
-"""`/api/links`: create, read, list, change and delete links, and read their clicks."""
+"""The API at `/api/links`: create, read, list, change and delete links, and read clicks."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from app.database import database
 from app.links import codes, queries, schemas, service
 
 CODE_TAKEN = "Another link has this code."
-TOO_BROAD = "Too many links have these words. Use rarer ones."
+TOO_BROAD = "Too many links contain these words. Use less common words."
 BATCH_BODY_LIMIT = 4 * 1024 * 1024  # bytes
 
 CODE_FROM = {"code": "$response.body#/code"}
@@ -25,7 +25,7 @@ FOLLOW_UPS = {
     for name in ("read", "change", "delete", "clicks")
 }
 
-# Made once, as those of arguments: to make one costs more than to use it.
+# Created once, like the schemas of arguments: creating a schema costs more than using it.
 link_schema = schemas.LinkSchema()
 
 blueprint = Blueprint("links", __name__, url_prefix="/api/links", description="Manage links.")
@@ -40,8 +40,10 @@ blueprint = Blueprint("links", __name__, url_prefix="/api/links", description="M
 def create(fields: dict[str, Any]) -> Response:
     """Create a link
 
-    409 says that the code is taken, in one spelling or another, or that the first request with
-    this Idempotency-Key is still running.
+    If you give no `code`, the service chooses a random one.
+
+    409 means that another link has this code, possibly in another spelling, or that the first
+    request with this `Idempotency-Key` is still running.
     """
 
     def work(connection: Connection) -> Response:
@@ -65,9 +67,11 @@ def create(fields: dict[str, Any]) -> Response:
 @blueprint.response(201, schemas.CreatedSchema, headers=named(*RATE_LIMIT_HEADERS))
 @blueprint.doc(parameters=["Idempotency-Key"], responses=problem_responses(409))
 def create_all(batch: dict[str, Any]) -> Response:
-    """Create up to 1,000 links: all of them, or none
+    """Create up to 1,000 links, all or none
 
-    Each counts as a creation. What is refused is named by its place: `#/links/3/code`.
+    Each link counts towards the rate limit. If any link is invalid, or its code is taken, no link
+    is created. Each error then points to its field by position, counted from 0:
+    `#/links/3/code` is the code of the fourth link.
     """
     links = batch["links"]
     rate_limit.count("create", str(g.token.id), len(links))
@@ -83,7 +87,7 @@ def create_all(batch: dict[str, Any]) -> Response:
     except queries.CodesTakenError as error:
         raise codes_taken(error.refused) from None
     except queries.CodeTakenError:
-        raise Conflict("Other clients want the same codes. Try again.") from None
+        raise Conflict("Another request used the same codes at the same time. Try again.") from None
 
 
 @blueprint.route("", methods=["GET"])
@@ -104,14 +108,18 @@ def create_all(batch: dict[str, Any]) -> Response:
 def list_links(arguments: dict[str, Any]) -> Any:
     """List links, page by page
 
-    `q` finds links by words: each of its words must begin a word of the code, the title or the
-    URL. Case and accents don't count, nor does anything between words. A word is letters, digits
-    and `_`, and nothing beyond U+FFFF, such as emoji; one of more than 84 characters is not
-    found. A search for words that some hundred thousand links have may be refused.
+    The list uses cursor pagination. To get the next page, send `next` as `after`, with the same
+    `q`, `tag` and `sort`, or follow the `Link` header. On the last page `next` is null.
 
-    `tag` is compared exactly, case and accents included.
+    `q` is a full-text search by prefixes. A link matches if each word of `q` is the beginning of
+    a word in its code, title or URL. Case and accents are ignored. A word consists of letters,
+    digits and `_`; all other characters separate words, as does any character beyond U+FFFF, such
+    as emoji. Words of more than 84 characters are not indexed. A search can fail with 422 if
+    several hundred thousand links contain its words.
 
-    `sort=code` goes by what codes are the same by: without case and `-`.
+    `tag` must match exactly, including case and accents.
+
+    `sort=code` sorts codes without regard to case and `-`.
     """
     try:
         page = service.list_links(database(), **arguments)
@@ -128,10 +136,10 @@ def list_links(arguments: dict[str, Any]) -> Any:
 @blueprint.response(200, schemas.LinkSchema, headers=named("ETag"))
 @blueprint.doc(parameters=["If-None-Match"], responses=not_modified())
 def read(code: str) -> Any:
-    """Read a link and its clicks
+    """Read a link and its number of clicks
 
-    `ETag` is the link's revision. It changes with every edit and never with a click, so a 304
-    says nothing about clicks.
+    `ETag` is the link's revision. It changes with every edit, but not with clicks. So 304 means
+    that the link was not edited; its number of clicks can have changed.
     """
     return not_modified_or(service.find(database(), code))
 
@@ -147,8 +155,9 @@ def read(code: str) -> Any:
 def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, str]]:
     """Change a link
 
-    A JSON merge patch (RFC 7396): what it does not name stays, null gives a field its first
-    value back.
+    The body is a JSON merge patch (RFC 7396): fields that you leave out keep their value, and
+    null resets a field to its default. A code can't be changed. Send `If-Match` to change the link
+    only if nobody else has changed it (optimistic locking).
     """
     link = service.change(database(), code, fields, check_if_match)
     return link, 200, etag_headers(link)
@@ -160,7 +169,8 @@ def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, 
 def delete(code: str) -> None:
     """Delete a link and its clicks
 
-    Its code may be used again.
+    Afterwards, a new link can use the code. Send `If-Match` to delete the link only if nobody else
+    has changed it.
     """
     service.delete(database(), code, check_if_match)
 
@@ -171,7 +181,8 @@ def delete(code: str) -> None:
 def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
     """Count a link's clicks by hour or day
 
-    In UTC, empty buckets included, at most 1,000 of them.
+    Hours and days are in UTC. The range is widened to whole hours or days, at most 1,000 of them.
+    Those without clicks are included.
     """
     link = service.find_without_clicks(database(), code)
     buckets = service.click_histogram(database(), link, **span)
@@ -182,8 +193,8 @@ def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
 
 
 def codes_taken(refused: dict[int, str]) -> Conflict:
-    """Return a 409 that names the links of a batch whose codes are taken."""
-    error = Conflict("Codes of this batch are taken. No link was created.")
+    """Return a 409 with an error for each link of a batch whose code is taken."""
+    error = Conflict("Some codes in this batch are already taken. No links were created.")
     places = {index: {"code": [reason]} for index, reason in sorted(refused.items())}
     error.data = {"messages": {"json": {"links": places}}}  # type: ignore[attr-defined]
     return error

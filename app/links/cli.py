@@ -1,4 +1,4 @@
-"""`slipway links …`: export and import all links."""
+"""The commands `slipway links …`, which export and import all links."""
 
 import os
 import sys
@@ -10,16 +10,23 @@ from flask.cli import AppGroup
 from app.database import database
 from app.links import exports, imports
 
-REPORT_INTERVAL = 10  # batches, where no terminal shows a progress bar
+REPORT_INTERVAL = 10  # batches between reports if there is no terminal for a progress bar
 CLEAR_LINE = "\r\x1b[K"  # removes the progress bar
 
 links = AppGroup("links", help="Export and import links.")
 
 
 @links.command("export")
-@click.option("--format", "file_format", type=click.Choice(["jsonl", "csv"]), default="jsonl")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["jsonl", "csv"]),
+    default="jsonl",
+    show_default=True,
+    help="Output format.",
+)
 def export_links(file_format: str) -> None:
-    """Write all links to standard output, as JSON Lines or CSV."""
+    """Write all links to standard output as JSON Lines or CSV."""
     for part in exports.export_parts(database(), file_format):
         click.echo(part, nl=False)
 
@@ -30,18 +37,22 @@ def export_links(file_format: str) -> None:
     "--format",
     "file_format",
     type=click.Choice(["jsonl", "csv"]),
-    help="Where it is not told: csv for a name that ends in .csv, else jsonl.",
+    help="File format. Default: csv if the file name ends in .csv, otherwise jsonl.",
 )
 def import_links(file: IO[bytes], file_format: str | None) -> None:
-    """Create the links of an export; FILE can be - for standard input.
+    """Create links from FILE, or from standard input if FILE is -.
 
-    Every line needs a code and a url. A link keeps its times where the file has them. Clicks are
-    not taken over, since an export has only their sum. A link that is there already and equal is
-    unchanged; a line that breaks a rule, or whose code another link has, is refused and named on
-    standard error, and the exit status is 1. A line that leads back to this service is found only
-    where PUBLIC_URL is set.
+    FILE has one link per line, in the format of "slipway links export". Each line needs a code and
+    a url. Creation and update times are kept if the file has them. Clicks are not imported, since
+    an export has only their sum.
 
-    1,000 lines are one transaction. After an interruption, run the same command again.
+    Existing links are never changed. If an identical link already exists, the line is counted as
+    unchanged. A line is refused if it is invalid or if another link has its code. Refused lines
+    are reported on standard error, and the exit status is then 1.
+
+    Set PUBLIC_URL so that links that lead back to this service are refused too.
+
+    The import commits after every 1,000 lines. If it is interrupted, run the same command again.
     """
     file_format = file_format or ("csv" if file.name.endswith(".csv") else "jsonl")
     on_terminal = sys.stderr.isatty() and file.seekable()

@@ -1,4 +1,4 @@
-"""How clicks are read: sums of hours and roll-ups, histograms, and the most clicked links."""
+"""SQL for reading clicks: sums of hours and roll-ups, histograms, and the most clicked links."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ def _sum_of_hours(*conditions: sa.ColumnElement[bool]) -> sa.ScalarSelect[int]:
 
 
 def _clicks(rolled_up: sa.ColumnElement[int]) -> sa.ColumnElement[int]:
-    """Return the clicks of a link's roll-up, or the sum of all its hours if it has none."""
+    """Return the column `clicks`: `rolled_up`, or without a roll-up the sum of all hours."""
     found = _ROLLUP.with_only_columns(rolled_up).scalar_subquery()
     all_hours = _sum_of_hours(LINK_CLICKS.c.link_id == LINKS.c.id)
     return sa.func.coalesce(found, all_hours).label("clicks")
@@ -30,15 +30,16 @@ _SINCE = _sum_of_hours(
 )
 ROLLED_UP_UNTIL = _ROLLUP.label("rolled_up_until")
 CLICKS = _clicks(LINK_CLICK_ROLLUPS.c.clicks + _SINCE)
-# For lists: only those of the roll-up, if there is one. See `add_recent_clicks`.
+# For lists: without the clicks since the roll-up, which `add_recent_clicks` adds.
 ROLLED_UP_CLICKS = _clicks(LINK_CLICK_ROLLUPS.c.clicks)
 
 
 def add_recent_clicks(connection: sa.Connection, links: Sequence[sa.Row[Any]]) -> Sequence[Any]:
-    """Add to links that were read with `ROLLED_UP_CLICKS` the clicks since their roll-ups.
+    """Return links that were read with `ROLLED_UP_CLICKS`, plus the clicks since their roll-ups.
 
-    In a statement that names the hours: MySQL uses the index only if it knows them before the
-    statement runs. If they came from another table's row, it would read all hours of the link.
+    This takes a second statement, which contains the hours as values. MySQL uses the index for a
+    range of hours only if it knows the hours before the statement runs. If they came from a row of
+    another table, it would read all hours of the link.
     """
     since = {link.id: link.rolled_up_until for link in links if link.rolled_up_until}
     if not since:
@@ -51,7 +52,10 @@ def add_recent_clicks(connection: sa.Connection, links: Sequence[sa.Row[Any]]) -
 
 
 def recent_clicks(since: Mapping[int, datetime]) -> sa.Select[int, int]:
-    """Return the query for the clicks of links since an hour each, given by their ids."""
+    """Return the query for the clicks of links since a given hour.
+
+    :param since: the hour for each link, by the link's id.
+    """
     links_by_hour = defaultdict(list)
     for link, hour in since.items():
         links_by_hour[hour].append(link)
@@ -70,7 +74,10 @@ def recent_clicks(since: Mapping[int, datetime]) -> sa.Select[int, int]:
 def clicks_by_hour(
     connection: sa.Connection, link: sa.Row[Any], start: datetime, end: datetime
 ) -> dict[datetime, int]:
-    """Return a link's clicks by hour, from `start` up to `end`, without empty hours."""
+    """Return a link's clicks by hour, from `start` up to but excluding `end`.
+
+    Hours without clicks are left out.
+    """
     query = sa.select(LINK_CLICKS.c.hour, LINK_CLICKS.c.clicks).where(
         LINK_CLICKS.c.link_id == link.id, LINK_CLICKS.c.hour >= start, LINK_CLICKS.c.hour < end
     )
@@ -78,7 +85,10 @@ def clicks_by_hour(
 
 
 def most_clicked(start: datetime, limit: int) -> sa.Select[Any]:
-    """Return the query for the links with the most clicks since `start`: their `recent` ones."""
+    """Return the query for the links with the most clicks since `start`.
+
+    The column `recent` has the clicks since then.
+    """
     clicks = sa.func.sum(LINK_CLICKS.c.clicks).label("recent")
     top = (
         sa.select(LINK_CLICKS.c.link_id, clicks)

@@ -1,9 +1,9 @@
-"""Redirects resolved and clicks counted, many requests at once.
+"""Resolve redirects and count their clicks, many requests per commit (leader/follower batching).
 
-Each worker process has one batcher for both. It takes all requests that wait, looks their links up
-in one statement, adds their clicks in a second one, and answers them once that is committed: every
-answered click is counted. While it commits, the next batch forms. So many requests share one
-commit, and a lone one waits for nobody.
+Each worker process has one batcher for both. The batcher takes all waiting requests, looks up their
+links in one statement, and upserts their clicks in a second one. It answers the requests after that
+is committed, so every redirect that a client receives is counted. While one batch commits, the next
+one forms. So many requests share one commit, and a single request need not wait for others.
 """
 
 import json
@@ -27,17 +27,19 @@ from app.database.errors import is_conflict
 from app.links.tables import LINK_CLICKS, LINKS
 from app.telemetry import metrics
 
-ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, and a little more
-RETRY_WITHIN = 0.5  # seconds: long enough after a deadlock. After a lock wait, all others wait too
+ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch; it can be slightly more
+# Seconds in which a failed batch is retried: long enough after a deadlock, and not too long after a
+# lock wait time-out, since all other requests wait meanwhile.
+RETRY_WITHIN = 0.5
 
 BATCH_SIZE = Histogram(
     "slipway_click_batch_size",
-    "Requests that were resolved and counted together.",
+    "Requests that one batch resolved and counted together.",
     buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, BATCH_LIMIT),
 )
 COMMIT_SECONDS = Histogram(
     "slipway_click_commit_seconds",
-    "Time to look up, count and commit one batch.",
+    "Time to look up, count and commit one batch, in seconds.",
     buckets=metrics.SECONDS,
 )
 FIND_TARGETS = select(LINKS.c.lookup_key, LINKS.c.id, LINKS.c.url, LINKS.c.expires_at).where(
@@ -56,11 +58,11 @@ class Target(NamedTuple):
 
 
 Outcome = Target | None | BaseException
-"""The target of a key, None if no link has it, or the reason why that could not be found out."""
+"""The target of a lookup key, None if no link has it, or the exception that the lookup raised."""
 
 
 class PendingRequest:
-    """A request that waits for its batch."""
+    """A request that is waiting for its batch."""
 
     __slots__ = ("counts", "key", "on_outcome", "since")
 
@@ -68,10 +70,10 @@ class PendingRequest:
         self.key = key
         self.counts = counts
         self.since = time.monotonic()
-        self.on_outcome = [on_outcome]  # empty once it was called
+        self.on_outcome = [on_outcome]  # emptied by the call, so that it is called only once
 
     def resolve(self, outcome: Outcome) -> None:
-        """Report the outcome, unless there was one before."""
+        """Report the outcome, unless one was already reported."""
         try:
             on_outcome = self.on_outcome.pop()  # atomic: two threads can get here
         except IndexError:
@@ -79,11 +81,15 @@ class PendingRequest:
         try:
             on_outcome(outcome)
         except Exception:
-            log.exception("A request was resolved and not answered.")
+            log.exception("A redirect was resolved, but the response could not be sent.")
 
 
 class Resolver:
-    """Resolves codes and counts clicks. Any greenlet may call it, a loop callback `submit`."""
+    """Resolves codes and counts clicks.
+
+    Any greenlet can call it, or without gevent any thread. A callback of the event loop must not
+    wait, so it can call only `submit`.
+    """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -92,12 +98,13 @@ class Resolver:
         self._is_watching = False
 
     def resolve(self, key: str, *, counts: bool) -> Target | None:
-        """Return the target of a lookup key, after its click was committed if it `counts`.
+        """Return the target of a lookup key, or None if no link has it.
 
-        An unknown key gives None. A click on an expired link is not counted.
+        If the request `counts`, return only after its click is committed. A click on an expired
+        link is not counted.
 
         :raises sqlalchemy.exc.SQLAlchemyError: the database is unavailable. The click may have
-            been counted all the same.
+            been counted anyway.
         """
         outcomes: SimpleQueue[Outcome] = SimpleQueue()
         self.submit(key, outcomes.put, counts=counts)
@@ -107,12 +114,12 @@ class Resolver:
         return outcome
 
     def submit(self, key: str, on_outcome: Callable[[Outcome], object], *, counts: bool) -> None:
-        """Begin to resolve a key, without waiting.
+        """Start to resolve a lookup key, without waiting.
 
-        :param on_outcome: is called once, with what `resolve` would return or raise, by a thread
-            that has more to do: it must neither wait nor fail.
+        :param on_outcome: called once with what `resolve` would return or raise. It runs in a
+            thread that has other work to do, so it must neither block nor raise an exception.
         """
-        if not self._is_watching:  # not earlier: threads would not survive gunicorn's fork
+        if not self._is_watching:  # not before: threads do not survive gunicorn's fork
             self._is_watching = True
             run_in_background(self._watch)
         pending = PendingRequest(key, on_outcome, counts=counts)
@@ -120,7 +127,7 @@ class Resolver:
         self._batcher.submit(pending, pending.resolve)
 
     def _watch(self) -> None:
-        """Give up for requests that have waited too long."""
+        """Fail requests that have waited too long for their batch."""
         while True:
             time.sleep(ANSWER_WITHIN / 20)
             overdue = time.monotonic() - ANSWER_WITHIN
@@ -129,7 +136,7 @@ class Resolver:
                 if first.on_outcome and first.since > overdue:
                     break
                 self._submitted.popleft()
-                first.resolve(DatabaseTimeoutError("The batch did not come back in time."))
+                first.resolve(DatabaseTimeoutError("The batch did not finish in time."))
 
     def _resolve_all(self, batch: Sequence[PendingRequest]) -> list[Outcome]:
         pending = [request for request in batch if request.on_outcome]
@@ -141,7 +148,7 @@ class Resolver:
         return [targets.get(request.key) for request in batch]
 
     def _find_and_count(self, pending: list[PendingRequest]) -> dict[str, Target]:
-        """Resolve and count a batch, again if another transaction was in its way."""
+        """Resolve and count a batch; retry if it conflicts with another transaction."""
         deadline = time.monotonic() + RETRY_WITHIN
         while True:
             try:
@@ -167,7 +174,7 @@ def _find_targets(connection: Connection, keys: set[str]) -> dict[str, Target]:
 
 def _count_clicks(connection: Connection, clicks: Counter[str], targets: dict[str, Target]) -> None:
     hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    # In the order of the key, so that two workers' batches can't deadlock.
+    # In the order of the primary key, so that the batches of two workers can't deadlock.
     counts = {
         target.id: clicks[key]
         for key, target in sorted(targets.items(), key=lambda item: item[1].id)
@@ -178,9 +185,10 @@ def _count_clicks(connection: Connection, clicks: Counter[str], targets: dict[st
 
 
 def upsert_counts(connection: Connection, hour: datetime, counts: Mapping[int, int]) -> None:
-    """Add clicks to links' rows of an hour, or insert the rows.
+    """Upsert clicks: add them to the rows of links for an hour, or insert these rows.
 
-    The statement has the same text for any number of rows, so it is compiled only once.
+    The rows are passed as one JSON value. So the statement has the same text for any number of
+    rows, and SQLAlchemy compiles it only once.
 
     :param counts: clicks by the link's id.
     """
@@ -208,7 +216,7 @@ def _upsert(dialect: str) -> TextClause:
 
 
 def init_app(app: Flask) -> None:
-    """Give the app its resolver."""
+    """Create the app's resolver."""
     app.extensions["clicks"] = Resolver(app.extensions["database"].autocommit)
 
 

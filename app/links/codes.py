@@ -1,4 +1,4 @@
-"""The rules of codes: which are valid, which are the same, and which are reserved."""
+"""The rules for codes: which are valid, which count as the same, and which are reserved."""
 
 import re
 import secrets
@@ -8,21 +8,22 @@ from flask import Flask
 from werkzeug.routing import BaseConverter
 
 CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
-BATCH = "batch"  # in the API it stands in place of a code, so it is reserved
+BATCH = "batch"  # reserved, since /api/links/batch has it in the place of a code
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no two characters that look alike
 RANDOM_LENGTH = 7
 
 
 class CodeConverter(BaseConverter):
-    """A code in a path, in any spelling. Anything else in its place matches no route."""
+    """A converter for a code in a path, in any spelling. Other text does not match the route."""
 
     regex = rf"(?!{BATCH}\Z){CODE.pattern}"
 
 
 def unreserved_code(app: Flask) -> type[CodeConverter]:
-    """Return a converter for codes that are none of the words of the routes that exist so far.
+    """Return a converter for codes that excludes the first words of all routes added so far.
 
-    Otherwise `/<code>/<rest>` would match below them too, and answer 405 to other methods.
+    Otherwise `/<code>/<rest>` would also match paths below those routes, and paths that should
+    give 404 would give 405 for methods other than GET.
     """
     own = "|".join(map(re.escape, reserved_words(app)))
     return type(
@@ -31,22 +32,22 @@ def unreserved_code(app: Flask) -> type[CodeConverter]:
 
 
 def lookup_key(code: str) -> str:
-    """Return the common form of all spellings of a code: case and `-` don't count."""
+    """Return the common form of all spellings of a code: lower case, without `-`."""
     return code.lower().replace("-", "")
 
 
 def random_code() -> str:
-    """Return a code that nobody can guess from the one before."""
+    """Return a random code that can't be guessed from earlier ones."""
     return "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
 
 
 def reserved_words(app: Flask) -> set[str]:
-    """Return the service's own words: the first parts of all its routes, and `BATCH`."""
+    """Return the words that can't be codes: the first parts of all other routes, and `BATCH`."""
     rules = (rule.rule for rule in app.url_map.iter_rules())
     return {BATCH} | {rule.split("/")[1] for rule in rules if not rule.startswith("/<")}
 
 
 @cache
 def reserved_keys(app: Flask) -> frozenset[str]:
-    """Return the lookup keys of the service's own words."""
+    """Return the lookup keys of the reserved words."""
     return frozenset(map(lookup_key, reserved_words(app)))

@@ -1,7 +1,8 @@
-"""All links as JSON Lines or CSV, with bounded memory.
+"""Export all links as JSON Lines or CSV, with bounded memory.
 
-Each chunk is a query of its own, which starts after the last primary key. So a link that exists all
-the time is exported once, whatever others write, and a slow client holds no connection.
+Links are read in chunks by keyset pagination: each chunk is a query of its own, which starts after
+the last primary key. So a link that exists during the whole export is exported exactly once, even
+if others write meanwhile, and a slow client occupies no database connection.
 """
 
 import csv
@@ -23,11 +24,12 @@ from app.links.schemas import ExportArgumentsSchema, LinkSchema
 CHUNK = 1000  # links
 MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 
-# A spreadsheet would run a title such as "=cmd|…" as a formula, so in CSV it gets a ' in front,
-# even if it has some already: so an import can remove exactly what was added.
+# Against CSV injection (formula injection): a spreadsheet would run a title such as "=cmd|…" as a
+# formula, so the export puts a ' in front. It does so even if the title already begins with one or
+# more ' before such a character, so that an import can remove exactly what the export added.
 FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
-blueprint = Blueprint("export", __name__, url_prefix="/api", description="Take all links along.")
+blueprint = Blueprint("export", __name__, url_prefix="/api", description="Export links.")
 schema = LinkSchema(exclude=["short_url"])
 
 
@@ -46,8 +48,11 @@ schema = LinkSchema(exclude=["short_url"])
 def export(arguments: dict[str, str]) -> Response:
     """Export all links as JSON Lines or CSV
 
-    One that is there all the time is in it once, whatever happens meanwhile. A transfer that
-    ends without its last chunk is incomplete.
+    `format` chooses the format. Without it, the `Accept` header does; the default is JSON Lines.
+
+    A link that exists during the whole export is included exactly once, even if others change links
+    meanwhile. The export is not a snapshot. If the transfer ends without the last chunk of its
+    chunked encoding, the export is incomplete.
     """
     accepted = request.accept_mimetypes.best_match(MEDIA_TYPES.values())
     file_format = arguments.get("format") or ("csv" if accepted == "text/csv" else "jsonl")
@@ -57,10 +62,13 @@ def export(arguments: dict[str, str]) -> Response:
 
 
 def attachment(file_format: str) -> Response:
-    """Return the response with all links in a format, "jsonl" or "csv"."""
+    """Return a response that streams all links as a file.
+
+    :param file_format: "jsonl" or "csv".
+    """
     parts = export_parts(database(), file_format)
-    # Before the headers are sent: if the database is unavailable, the answer is 503. If that
-    # happens later, the connection is cut, without the last chunk of the transfer coding.
+    # Read the first part before the headers are sent, so that the response is 503 if the database
+    # is unavailable. If it fails later, the connection is closed without the last chunk.
     first = next(parts, b"")
     response = Response(chain([first], parts), mimetype=MEDIA_TYPES[file_format])
     response.headers["Content-Disposition"] = f'attachment; filename="links.{file_format}"'
@@ -68,8 +76,9 @@ def attachment(file_format: str) -> Response:
 
 
 def export_parts(database: Database, file_format: str) -> Iterator[bytes]:
-    """Yield all links in a format, "jsonl" or "csv", some at a time.
+    """Yield all links, encoded, in parts of up to `CHUNK` links.
 
+    :param file_format: "jsonl" or "csv".
     :raises sqlalchemy.exc.SQLAlchemyError: the database is unavailable; the export is incomplete.
     """
     write = _csv if file_format == "csv" else _jsonl
@@ -91,7 +100,7 @@ def _jsonl(links: Sequence[dict[str, Any]]) -> str:
 
 def _csv(links: Sequence[dict[str, Any]]) -> str:
     text = io.StringIO()
-    # In quotes: a spreadsheet that splits at ; could find formulas after one.
+    # Quote all text: a spreadsheet that splits at ; could find a formula after one.
     writer = csv.DictWriter(text, list(schema.fields), quoting=csv.QUOTE_NONNUMERIC)
     for link in links:
         title = link["title"]

@@ -1,10 +1,10 @@
-"""Redirects on the fast path: the same answer at a fraction of the cost.
+"""Answer redirects on the fast path: the same response at a fraction of the cost.
 
-Nearly all requests to a link shortener are redirects, and most of the cost of one is the server's
-parser and Flask's request, context and response. So a redirect is answered before them, by the
-functions that the route uses. Flask gets everything else: other answers than 302, and all requests
-if requests are traced. To do without the fast path, delete its line in
-`links/__init__.py`: Flask then answers all redirects.
+Nearly all requests to a link shortener are redirects. Most of the cost of a redirect is gunicorn's
+parser, and Flask's request, context and response. So redirects are answered before these, by the
+same functions that the route uses. Flask handles everything else: responses other than 302, and
+all requests if tracing is on. To remove the fast path, delete its line in `links/__init__.py`;
+Flask then answers all redirects.
 """
 
 import time
@@ -26,16 +26,16 @@ REDIRECT_HEADERS = BASE_HEADERS | {"Cache-Control": redirect.CACHE_CONTROL}
 
 
 def init_app(app: Flask) -> None:
-    """Put redirects on the fast path."""
+    """Put redirects on the fast path, unless requests are traced."""
     if not tracing.is_enabled():
         handler = redirects(codes.reserved_words(app), app.extensions["clicks"])
         app.extensions[fast_path.EXTENSION] = handler
 
 
 def redirects(reserved_words: set[str], resolver: Resolver) -> fast_path.Handler:
-    """Return a handler that answers redirects, and declines or passes on all other requests.
+    """Return a handler that answers redirects, and leaves all other requests to Flask.
 
-    :param reserved_words: words that look like a code and are none.
+    :param reserved_words: words that look like a code but belong to other routes.
     """
 
     def begin(environ: "WSGIEnvironment", respond: fast_path.Respond) -> bool:
@@ -55,8 +55,8 @@ def redirects(reserved_words: set[str], resolver: Resolver) -> fast_path.Handler
             if not isinstance(outcome, BaseException):
                 try:
                     response_headers = answer(outcome)
-                except Exception as error:  # noqa: BLE001 of any kind: the route reports it
-                    failure = error.with_traceback(None)  # its frames would hold the request
+                except Exception as error:  # noqa: BLE001 the route reports any of them
+                    failure = error.with_traceback(None)  # its frames would keep the request alive
             if not response_headers:
                 environ.update({redirect.FAILURE: failure, logs.STARTED_AT: started_at})
             respond(response_headers)

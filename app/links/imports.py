@@ -1,6 +1,6 @@
-"""Links from an export back into the database, a batch of lines in each transaction.
+"""Import links from an export, with one transaction for each batch of lines.
 
-Links that already exist and are equal stay as they are, so an interrupted import can run again.
+An import never changes existing links, so an interrupted import can simply be run again.
 """
 
 import csv
@@ -22,17 +22,17 @@ from app.links.schemas import LinkImportSchema
 
 BATCH = 1000  # lines
 LINE_LIMIT = 64 * 1024  # bytes, as in the API
-YIELD_AFTER = 64 * 1024  # bytes, after which the other requests of this process get their turn
-REASON_LIMIT = 500  # characters about what is wrong with a line
+YIELD_AFTER = 64 * 1024  # bytes, after which other requests of this process get a turn
+REASON_LIMIT = 500  # characters of the reason why a line is refused
 
 Record = tuple[int, Callable[[], Any]]
-"""The number of a line, and a function that reads it or raises ValueError."""
+"""A line's number, and a function that parses the line or raises ValueError."""
 
 schema = LinkImportSchema()
 
 
 class FormatError(Exception):
-    """From some line on, the file does not have its format."""
+    """The file breaks its format in a way that makes the rest of it unreadable."""
 
 
 class ImportReport(Counter[str]):
@@ -42,18 +42,19 @@ class ImportReport(Counter[str]):
         super().__init__(created=0, unchanged=0, refused=0)
 
     def __str__(self) -> str:
-        """Return all sums in one line."""
+        """Return all counts in one line."""
         return ", ".join(f"{count:,} {name}" for name, count in self.items())
 
 
 def run(
     database: Database, file: IO[bytes], file_format: str, report: ImportReport
 ) -> Iterator[dict[int, str]]:
-    """Create the links of a file, "jsonl" or "csv", in batches, and add up what became of them.
+    """Create the links in a file batch by batch, and update `report` after each batch.
 
-    For each batch, it yields the reasons for refused lines, by their numbers.
+    For each batch, yield the reasons why lines were refused, by line number.
 
-    :raises FormatError: the rest can't be read; the batches that were yielded are committed.
+    :param file_format: "jsonl" or "csv".
+    :raises FormatError: the rest can't be read. The batches yielded so far are committed.
     """
     records = _csv(_lines(file)) if file_format == "csv" else _jsonl(_lines(file))
     while any(checked := _check(islice(records, BATCH))):
@@ -74,8 +75,10 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
             unbroken = 0
             time.sleep(0.001)  # gevent ignores a sleep of 0 up to 50 times
         if len(line) > LINE_LIMIT:
-            raise FormatError(f"Line {number} has more than {LINE_LIMIT} bytes. Is it one link?")
-        # Spreadsheets put a byte order mark in front of UTF-8.
+            raise FormatError(
+                f"Line {number} has more than {LINE_LIMIT} bytes. Each line must hold one link."
+            )
+        # Spreadsheets write a byte order mark at the start of UTF-8 files.
         yield line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
 
 
@@ -92,18 +95,21 @@ def _csv(lines: Iterable[bytes]) -> Iterator[Record]:
         header = next(reader, [])
         if not {"code", "url"} <= set(header) <= set(schema.fields):
             names = ", ".join(exports.schema.fields)
-            raise FormatError(f"The first line of CSV must name the columns, of {names}.")
+            raise FormatError(
+                "The first line of a CSV file must name its columns: code, url, and optionally"
+                f" others from this list: {names}."
+            )
         for cells in reader:
             if cells:
                 yield reader.line_num, partial(_from_cells, header, cells)
     except csv.Error as error:
-        raise FormatError(f"Line {reader.line_num} is not CSV: {error}.") from None
+        raise FormatError(f"Line {reader.line_num} is not valid CSV: {error}.") from None
 
 
 def _from_cells(header: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
-    """Return a link's fields, without those of empty cells."""
+    """Return the fields of one CSV row. Empty cells are left out."""
     if len(cells) != len(header):
-        raise ValueError(f"it has {len(cells)} of {len(header)} cells")
+        raise ValueError(f"it must have {len(header)} cells, not {len(cells)}")
     fields: dict[str, Any] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
     if exports.FORMULA.match(fields.get("title", "")):
         fields["title"] = fields["title"].removeprefix("'")
@@ -113,7 +119,7 @@ def _from_cells(header: Sequence[str], cells: Sequence[str]) -> dict[str, Any]:
 
 
 def _check(batch: Iterable[Record]) -> tuple[dict[int, dict[str, Any]], dict[int, str]]:
-    """Return the valid links, and the reasons why others are refused, by their lines."""
+    """Return the valid links, and the reasons why other lines are refused, by line number."""
     links, refused = {}, {}
     for number, read in batch:
         try:
@@ -128,7 +134,7 @@ def _check(batch: Iterable[Record]) -> tuple[dict[int, dict[str, Any]], dict[int
 
 
 def _save(database: Database, links: dict[int, dict[str, Any]]) -> tuple[int, dict[int, str]]:
-    """Create links, and return how many, and the reasons for those whose codes are taken."""
+    """Create links. Return their number, and why lines were refused because of a taken code."""
     keys = [codes.lookup_key(fields["code"]) for fields in links.values()]
 
     def work(connection: Connection) -> tuple[int, dict[int, str]]:
@@ -151,4 +157,4 @@ def _save(database: Database, links: dict[int, dict[str, Any]]) -> tuple[int, di
         try:
             return database.write(work, long=True)
         except queries.CodeTakenError:
-            continue  # by another client, after the lookup: the next one finds it
+            continue  # another client took a code after the lookup: the next lookup finds it

@@ -1,4 +1,4 @@
-"""`GET /<code>+` and `GET /<code>.qr`: show a link without following or counting it."""
+"""Show a link without following it or counting a click: `GET /<code>+` and `GET /<code>.qr`."""
 
 from datetime import UTC, datetime
 from io import BytesIO
@@ -16,9 +16,9 @@ from app.database import database
 from app.links import service
 from app.links.schemas import PreviewSchema
 
-SCALE = 8  # pixels a module
+SCALE = 8  # pixels per module, which is one square of a QR code
 
-blueprint = Blueprint("preview", __name__, description="Look at links, uncounted.")
+blueprint = Blueprint("preview", __name__, description="Preview links without counting a click.")
 
 
 @blueprint.route("/<unreserved:code>+")
@@ -30,7 +30,7 @@ blueprint = Blueprint("preview", __name__, description="Look at links, uncounted
 def preview(code: str) -> Response:
     """Show where a link leads
 
-    A page for browsers, JSON for all others.
+    Browsers get a page, other clients get JSON. No click is counted.
     """
     shown = PreviewSchema().dump(_unexpired(code))
     if prefers_html():
@@ -56,13 +56,13 @@ def preview(code: str) -> Response:
 def qr_code(code: str) -> Response:
     """Draw a link's short URL as a QR code
 
-    SVG, or PNG for who accepts only that.
+    The format is SVG, or PNG if the `Accept` header prefers it. No click is counted.
     """
     url = f"{own_url()}/{_unexpired(code).code}"
     kinds = ["image/svg+xml", "image/png"]
     kind = request.accept_mimetypes.best_match(kinds, kinds[0])
     drawn = BytesIO()
-    # With a white margin: on a dark page, no camera would find it otherwise.
+    # With a white margin: without it, cameras would not recognise the code on a dark page.
     segno.make_qr(url).save(drawn, kind[6:9], scale=SCALE, light="white")
     response = Response(drawn.getvalue(), mimetype=kind)
     response.vary.add("Accept")
@@ -72,7 +72,11 @@ def qr_code(code: str) -> Response:
 
 
 def _unexpired(code: str) -> Row[Any]:
-    """Return a link, or answer 404 or 410."""
+    """Return a link.
+
+    :raises UnknownCodeError: there is no such link, which the client gets as 404.
+    :raises Gone: the link has expired.
+    """
     link = service.find_without_clicks(database(), code)
     if link.expires_at and link.expires_at <= datetime.now(UTC):
         abort(410, "This link has expired.")

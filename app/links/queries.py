@@ -15,7 +15,7 @@ from app.links import codes, search
 from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recent_clicks
 from app.links.tables import LINK_TAGS, LINKS
 
-# The most frequent queries, built once.
+# The most frequent queries, built only once.
 INSERT = sa.insert(LINKS)
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
 BY_KEY_LOCKED = BY_KEY.with_for_update()
@@ -26,18 +26,18 @@ OPTIONAL_FIELDS: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client can omit, with their defaults."""
 
 Check = Callable[[sa.Row[Any]], None]
-"""Raises if a link, as it is now, must not be changed."""
+"""A function that raises if a link, in its current state, must not be changed."""
 
 SORTS = ("-created_at", "code")
 """How a list can be sorted: newest first, or by lookup key."""
 
 
 class CodeTakenError(Exception):
-    """Another link has this code, in one spelling or another."""
+    """Another link has this code, possibly in another spelling."""
 
 
 class CodesTakenError(CodeTakenError):
-    """Links of a batch that can't be created: the reason of each, by its index."""
+    """The codes of some links in a batch are taken. `refused` has the reasons by index."""
 
     def __init__(self, refused: dict[int, str]) -> None:
         super().__init__()
@@ -45,7 +45,7 @@ class CodesTakenError(CodeTakenError):
 
 
 class Position(NamedTuple):
-    """A link's place in the list by time. In the list by code, its lookup key is its place."""
+    """A link's position in the list by time. In the list by code, it is the lookup key."""
 
     created_at: datetime
     id: int
@@ -54,7 +54,7 @@ class Position(NamedTuple):
 def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace:
     """Insert a link, with a random code if `fields` has none.
 
-    :raises CodeTakenError: the code is taken; the transaction can't go on.
+    :raises CodeTakenError: the code is taken. The transaction must be rolled back.
     """
     row = new_row(fields)
     with _translate_duplicate():
@@ -66,20 +66,21 @@ def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace
 def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
     """Insert links in a few statements, all or none, and return them without ids.
 
-    :raises CodesTakenError: some of their own codes are taken, by links or by each other.
-    :raises CodeTakenError: a random code is taken, or another client was faster; a second try
-        can succeed.
+    :raises CodesTakenError: codes that the client chose are taken, by existing links or by other
+        links in the batch.
+    :raises CodeTakenError: a random code is taken, or another client took a code at the same time.
+        A retry can succeed.
     """
     rows = [new_row(fields) for fields in links]
     existing = find_by_keys(connection, [row["lookup_key"] for row in rows])
     taken = dict.fromkeys(existing, "Another link has this code.")
     refused = {}
-    # The clients' own codes first: a random one can be replaced.
+    # Check the codes that clients chose first, since a random code can be replaced.
     for index in sorted(range(len(rows)), key=lambda index: "code" not in links[index]):
         key = rows[index]["lookup_key"]
         if key in taken:
             refused[index] = taken[key]
-        taken.setdefault(key, "Another link of this batch has this code.")
+        taken.setdefault(key, "Another link in this batch has this code.")
     if named := {i: reason for i, reason in refused.items() if "code" in links[i]}:
         raise CodesTakenError(named)
     if refused:
@@ -104,7 +105,7 @@ def new_row(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def find_by_keys(connection: sa.Connection, keys: Collection[str]) -> dict[str, sa.RowMapping]:
-    """Return the links that have one of these lookup keys, by that key."""
+    """Return the links that have these lookup keys, by lookup key."""
     rows = connection.execute(sa.select(LINKS).where(LINKS.c.lookup_key.in_(keys)))
     return {row["lookup_key"]: row for row in rows.mappings()}
 
@@ -112,10 +113,10 @@ def find_by_keys(connection: sa.Connection, keys: Collection[str]) -> dict[str, 
 def insert_all(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
     """Insert the rows of links and their tags in a few statements.
 
-    :raises CodeTakenError: one of their codes is taken; the transaction can't go on.
+    :raises CodeTakenError: one of the codes is taken. The transaction must be rolled back.
     """
     with _translate_duplicate():
-        connection.execute(INSERT, rows)  # PyMySQL makes statements of up to 1 MB
+        connection.execute(INSERT, rows)  # PyMySQL combines the rows into statements of up to 1 MB
     tagged = {row["lookup_key"]: row for row in rows if row["tags"]}
     query = sa.select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(tagged))
     _index_tags(
@@ -134,9 +135,9 @@ def _translate_duplicate() -> Iterator[None]:
 
 
 def find(connection: sa.Connection, code: str, *, clicks: bool = True) -> sa.Row[Any] | None:
-    """Return the row of the link with this code, in any spelling.
+    """Return the row of the link with this code, in any spelling, or None.
 
-    :param clicks: with its clicks, and until when they are rolled up.
+    :param clicks: also return the columns `clicks` and `rolled_up_until`.
     """
     query = BY_KEY_WITH_CLICKS if clicks else BY_KEY
     return connection.execute(query, {"key": _key(code)}).first()
@@ -145,9 +146,9 @@ def find(connection: sa.Connection, code: str, *, clicks: bool = True) -> sa.Row
 def change(
     connection: sa.Connection, code: str, fields: dict[str, Any], check: Check
 ) -> sa.Row[Any] | None:
-    """Change a link if `check` does not raise, and return it as it is then, with its clicks.
+    """Change a link if `check` does not raise. Return the changed link with its clicks, or None.
 
-    Its revision grows if a field differs.
+    The revision is incremented if the new value of a field differs. The row is locked meanwhile.
     """
     link = _locked(connection, code, check)
     if link and any(getattr(link, name) != value for name, value in fields.items()):
@@ -160,7 +161,7 @@ def change(
 
 
 def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
-    """Delete a link and its clicks if `check` does not raise; return what was deleted."""
+    """Delete a link and its clicks if `check` does not raise. Return the deleted link or None."""
     link = _locked(connection, code, check)
     if link:
         connection.execute(sa.delete(LINKS).where(LINKS.c.id == link.id))
@@ -168,7 +169,7 @@ def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | 
 
 
 def _key(code: str) -> str:
-    # MySQL can't compare the keys, which are ASCII, with other characters.
+    # The column is ASCII, and MySQL can't compare it with other characters.
     return codes.lookup_key(code) if code.isascii() else ""
 
 
@@ -180,7 +181,7 @@ def _locked(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] |
 
 
 def _index_tags(connection: sa.Connection, links: Iterable[Mapping[str, Any]]) -> None:
-    """Insert the tags of links into their index table."""
+    """Insert the tags of links into the table `link_tags`, which serves as their index."""
     rows = [
         {
             "link_id": link["id"],
@@ -198,19 +199,22 @@ def _index_tags(connection: sa.Connection, links: Iterable[Mapping[str, Any]]) -
 def list_links(
     connection: sa.Connection, limit: int, **conditions: Any
 ) -> tuple[Sequence[Any], bool]:
-    """Return up to `limit` links, and whether more follow. For `conditions` see `list_query`."""
+    """Return up to `limit` links, and whether more follow.
+
+    :param conditions: see `list_query`.
+    """
     query = list_query(connection.dialect.name, **conditions)
     links = connection.execute(query, {"count": limit + 1}).all()
     return add_recent_clicks(connection, links[:limit]), len(links) > limit
 
 
 def after_id(connection: sa.Connection, after: int, limit: int) -> Sequence[Any]:
-    """Return up to `limit` links with larger ids than `after`, by id, with their clicks."""
+    """Return up to `limit` links with ids greater than `after`, in order of id, with clicks."""
     query = LIST.where(LINKS.c.id > after).order_by(LINKS.c.id).limit(limit)
     return add_recent_clicks(connection, connection.execute(query).all())
 
 
-@lru_cache  # the first page is the most frequent
+@lru_cache  # for the first page, which is requested most often
 def list_query(
     dialect: str,
     sort: str,
@@ -220,9 +224,9 @@ def list_query(
 ) -> sa.Select[Any]:
     """Return the query for the first `count` links in the order of `sort`.
 
-    :param after: only those after this place, which is one of the same order.
-    :param tag: only those with this tag.
-    :param q: only those with these words: see `search.matches`.
+    :param after: return only links after this position, which must be from the same sort order.
+    :param tag: return only links with this tag.
+    :param q: return only links that match this search: see `search.matches`.
     """
     query = LIST.limit(sa.bindparam("count", type_=sa.Integer))
     links, tags = LINKS.columns, LINK_TAGS.columns
@@ -232,13 +236,14 @@ def list_query(
             search.matches(dialect, search.search_terms(q), links.code, links.title, links.url)
         )
     elif tag:
-        # In the order of the index on tags. The results of a search are sorted by columns of
-        # `links` instead: MySQL then looks up the tags of one page only.
+        # Sort by the columns of `link_tags`, so that MySQL reads its index in order. The results
+        # of a search are sorted by columns of `links` instead, so that MySQL looks up the tags of
+        # one page only.
         time, number, key = tags.created_at, tags.link_id, tags.lookup_key
     if tag:
         query = query.join(LINK_TAGS, tags.link_id == links.id).where(tags.tag == tag)
     if isinstance(after, Position):
-        # Spelled out, since MySQL does not use the index for a comparison of rows.
+        # Written as two conditions, since MySQL uses no index for `(time, id) < (x, y)`.
         older = sa.or_(time < after.created_at, number < after.id)
         query = query.where(time <= after.created_at, older)
     elif after:
@@ -247,5 +252,5 @@ def list_query(
 
 
 def position(link: sa.Row[Any], sort: str) -> Position | str:
-    """Return a link's place in the list."""
+    """Return a link's position in a list with this sort order."""
     return link.lookup_key if sort == "code" else Position(link.created_at, link.id)

@@ -1,4 +1,4 @@
-"""`GET /<code>`: redirect to the link's target, by the rules that users of go-links know."""
+"""Redirect `GET /<code>` to the link's target, by the usual rules of go-links."""
 
 import re
 from urllib.parse import unquote
@@ -17,21 +17,21 @@ from app.links.service import UnknownCodeError
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
 END_OF_PATH = re.compile("[?#]")
 CACHE_CONTROL = "private, max-age=0"
-FAILURE = "slipway.links.failure"  # in the environ: the outcome of the fast path
+FAILURE = "slipway.links.failure"  # key in the WSGI environ: the exception that the fast path met
 ROUTE, ROUTE_WITH_REST = "/<unreserved:code>", "/<unreserved:code>/<rest:rest>"
 REST = {
     "type": "string",
-    "description": "Goes on to the target as it is, slashes too; no segment may be `.` or `..`.",
+    "description": "Added unchanged to the target's path. No segment can be `.` or `..`.",
     "examples": ["install/linux"],
 }
 
-FOUND = {302: {"description": "The target.", "headers": named("Location")}}
+FOUND = {302: {"description": "Follow `Location` to the target.", "headers": named("Location")}}
 
-blueprint = Blueprint("redirect", __name__, description="Follow links.")
+blueprint = Blueprint("redirect", __name__, description="Follow links to their targets.")
 
 
 class LinkNotFound(NotFound):
-    """404. Its page offers to create the link."""
+    """A 404 response. For a user who can write, its page offers to create the link."""
 
     page = "unknown_code.html"
     description = "There is no link with this code."
@@ -42,14 +42,14 @@ class LinkNotFound(NotFound):
 
 
 class RestOfPath(BaseConverter):
-    """Anything, including nothing and several slashes in a row."""
+    """A converter that matches any rest of a path: also nothing, or several slashes in a row."""
 
     regex = r"[\s\S]*?"
     part_isolating = False
 
 
 def init_app(app: Flask) -> None:
-    """Answer 404 where a view finds no link."""
+    """Answer 404 if a view finds no link."""
     app.register_error_handler(UnknownCodeError, lambda error: http_error(LinkNotFound(error.code)))
 
 
@@ -59,10 +59,11 @@ def init_app(app: Flask) -> None:
 def follow(**_decoded: str) -> Response:
     """Redirect to a link's target
 
-    The click is counted first; `HEAD` counts nothing. What follows the code in the path is
-    added to the target's path, and the query to its query.
+    The click is counted before the response is sent. `HEAD` counts no click. Any path after the
+    code is added to the target's path, and the query to the target's query. Case and `-` in the
+    code are ignored.
 
-    :raises NotFound: no such link, or a "." or ".." segment follows its code.
+    :raises NotFound: there is no such link, or a "." or ".." segment follows the code.
     :raises Gone: the link has expired.
     """
     if failure := request.environ.get(FAILURE):
@@ -77,21 +78,22 @@ def follow(**_decoded: str) -> Response:
 
 
 def key(code: str, rest: str) -> str:
-    """Return the lookup key of the link that a request is for.
+    """Return the lookup key of the link that a request asks for.
 
     :param rest: the path after the code, as received.
-    :raises NotFound: no link could have this path.
+    :raises NotFound: no link can have this path.
     """
     if not codes.CODE.fullmatch(code) or targets.has_dot_segment(rest):
-        raise NotFound("No link can have this path.")
+        raise NotFound("There is no link with this path.")
     return codes.lookup_key(code)
 
 
 def location(target: Target | None, code: str, rest: str, query: str) -> str:
-    """Return the `Location` of a redirect.
+    """Return the `Location` header of a redirect.
 
-    :param rest: the path after the code, as received; so is the query.
-    :raises UnknownCodeError: no such link.
+    :param rest: the path after the code, as received.
+    :param query: the query, as received, without "?".
+    :raises UnknownCodeError: there is no such link.
     :raises Gone: the link has expired.
     """
     if target is None:
@@ -102,9 +104,9 @@ def location(target: Target | None, code: str, rest: str, query: str) -> str:
 
 
 def as_received(uri: str) -> tuple[str, str]:
-    """Split a request's target into the code and the rest of the path, which is not decoded.
+    """Split a request target into the decoded code and the undecoded rest of the path.
 
-    The decoded path is not enough: in it, `/a%2Fb` looks like `/a/b`.
+    WSGI's PATH_INFO is not enough, since it is decoded: in it, `/a%2Fb` looks like `/a/b`.
     """
     path = END_OF_PATH.split(ORIGIN.sub("", uri, count=1), maxsplit=1)[0]
     code, slash, rest = path.removeprefix("/").partition("/")

@@ -1,8 +1,8 @@
-"""Roll-ups: the clicks of past hours, summed once.
+"""Roll-ups: the clicks of past hours, summed once for each link.
 
-Otherwise each read of a link would sum a row for each hour in which it was ever followed. The hours
-stay, for histograms. To correct one by hand, also delete the link's roll-up: the next read makes a
-new one.
+Without them, each read of a link would sum a row for every hour in which the link was clicked. The
+rows of hours are kept for histograms. If you correct one by hand, also delete the link's roll-up;
+the next read creates a new one.
 """
 
 from collections.abc import Iterable
@@ -18,11 +18,11 @@ from app.database.errors import UNAVAILABLE
 from app.database.types import UTCDateTime
 from app.links import histogram
 
-INTERVAL = timedelta(days=60)  # between two roll-ups of a link: 1,440 hours to sum
-MIN_CLICKS = 1000  # a link with fewer has few hours, which are not worth a roll-up
-MAX_LINKS = 10  # in one read, so that a page of such links is answered in time
+INTERVAL = timedelta(days=60)  # between two roll-ups of a link, so up to 1,440 hours to sum
+MIN_CLICKS = 1000  # a link with fewer has few rows of hours to sum
+MAX_LINKS = 10  # rolled up by one read, so that even a page of such links is answered in time
 
-# In the order of the key, so that two of them can't deadlock.
+# In the order of the primary key, so that two of these statements can't deadlock.
 ROLL_UP = text("""
     REPLACE INTO link_click_rollups (link_id, until, clicks)
     SELECT id, :until, (SELECT COALESCE(SUM(clicks), 0) FROM link_clicks
@@ -35,7 +35,10 @@ ROLL_UP = text("""
 
 
 def roll_up(database: Database, links: Iterable[Any]) -> None:
-    """Make the roll-ups that are due, for links as they were read."""
+    """Create the roll-ups that are due for links that were just read.
+
+    If the database can't be written, do nothing.
+    """
     now = datetime.now(UTC)
     due = [
         link.id
@@ -43,10 +46,10 @@ def roll_up(database: Database, links: Iterable[Any]) -> None:
         if link.clicks > MIN_CLICKS and now - (link.rolled_up_until or link.created_at) > INTERVAL
     ]
     if due:
-        # No replica still counts clicks of a day ago, even if its clock is wrong.
+        # Even with a wrong clock, no replica of the service still counts clicks of a day ago.
         until = histogram.bucket_start(now - timedelta(days=1), "day")
-        # In READ COMMITTED, which locks no hours. A database that is read-only for now can still
-        # serve reads, and a link may be deleted meanwhile.
+        # READ COMMITTED does not lock the rows of hours. Ignore errors: the read must succeed even
+        # if the database is read-only, or if the link was deleted meanwhile (IntegrityError).
         with suppress(*UNAVAILABLE, IntegrityError):
             database.write(
                 lambda connection: connection.execute(

@@ -1,4 +1,4 @@
-"""Schemas of requests and responses: the rules of each field, and its format in JSON."""
+"""Schemas of requests and responses: the rules for each field and its format in JSON."""
 
 import base64
 import re
@@ -15,58 +15,62 @@ from app.links.search import WORD_LENGTH, search_terms
 
 MAX_BATCH_LINKS = 1000  # links
 
-# The checks of the schemas, as far as JSON Schema can express them.
+# What the schemas check, as far as JSON Schema can express it, and texts for the OpenAPI document.
 CODE = {
     "type": "string",
     "pattern": f"^{codes.CODE.pattern}$",
-    "description": "Case and `-` make no difference. The service's own words are none.",
+    "description": "What follows the slash in the short URL. Codes that differ only by case or `-`"
+    " are the same. Words that the service itself uses, such as `api`, are reserved.",
     "examples": ["compose"],
 }
 URL = {
     "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+$",
     "maxLength": targets.URL_LENGTH,
-    "description": "Where the link leads: http or https, with a host, and not to this service.",
+    "description": "Target: an absolute http or https URL that doesn't lead back to this service.",
     "examples": ["https://docs.docker.com/compose/"],
 }
-NEW_URL = {**URL, "format": "iri"}  # browsers take more than IRIs, and so do we
+NEW_URL = {**URL, "format": "iri"}  # only a hint: like browsers, we also accept other URLs
 TITLE = {**resources.TEXT_SCHEMA, "examples": ["Docker Compose"]}
 TAG = {**resources.TEXT_SCHEMA, "examples": ["docs"]}
 Q = {
-    "description": "Words, each of which must begin a word of the code, the title or the URL.",
+    "description": "Words to find. Each must be the beginning of a word in the code, title or URL.",
     "examples": ["docker compose"],
 }
 CURSOR = {
     "type": "string",
-    "description": "Where the page before ended: its `next`.",
+    "description": "An opaque cursor. Send `next` of one page as `after` to get the next page.",
     "examples": ["MjAyNi0xMS0yM1QxMjowMDowMCswMDowMCAx"],
 }
 TIME = {
     "pattern": f"^{resources.RFC3339.pattern}$",
-    "description": "From 1970 on. Of the fraction of a second, six digits count.",
+    "description": "An RFC 3339 time with an offset, not before 1970, precise to a microsecond.",
     "examples": ["2030-01-01T00:00:00Z"],
 }
 CREATED_AT = {"examples": ["2026-11-23T12:00:00.000000Z"]}
 LOOKUP_KEY = re.compile("[a-z0-9_]{1,64}")
-MAX_TERMS = 20  # of a search: each one costs
+MAX_TERMS = 20  # words in one search: each word makes it more expensive
 
 
 def validate_search(text: str) -> None:
-    """Reject a search without words, with too many, or with one that no index has."""
+    """Reject a search with no words, too many words, or a word too long for MySQL's index.
+
+    :raises ValidationError: the search is rejected.
+    """
     found = search_terms(text)
     if not found:
-        raise ValidationError("Must contain a word: letters, digits or _.")
+        raise ValidationError("Must contain at least one word of letters, digits or _.")
     if len(found) > MAX_TERMS:
         raise ValidationError(f"Must not contain more than {MAX_TERMS} words.")
     if max(map(len, found)) > WORD_LENGTH:
-        raise ValidationError(f"Must not contain a word of more than {WORD_LENGTH} characters.")
+        raise ValidationError(f"Must not contain a word longer than {WORD_LENGTH} characters.")
 
 
 class Cursor(fields.Field[queries.Position | str]):
-    """An opaque cursor: the place in a list where a page ended."""
+    """An opaque cursor for pagination: the position in a list where a page ended."""
 
     @staticmethod
     def encode(position: queries.Position | str) -> str:
-        """Return the cursor for a place."""
+        """Return the cursor for a position."""
         if isinstance(position, queries.Position):
             position = f"{position.created_at.isoformat()} {position.id}"
         return base64.urlsafe_b64encode(position.encode()).decode()
@@ -80,9 +84,9 @@ class Cursor(fields.Field[queries.Position | str]):
             created_at = datetime.fromisoformat(time).astimezone(UTC)
             position = queries.Position(created_at, int(number))
         except (ValueError, OverflowError):
-            raise ValidationError("Is no page of this list.") from None
+            raise ValidationError("Is not a valid cursor.") from None
         if not 0 <= position.id < 2**63:
-            raise ValidationError("Is no page of this list.")
+            raise ValidationError("Is not a valid cursor.")
         return position
 
 
@@ -91,7 +95,7 @@ TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 
 
 class LinkPatchSchema(Schema):
-    """What can be changed of a link; null gives a field its first value back (RFC 7396)."""
+    """The fields of a link that can be changed. null resets a field to its default (RFC 7396)."""
 
     url = fields.String(metadata=NEW_URL)
     title = fields.String(allow_none=True, validate=TITLE_RULES, metadata=TITLE)
@@ -105,43 +109,46 @@ class LinkPatchSchema(Schema):
 
     @pre_load
     def read_null_as_default(self, data: Any, **_kwargs: Any) -> Any:
-        """Read null as the removal of a field, as a merge patch does."""
+        """Replace null by the field's default, since null removes a value in a merge patch."""
         if not isinstance(data, dict):
             return data
         return {k: queries.OPTIONAL_FIELDS.get(k) if v is None else v for k, v in data.items()}
 
     @validates("url")
     def validate_target(self, url: str, **_kwargs: Any) -> None:
-        """Reject a target that browsers can't open, or that is this service."""
+        """Reject a target that browsers can't open, or that leads back to this service."""
         if reason := targets.rejection_reason(url, own_url()):
             raise ValidationError(reason)
 
     @validates("tags")
     def validate_unique(self, tags: list[str], **_kwargs: Any) -> None:
-        """Reject a tag that occurs twice."""
+        """Reject a list that contains the same tag twice."""
         if len(set(tags)) != len(tags):
-            raise ValidationError("Must not contain a tag twice.")
+            raise ValidationError("Must not contain the same tag twice.")
 
 
 class LinkCreateSchema(LinkPatchSchema):
-    """A new link. Its code is made where it has none."""
+    """A new link. Without a `code`, the service chooses a random one."""
 
     url = fields.String(required=True, metadata=NEW_URL)
     code = fields.String(metadata=CODE)
 
     @validates("code")
     def validate_code(self, code: str, **_kwargs: Any) -> None:
-        """Reject a code that no link can have."""
+        """Reject a code that is malformed or reserved."""
         if not codes.CODE.fullmatch(code):
             raise ValidationError(
-                "Must be 1 to 64 letters, digits, - and _, and begin with a letter or digit."
+                "Must be 1 to 64 letters, digits, - or _, and begin with a letter or digit."
             )
         if codes.lookup_key(code) in codes.reserved_keys(current_app):
-            raise ValidationError("Is a word of this service.")
+            raise ValidationError("Is reserved by this service.")
 
 
 class LinkImportSchema(LinkCreateSchema):
-    """A link from an export. Without a code, each import would create another link."""
+    """A link from an export.
+
+    The code is required. Otherwise each import of the same file would create another link.
+    """
 
     code = fields.String(required=True)
     created_at = resources.Timestamp()
@@ -150,13 +157,16 @@ class LinkImportSchema(LinkCreateSchema):
 
     @post_load
     def without_clicks(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Drop the clicks: an export has only their sum, not the hours."""
+        """Drop the clicks: an export has only their sum, and clicks are stored by hour."""
         data.pop("clicks", None)
         return data
 
 
 class LimitedList(fields.List[Any]):
-    """A list whose length is checked before its items."""
+    """A list whose length is checked before its items.
+
+    So a list that is too long costs little, and gives one error instead of one for each item.
+    """
 
     def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
         if isinstance(value, list):
@@ -165,7 +175,7 @@ class LimitedList(fields.List[Any]):
 
 
 class BatchSchema(Schema):
-    """Links that are created together."""
+    """Links to create in one transaction."""
 
     links = LimitedList(
         fields.Nested(LinkCreateSchema),
@@ -175,10 +185,10 @@ class BatchSchema(Schema):
 
 
 class PreviewSchema(resources.ResponseSchema):
-    """A link as everyone may see it."""
+    """The public part of a link, which anyone can see."""
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Read attributes only: marshmallow's own way tries keys first, and rows have none."""
+        """Read attributes only: marshmallow would try keys first, which a row does not have."""
         return getattr(obj, attr, default)
 
     code = fields.String(metadata=CODE)
@@ -191,7 +201,7 @@ class PreviewSchema(resources.ResponseSchema):
 
 
 class LinkSchema(PreviewSchema):
-    """A link as it is told to those with a token."""
+    """All fields of a link, for clients with a token."""
 
     tags = fields.List(fields.String(metadata=TAG))
     expires_at = resources.Timestamp(allow_none=True, metadata=TIME)
@@ -201,19 +211,19 @@ class LinkSchema(PreviewSchema):
 
 
 class CreatedSchema(resources.ResponseSchema):
-    """The links of a batch, in the order in which they came."""
+    """The links that were created, in the order of the request."""
 
     links = fields.Nested(LinkSchema, many=True)
 
 
 class ExportArgumentsSchema(Schema):
-    """The form of an export; the Accept header says it where this does not."""
+    """The format of an export. Without it, the `Accept` header decides; the default is jsonl."""
 
     format = fields.String(validate=validate.OneOf(["jsonl", "csv"]))
 
 
 class PageArgumentsSchema(Schema):
-    """Which page of the list."""
+    """Which page of the list to return."""
 
     limit = resources.WholeNumber(load_default=20, validate=validate.Range(min=1, max=100))
     after = Cursor(metadata=CURSOR)
@@ -223,34 +233,34 @@ class PageArgumentsSchema(Schema):
 
     @post_load
     def fit_together(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Reject the cursor of one order in another."""
+        """Reject a cursor from a list that was sorted differently."""
         if "after" in data and isinstance(data["after"], str) != (data["sort"] == "code"):
-            raise ValidationError("Is no page of this list.", "after")
+            raise ValidationError("Is a cursor for another sort order.", "after")
         return data
 
 
 class PageSchema(resources.ResponseSchema):
-    """A page of the list, and where the next one begins: null on the last."""
+    """A page of the list. `next` is the cursor for the next page, or null on the last one."""
 
     links = fields.Nested(LinkSchema, many=True)
     next = fields.String(allow_none=True, metadata=CURSOR)
 
 
 class SeriesArgumentsSchema(Schema):
-    """Which hours or days of a link's clicks."""
+    """The time range and the size of the buckets."""
 
     class Meta:
-        """`from` is a keyword of Python, so it can't be an attribute."""
+        """Declares `from`: as a keyword of Python, it can't be an attribute of the class."""
 
-        start = TIME | {"description": "If absent, a day or 30 days ago."}
+        start = TIME | {"description": "The start. Default: 24 hours or 30 days before the end."}
         include = {"from": resources.Timestamp(metadata=start)}  # noqa: RUF012 marshmallow's form
 
-    to = resources.Timestamp(metadata=TIME | {"description": "If absent, now."})
+    to = resources.Timestamp(metadata=TIME | {"description": "The end. Default: now."})
     by = fields.String(load_default="day", validate=validate.OneOf(list(histogram.BUCKET_SIZES)))
 
     @post_load
     def to_buckets(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Turn times into the range of whole buckets that they touch."""
+        """Widen the range to whole buckets."""
         by = data["by"]
         try:
             first, last = histogram.bucket_range(data.get("from"), data.get("to"), by)
@@ -267,7 +277,7 @@ class BucketSchema(resources.ResponseSchema):
 
 
 class SeriesSchema(resources.ResponseSchema):
-    """All buckets of a span, empty ones too, and their sum."""
+    """The buckets of a time range, including empty ones, and the sum of their clicks."""
 
     total = fields.Integer(metadata={"minimum": 0, "examples": [42]})
     series = fields.Nested(BucketSchema, many=True)

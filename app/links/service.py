@@ -1,6 +1,6 @@
-"""The rules of links, without HTTP: the API, the pages and the command line all use them.
+"""The operations on links, independent of HTTP: shared by the API and the pages.
 
-Each function takes the database to work on, and may be called by any thread.
+Each function takes the database to use, and can be called from any thread or greenlet.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +17,7 @@ from app.links.rollups import roll_up
 
 T = TypeVar("T")
 
-CODE_ATTEMPTS = 5  # to find a free random code; the first one nearly always is
+CODE_ATTEMPTS = 5  # to find a free random code; the first attempt nearly always succeeds
 
 
 class UnknownCodeError(Exception):
@@ -29,11 +29,11 @@ class UnknownCodeError(Exception):
 
 
 class TooBroadError(Exception):
-    """Too many links have the words of a search."""
+    """Too many links contain the words of a search."""
 
 
 class Page(NamedTuple):
-    """Some links of a list, and the last one's place in it if more follow."""
+    """One page of a list. `next` is the position of its last link, or None on the last page."""
 
     links: Sequence[Any]
     next: queries.Position | str | None
@@ -42,7 +42,7 @@ class Page(NamedTuple):
 def find(database: Database, code: str) -> Row[Any]:
     """Return the link with this code, in any spelling, with its clicks.
 
-    :raises UnknownCodeError: there is none.
+    :raises UnknownCodeError: there is no such link.
     """
     with database.read() as connection:
         link = _known(queries.find(connection, code), code)
@@ -53,16 +53,16 @@ def find(database: Database, code: str) -> Row[Any]:
 def find_without_clicks(database: Database, code: str) -> Row[Any]:
     """Return the link with this code, in any spelling.
 
-    :raises UnknownCodeError: there is none.
+    :raises UnknownCodeError: there is no such link.
     """
     with database.read() as connection:
         return _known(queries.find(connection, code, clicks=False), code)
 
 
 def with_code_retry(create: Callable[[], T], *, has_own_code: bool) -> T:
-    """Run `create`, which adds links with random codes, again while such a code is taken.
+    """Run `create`, which adds links, and retry it if a random code is already taken.
 
-    :raises CodeTakenError: the code is the client's own, or no free one was found.
+    :raises CodeTakenError: the client chose the code, or no free code was found.
     """
     for _ in range(CODE_ATTEMPTS - 1):
         try:
@@ -88,9 +88,9 @@ def create(database: Database, fields: dict[str, Any]) -> Any:
 
 
 def change(database: Database, code: str, fields: Mapping[str, Any], check: Check) -> Row[Any]:
-    """Change a link if `check` does not raise, and return it as it is then, with its clicks.
+    """Change a link if `check` does not raise, and return the changed link with its clicks.
 
-    :raises UnknownCodeError: there is none.
+    :raises UnknownCodeError: there is no such link.
     """
     changed = database.write(lambda c: queries.change(c, code, dict(fields), check))
     return _known(changed, code)
@@ -99,16 +99,18 @@ def change(database: Database, code: str, fields: Mapping[str, Any], check: Chec
 def delete(database: Database, code: str, check: Check) -> None:
     """Delete a link and its clicks if `check` does not raise.
 
-    :raises UnknownCodeError: there is none.
+    :raises UnknownCodeError: there is no such link.
     """
     _known(database.write(lambda c: queries.delete(c, code, check)), code)
 
 
 def list_links(database: Database, *, sort: str, **arguments: Any) -> Page:
-    """Return one page of the list, which may lag a little behind.
+    """Return one page of the list.
 
-    :param arguments: see `queries.list_query`; with the page's `limit`.
-    :raises TooBroadError: too many links have the words of `q`.
+    It can come from a read replica, so the newest changes can be missing (replication lag).
+
+    :param arguments: the page's `limit`, and those of `queries.list_query`.
+    :raises TooBroadError: too many links contain the words of `q`.
     """
     try:
         with database.read(long="q" in arguments, replica=True) as connection:
@@ -124,7 +126,10 @@ def list_links(database: Database, *, sort: str, **arguments: Any) -> Page:
 def count_clicks(
     database: Database, link: Row[Any], first: datetime, last: datetime
 ) -> dict[datetime, int]:
-    """Return a link's clicks by hour, from `first` up to `last`. They may lag a little behind."""
+    """Return a link's clicks by hour, from `first` up to but excluding `last`.
+
+    They can come from a read replica, so the newest clicks can be missing (replication lag).
+    """
     with database.read(long=True, replica=True) as connection:
         return click_queries.clicks_by_hour(connection, link, first, last)
 
@@ -132,12 +137,12 @@ def count_clicks(
 def click_histogram(
     database: Database, link: Row[Any], first: datetime, last: datetime, by: str
 ) -> list[tuple[datetime, int]]:
-    """Return a link's clicks in buckets of an hour or a day, empty ones too."""
+    """Return a link's clicks in buckets of an hour or a day, including empty buckets."""
     return histogram.bucketize(count_clicks(database, link, first, last), first, last, by)
 
 
 def most_clicked(database: Database, start: datetime, limit: int) -> list[Row[Any]]:
-    """Return the links with the most clicks since `start`, which are their `recent` ones."""
+    """Return the links with the most clicks since `start`. Their `recent` has these clicks."""
     with database.read(long=True, replica=True) as connection:
         return list(connection.execute(click_queries.most_clicked(start, limit)))
 

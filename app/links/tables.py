@@ -4,12 +4,13 @@ import sqlalchemy as sa
 
 from app.database.types import BigIntId, UTCDateTime, ascii_string, exact_string, metadata
 
-# MySQL can add no column to it online, because of its full-text index: see docs/migrations.md.
+# MySQL can't add a column to this table online, because of its full-text index: see
+# docs/migrations.md.
 LINKS = sa.Table(
     "links",
     metadata,
     sa.Column("id", BigIntId, primary_key=True),
-    sa.Column("code", sa.String(64), nullable=False),  # as its owner spelled it
+    sa.Column("code", sa.String(64), nullable=False),  # in its creator's spelling
     sa.Column("lookup_key", ascii_string(64), nullable=False, unique=True),  # see codes.py
     sa.Column("url", sa.String(2048), nullable=False),
     sa.Column("title", sa.String(200), nullable=False),
@@ -17,18 +18,18 @@ LINKS = sa.Table(
     sa.Column("expires_at", UTCDateTime(6)),
     sa.Column("created_at", UTCDateTime(6), nullable=False, index=True),
     sa.Column("updated_at", UTCDateTime(6), nullable=False),
-    sa.Column("revision", sa.Integer, nullable=False),  # grows with every edit
+    sa.Column("revision", sa.Integer, nullable=False),  # incremented by every edit
     sa.Index("ix_links_search", "code", "title", "url", mysql_prefix="FULLTEXT"),
-    sqlite_autoincrement=True,  # no id twice, as in MySQL
+    sqlite_autoincrement=True,  # never reuse an id, as in MySQL
 )
 
-# How often a link was followed in one hour. Not in `links`: if each click updated the link's own
-# row, one popular link would slow all requests down.
+# The number of clicks on a link in one hour. This is not a column of `links`: if each click updated
+# the link's own row, one popular link would slow down all requests.
 LINK_CLICKS = sa.Table(
     "link_clicks",
     metadata,
     sa.Column("link_id", BigIntId, sa.ForeignKey("links.id", ondelete="CASCADE"), primary_key=True),
-    sa.Column("hour", UTCDateTime(0), primary_key=True, index=True),  # its first second
+    sa.Column("hour", UTCDateTime(0), primary_key=True, index=True),  # the first second of the hour
     sa.Column("clicks", sa.BigInteger, nullable=False),
 )
 
@@ -41,9 +42,9 @@ LINK_CLICK_ROLLUPS = sa.Table(
     sa.Column("clicks", sa.BigInteger, nullable=False),
 )
 
-# A row for each tag of a link, from which lists by tag are read in order: it has the columns that
-# they are sorted by. Unlike `links.tags`, it can be searched.
-# Tags that differ by case are different tags.
+# One row for each tag of each link. Unlike the JSON in `links.tags`, it has indexes. It repeats the
+# columns that lists are sorted by, so that a list by tag is read from an index in order. Tags that
+# differ only by case are different tags.
 LINK_TAGS = sa.Table(
     "link_tags",
     metadata,

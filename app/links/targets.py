@@ -1,4 +1,4 @@
-"""The rules of targets: which URLs are accepted, and how a request's path is added to them."""
+"""The rules for targets: which URLs are accepted, and how a request's path is added to them."""
 
 import re
 from functools import lru_cache
@@ -7,15 +7,15 @@ from urllib.parse import quote, unquote, urlsplit
 from werkzeug.urls import iri_to_uri
 
 URL_LENGTH = 2048
-UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # with JavaScript's \s
+UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # \ufeff as in JavaScript's \s
 SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)  # as browsers read a path
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")  # a name or an IPv6 address
-# Letters that older rules for names map to other letters, and so to other domains.
+# Characters that older rules for domain names (IDNA 2003) map to others, and so to other domains.
 AMBIGUOUS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# What may be in a URI's path and query (RFC 3986, appendix A), and `%`.
+# The characters allowed in the path and query of a URI (RFC 3986, appendix A), and `%`.
 ALLOWED = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"<>[\\]^`{|}')
-# Most targets are URIs already. `iri_to_uri` would find that out at ten times the cost.
+# Most targets already are URIs. This check costs a tenth of `iri_to_uri`.
 PLAIN_URI = re.compile(
     r"https?://[a-z0-9.-]+(:[1-9][0-9]*)?(/[\w!$%&'()*+,/:;=@.~-]*(\?[\w!$%&'()*+,/:;=?@.~-]+)?)?",
     re.ASCII,
@@ -23,9 +23,9 @@ PLAIN_URI = re.compile(
 
 
 def rejection_reason(url: str, own_url: str) -> str | None:
-    """Return in one sentence why a URL can't be a target, or None if it can.
+    """Return why a URL can't be a target, as one sentence, or None if it can.
 
-    :param own_url: this service's own address: a target there could be a loop.
+    :param own_url: this service's own address. A target there could be a redirect loop.
     """
     if len(url) > URL_LENGTH:
         return f"Must have at most {URL_LENGTH} characters."
@@ -44,23 +44,26 @@ def rejection_reason(url: str, own_url: str) -> str | None:
     return None
 
 
-@lru_cache  # for the service's own address, with each new link
+@lru_cache  # for the service's own address, which is parsed for each new link
 def _origin(url: str) -> tuple[str, str, int | None]:
-    """Return scheme, host and port; None for a default port, which often redirects to the other."""
+    """Return scheme, host and port.
+
+    The port is None if it is 80 or 443, since one of them often redirects to the other.
+    """
     parts = urlsplit(iri_to_uri(url))
     host = (parts.hostname or "").rstrip(".")
     return parts.scheme, host, None if parts.port in DEFAULT_PORTS.values() else parts.port
 
 
 def has_dot_segment(rest: str) -> bool:
-    """Return whether a path could leave the path that it is added to, encoded or not."""
+    """Return whether a path contains a "." or ".." segment, encoded or not (path traversal)."""
     return any(unquote(segment) in {".", ".."} for segment in SEPARATOR.split(rest))
 
 
 def location_of(url: str, rest: str = "", query: str = "") -> str:
-    """Return a link's target with the rest of the request's path and query added, as ASCII.
+    """Return a link's target in ASCII, with the rest of the request's path and its query added.
 
-    :param rest: what followed the code in the request's path, as received: "" or "/…".
+    :param rest: the request's path after the code, as received: "" or "/…".
     :param query: the request's query, as received, without "?".
     """
     target = _uri(url)
@@ -79,8 +82,8 @@ def _uri(url: str) -> str:
 
 
 def _ascii(received: str) -> str:
-    """Escape what a client should have escaped, and leave the rest as it is.
+    """Percent-encode the characters that a client should have encoded, and keep the rest.
 
-    A backslash too, which browsers read as a slash.
+    This includes the backslash, which browsers treat as a slash.
     """
     return quote(received, safe=ALLOWED, encoding="latin-1")

@@ -1,1 +1,1 @@
-"""The web page of links, at `/links`."""
+"""The web pages for links, at `/links`."""

@@ -1,4 +1,4 @@
-"""Forms of links: how a link fills one in, and how its fields become a request of the API."""
+"""Convert links to form fields, and submitted form fields to request bodies of the API."""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -20,13 +20,13 @@ schema = LinkSchema()
 
 
 class ChangedError(Exception):
-    """The link has changed since its form was shown."""
+    """The link has changed since its form was shown (optimistic locking)."""
 
 
 def check_revision(revision: str) -> Check:
     """Return a check that a link still has this revision.
 
-    :raises ChangedError: from the check, it has another one.
+    The check raises ChangedError if the link has another revision.
     """
 
     def check(link: Row[Any]) -> None:
@@ -37,25 +37,25 @@ def check_revision(revision: str) -> Check:
 
 
 def link_for_template(link: Row[Any]) -> dict[str, Any]:
-    """Return a link as the API shows it, with its revision and whether it has expired."""
+    """Return a link as the API returns it, plus its revision and whether it has expired."""
     shown: dict[str, Any] = schema.dump(link)
     expired = link.expires_at is not None and link.expires_at <= datetime.now(UTC)
     return shown | {"revision": etag(link), "expired": expired}
 
 
 def submitted_form() -> dict[str, str]:
-    """Return the form's fields as the browser sent them."""
+    """Return the submitted form fields, with line ends as LF."""
     return {name: request.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
 
 
 def form_of(link: Row[Any]) -> dict[str, str]:
-    """Return a link's fields as its form shows them."""
+    """Return a link's fields as its edit form shows them."""
     expires = link.expires_at
     return {
         "url": link.url,
         "title": link.title,
         "tags": "\n".join(link.tags),
-        # As browsers write it: seconds only if there are some.
+        # The format of datetime-local inputs: browsers omit seconds that are zero.
         "expires_at": f"{expires:%Y-%m-%dT%H:%M{':%S' if expires.second else ''}}"
         if expires
         else "",
@@ -63,7 +63,7 @@ def form_of(link: Row[Any]) -> dict[str, str]:
 
 
 def api_fields(form: Mapping[str, str]) -> dict[str, Any]:
-    """Return the body of the API's request that a form stands for."""
+    """Return the body of the API request that is equivalent to a submitted form."""
     fields: dict[str, Any] = dict(form)
     if "tags" in form:
         fields["tags"] = [tag.strip() for tag in form["tags"].split("\n") if tag.strip()]
@@ -74,7 +74,7 @@ def api_fields(form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def field_errors(error: ValidationError) -> dict[str, str]:
-    """Return what is wrong with each field of a form."""
+    """Return an error message for each invalid field of a form, by the field's name."""
     errors: dict[str, str] = {}
     for invalid in invalid_fields({"json": error.messages_dict}):
         field = invalid["pointer"].removeprefix("#/").split("/")[0]
@@ -83,11 +83,11 @@ def field_errors(error: ValidationError) -> dict[str, str]:
 
 
 def time_element(text: str) -> Markup:
-    """Return a time of the API's in HTML, as people read it."""
+    """Return a time from the API as an HTML `<time>` element that is easy to read."""
     time = datetime.fromisoformat(text)
     return Markup('<time datetime="{}">{:%-d %b %Y, %H:%M}</time>').format(text, time)
 
 
 def count_of(number: int, noun: str) -> str:
-    """Return a number with its noun, in singular or plural."""
+    """Return a number with a noun in singular or plural, such as "1 click"."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"

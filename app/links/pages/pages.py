@@ -1,7 +1,7 @@
-"""The pages of links, at `/links`: what the API does, for people.
+"""The web pages at `/links`, which do for people what the API does for programs.
 
-The rules are the API's own: forms are checked by its schemas. Pages that are not about one link are
-under `/links/-/`, since no code begins with `-`.
+The same rules apply, since the schemas of the API validate the forms. Pages that are not about one
+link are under `/links/-/`, because no code begins with `-`.
 """
 
 from collections.abc import Mapping
@@ -28,20 +28,22 @@ from app.links.schemas import Cursor, LinkCreateSchema, LinkPatchSchema, PageArg
 from app.telemetry.logs import add_log_context
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
-MAX_REFUSED_LINES = 100  # of an import, on its page
+MAX_REFUSED_LINES = 100  # that the page of an import shows
 TOP_LIMIT = 20  # links
 WEEK = timedelta(days=7)
-CHANGED = "The link has changed since you opened it. What you see beside the form is how it is now."
-BUSY = "Another file is being imported. Send yours when that is done: go back, and try again."
-INTERRUPTED = "The database did not answer in time. Send the file again: what is there stays."
+CHANGED = "This link has changed since you opened it. This page shows its current version."
+EDIT_KEPT = "The form still contains your changes. Save again to apply them."
+BUSY = "Another file is being imported. Wait until that is done, then go back and try again."
+INTERRUPTED = "The database did not answer in time. Import the file again: created links are kept."
 
 
-uploads = Semaphore()  # one at a time in a process: /tmp may be in memory, and many would fill it
+# One upload at a time in each process: /tmp can be in memory, and several uploads could fill it.
+uploads = Semaphore()
 blueprint = Blueprint("pages", __name__, url_prefix="/links", template_folder="templates")
 
 
 def init_app(app: Flask) -> None:
-    """Add the pages and their navigation."""
+    """Add the pages and their entries in the navigation."""
     app.jinja_env.filters |= {"time": forms.time_element, "count": forms.count_of}
     app.config["NAVIGATION"] += [
         ("Links", "pages.listing"),
@@ -53,7 +55,7 @@ def init_app(app: Flask) -> None:
 
 @blueprint.before_request
 def accept_upload() -> None:
-    """Raise the body limit of the one form with a file. Sign-in is required all the same.
+    """Raise the body limit for the import form, one upload at a time. Sign-in is still required.
 
     :raises ServiceUnavailable: another file is being imported.
     """
@@ -66,7 +68,7 @@ def accept_upload() -> None:
 
 @blueprint.teardown_request
 def release_upload_slot(_error: BaseException | None) -> None:
-    """Let the next file be imported."""
+    """Allow the next import."""
     if g.get("has_upload_slot"):
         uploads.release()
 
@@ -76,7 +78,7 @@ sessions.protect(blueprint)
 
 @blueprint.route("")
 def listing() -> Any:
-    """List links, page by page: newest first or by code, with words or with a tag."""
+    """List links page by page, sorted by time or code, optionally filtered by words or a tag."""
     given = {name: value for name, value in request.args.items() if value}
     links, more, errors = [], None, {}
     try:
@@ -95,7 +97,7 @@ def listing() -> Any:
 
 @blueprint.route("/-/new", methods=["GET", "POST"])
 def new() -> Any:
-    """Show an empty form, and create a link from it."""
+    """Show the form for a new link, or create a link from it."""
     if request.method != "POST":
         return _new_form({"code": request.args.get("code", "")}, {})
     form = forms.submitted_form()
@@ -114,7 +116,7 @@ def new() -> Any:
 
 @blueprint.route("/-/check")
 def check() -> Any:
-    """Answer what is wrong with a code before the form is sent; "" if nothing is."""
+    """Return what is wrong with a code, or "" if nothing is, before the form is submitted."""
     code = request.args.get("code", "")
     problem = ""
     try:
@@ -129,14 +131,14 @@ def check() -> Any:
 
 @blueprint.route("/<code:code>", methods=["GET", "POST"])
 def show(code: str) -> Any:
-    """Show a link with its clicks, and change it if nobody else has changed it meanwhile."""
+    """Show a link with its clicks, or change it unless somebody else has changed it meanwhile."""
     link = service.find(database(), code)
     if request.method != "POST":
         return _link_page(link)
     form = forms.submitted_form()
     try:
         forms.check_revision(request.form.get("revision", ""))(link)
-        # Only what was edited: the form may be unable to show a whole field.
+        # Change only what was edited, since the form can't show every value exactly.
         edited = {
             name: form[name] for name, was in forms.form_of(link).items() if form[name] != was
         }
@@ -146,14 +148,14 @@ def show(code: str) -> Any:
         return _link_page(link, form, forms.field_errors(error), 422)
     except forms.ChangedError:
         link = service.find(database(), code)
-        return _link_page(link, form, {"": CHANGED}, 412)
+        return _link_page(link, form, {"": f"{CHANGED} {EDIT_KEPT}"}, 412)
     flash("Saved." if fields else "Nothing was changed.")
     return redirect(url_for("pages.show", code=changed.code), 303)
 
 
 @blueprint.route("/<code:code>/delete", methods=["GET", "POST"])
 def delete(code: str) -> Any:
-    """Ask whether to delete a link, and do it."""
+    """Ask for confirmation before deleting a link, or delete it."""
     link = service.find(database(), code)
     if request.method != "POST":
         return render_template("delete.html", link=forms.link_for_template(link))
@@ -170,7 +172,7 @@ def delete(code: str) -> Any:
 
 @blueprint.route("/-/top")
 def top() -> str:
-    """Show which links were clicked most in the last week."""
+    """Show the links with the most clicks in the last week."""
     start = histogram.bucket_start(datetime.now(UTC) - WEEK, "hour")
     rows = service.most_clicked(database(), start, TOP_LIMIT)
     links = [forms.link_for_template(link) | {"recent": link.recent} for link in rows]
@@ -179,13 +181,13 @@ def top() -> str:
 
 @blueprint.route("/-/export")
 def export() -> Any:
-    """Send all links as a file."""
+    """Send all links as a file in the format that the query asks for."""
     return exports.attachment("csv" if request.args.get("format") == "csv" else "jsonl")
 
 
 @blueprint.route("/-/transfer", methods=["GET", "POST"])
 def transfer() -> Any:
-    """Offer all links as a file, and create those of a file."""
+    """Show the import and export page, or import an uploaded file."""
     file = request.files.get("file") if request.method == "POST" else None
     if not file:
         error = "Choose a file." if request.method == "POST" else ""
@@ -216,7 +218,7 @@ def _new_form(form: Mapping[str, str], errors: Mapping[str, str], status: int = 
 def _link_page(
     link: Row[Any], form: dict[str, str] | None = None, errors: Any = (), status: int = 200
 ) -> Any:
-    """Show a link, its clicks, and a form with what was typed, or with the link's fields."""
+    """Show a link, its clicks, and a form with the submitted entries or the link's own fields."""
     ranges = {by: histogram.bucket_range(None, None, by) for by in histogram.BUCKET_SIZES}
     hours = service.count_clicks(database(), link, *ranges["day"])
     charts = {}

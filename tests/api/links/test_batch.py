@@ -58,10 +58,10 @@ def test_taken_codes_are_named_by_their_place(service: Service, links: Links) ->
     answer = service.post(PATH, json=batch(*({"code": code} for code in sent)))
     problem = answer.json()
     assert answer.status_code == problem["status"] == 409
-    assert problem["detail"] == "Codes of this batch are taken. No link was created."
+    assert problem["detail"] == "Some codes in this batch are already taken. No links were created."
     assert [(error["pointer"], error["detail"]) for error in problem["errors"]] == [
         ("#/links/1/code", "Another link has this code."),
-        ("#/links/3/code", "Another link of this batch has this code."),
+        ("#/links/3/code", "Another link in this batch has this code."),
         ("#/links/4/code", "Another link has this code."),
     ]
     for code in (free, twice):

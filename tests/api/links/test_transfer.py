@@ -123,7 +123,7 @@ def test_refused_lines_are_named(deployment: Deployment, service: Service, links
         "Line 3: It can't be read: Expecting ',' delimiter: line 2 column 1 (char 13)",
         "Line 4: #: Invalid input type.",
         "Line 5: #/code: Missing data for required field.",
-        "Line 6: #/%3F%1B: Unknown field. #/code: Is a word of this service.",
+        "Line 6: #/%3F%1B: Unknown field. #/code: Is reserved by this service.",
         "Line 7: It can't be read: an object has the same name twice",
     ]
     for link in good:
@@ -139,7 +139,7 @@ def test_refused_rows_are_named(deployment: Deployment, links: Links) -> None:
     assert refused.sums == "1 created, 0 unchanged, 3 refused\n"
     assert refused.lines == [
         "Line 3: #/title: Must not contain control characters.",
-        "Line 5: It can't be read: it has 1 of 4 cells",
+        "Line 5: It can't be read: it must have 4 cells, not 1",
         "Line 6: It can't be read: Expecting value: line 1 column 1 (char 0)",
     ]
 
@@ -157,14 +157,14 @@ def test_csv_must_name_its_columns(deployment: Deployment, header: str) -> None:
     """CSV whose first line does not name valid columns is not imported."""
     refused = Refused(deployment, "csv", f"{header}\nx,{TARGET},y\n")
     assert refused.sums == "0 created, 0 unchanged, 0 refused\n"
-    assert refused.lines[0].startswith("Error: The first line of CSV must name the columns")
+    assert refused.lines[0].startswith("Error: The first line of a CSV file must name its columns:")
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
 def test_endless_line_is_not_read_on(deployment: Deployment, form: str) -> None:
     """A line of more than 64 KiB, such as a file of plain JSON, ends the import."""
     refused = Refused(deployment, form, "code,url\n" * (form == "csv") + "x" * 70_000)
-    assert "has more than 65536 bytes" in refused.lines[-1]
+    assert "has more than 65536 bytes. Each line must hold one link." in refused.lines[-1]
 
 
 def test_another_link_is_never_changed(

@@ -72,7 +72,7 @@ def test_find(page: Page, links: Links) -> None:
     expect(page.locator(".links .code").first).to_have_text(min(made, key=str.lower))
     page.get_by_label("Search").fill("nothingofthekind")
     page.get_by_role("button", name="Search").click()
-    expect(page.get_by_text("No link is here.")).to_be_visible()
+    expect(page.get_by_text("No links found.")).to_be_visible()
 
 
 def test_edit(page: Page, links: Links) -> None:
@@ -87,7 +87,7 @@ def test_edit(page: Page, links: Links) -> None:
     links.service.patch(f"/api/links/{link['code']}", json={"title": "Somebody else's"})
     page.get_by_label("Title").fill("Too late")
     page.get_by_role("button", name="Save").click()
-    expect(page.get_by_role("alert")).to_contain_text("has changed since")
+    expect(page.get_by_role("alert")).to_contain_text("This link has changed since you opened it.")
     expect(page.get_by_label("Title")).to_have_value("Too late")
     now = links.service.get(f"/api/links/{link['code']}").json()
     assert (now["title"], now["tags"]) == ("Somebody else's", ["new"])

@@ -86,7 +86,7 @@ def test_code_is_checked_before_it_is_sent(links: Links, reader: Visitor) -> Non
 
     assert problem(links.new_code()) == problem("") == ""
     assert problem(taken) == problem(f"{taken.upper()}-") == "Another link has this code."
-    assert problem("links") == "Is a word of this service."
+    assert problem("links") == "Is reserved by this service."
     assert problem("-x").startswith("Must be 1 to 64")
     assert problem("a\0") != ""
 

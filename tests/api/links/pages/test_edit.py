@@ -52,7 +52,10 @@ def test_no_edit_is_lost(member: Visitor, links: Links) -> None:
     links.service.patch(f"/api{path}", json={"title": "Theirs"})
     refused = member.post(path, data=mine)
     assert refused.status_code == 412
-    assert "has changed since" in refused.text
+    assert "This link has changed since you opened it. This page shows its current version." in (
+        refused.text
+    )
+    assert "The form still contains your changes. Save again to apply them." in refused.text
     assert "<h1>Theirs</h1>" in refused.text
     assert form(refused.text)["title"] == "Mine"
     assert links.service.get(f"/api{path}").json()["title"] == "Theirs"

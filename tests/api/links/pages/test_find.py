@@ -37,7 +37,7 @@ def test_list_is_searched(member: Visitor, links: Links) -> None:
     # The address has no empty parameters.
     assert 'href="/links" data-swap>All tags' in tagged.text
     page = member.get("/links", params={"q": word, "tag": "c"})
-    assert (page.status_code, "No link is here." in page.text) == (200, True)
+    assert (page.status_code, "No links found." in page.text) == (200, True)
 
 
 @pytest.mark.parametrize(
