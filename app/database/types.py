@@ -10,7 +10,7 @@ from sqlalchemy.types import TypeDecorator
 metadata = MetaData()
 """The registry of all tables, which migrations are compared with."""
 
-BigIntId = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates only INTEGER keys
+BigIntId = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates only INTEGER ids
 
 
 class UTCDateTime(TypeDecorator[datetime]):

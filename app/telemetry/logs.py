@@ -133,7 +133,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "loggers": {
             # Without this, gunicorn adds its own handlers, which use another format.
             "gunicorn.error": {"propagate": True, "handlers": [], "filters": ["queries"]},
-            # SQLAlchemy sets this level for its own pools. The logger of our pool has another name.
+            # SQLAlchemy sets this level for its own loggers. Our pool has another logger.
             "app.database.engines.Pool": {"level": "WARNING"},
         },
     }
