@@ -18,8 +18,9 @@ from typing import Any  # noqa: E402
 
 SHM = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 files in memory, not on disk
 
-# Import before the fork what each worker would import itself: to resolve the database's host name,
-# and to seed random numbers. So workers share the memory.
+# Import before the fork what each worker would import itself, so that workers share the memory:
+# modules that resolve the database's host name, and what `random.seed` imports. The seed itself has
+# no effect on workers, because gunicorn gives each of them a random one.
 for module in ("encodings.idna", "gevent.resolver.thread", "gevent.threadpool"):
     import_module(module)
 random.seed(b"")
@@ -90,7 +91,8 @@ def child_exit(_server: object, worker: Any) -> None:
 def when_ready(_server: object) -> None:
     """Delay gunicorn's stop after SIGTERM, and exempt imported objects from garbage collection."""
     shutdown.delay(settings.shutdown_delay)
-    # Imported objects are never garbage. After `gc.freeze`, workers don't visit them, which would
-    # copy their memory pages (copy-on-write). No `gc.collect` before it: workers would put new
-    # objects into the memory that it frees, and copy the pages around them.
+    # Imported objects are never garbage. After `gc.freeze`, the garbage collector of a worker does
+    # not visit them. Each visit writes to an object, and so copies its memory page (copy-on-write).
+    # Don't call `gc.collect` first: workers would put new objects into the memory that it frees,
+    # and so copy the pages around them.
     gc.freeze()

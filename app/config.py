@@ -82,8 +82,8 @@ def _setting(text: str, kind: fields.Field[Any], *, secret: bool = False, **opti
 
     :param text: the description for users.
     :param kind: its type and check, as a marshmallow field.
-    :param secret: keep it out of the repr, and read it from the file NAME_FILE where that is set.
-    :param options: its default.
+    :param secret: keep it out of the repr. If NAME_FILE is set, read it from the file at that path.
+    :param options: other arguments of `dataclasses.field`, such as `default`.
     """
     return field(
         metadata={"text": text, "kind": kind, "secret": secret}, repr=not secret, **options
@@ -192,7 +192,7 @@ class Settings:
         try:
             found = schema(unknown=EXCLUDE).load(given | secrets)
         except ValidationError as error:
-            # A secret whose file can't be read is reported once: its NAME_FILE, not also its NAME.
+            # A secret whose file can't be read is missing too. Report only the error of NAME_FILE.
             said = {name: " ".join(texts) for name, texts in error.messages_dict.items()}
             errors = {n: text for n, text in said.items() if f"{n}_FILE" not in errors} | errors
         if errors:
@@ -206,7 +206,10 @@ SECRETS = {setting.name.upper() for setting in settings_of(Settings) if setting.
 
 
 def _read_secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:
-    """Return the secrets read from files by NAME, and the errors of the others by NAME_FILE."""
+    """Return the secrets that were read from files, and the errors of those that weren't.
+
+    The secrets are by NAME, the errors by NAME_FILE.
+    """
     found, errors = {}, {}
     for name in SECRETS:
         file = given.get(f"{name}_FILE")

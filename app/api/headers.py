@@ -13,7 +13,7 @@ PAGE_HEADERS = {
 
 
 def init_app(app: Flask) -> None:
-    """Add these headers to every response, unless its view has set them."""
+    """Add BASE_HEADERS to every response and PAGE_HEADERS to HTML, unless the view has set them."""
     app.after_request(_add)
 
 

@@ -3,8 +3,9 @@
 It follows draft-ietf-httpapi-idempotency-key-header-07. The key and the response are inserted at
 the end of the transaction that does the work. So the work and the key are committed together or not
 at all, even after a crash, and all replicas see the key. A retry does the work again, fails to
-insert the key, rolls back, and returns the stored response. While the first request is still
-running, the retry waits for the lock on the key's row.
+insert the key, rolls back, and returns the stored response. If the first request has inserted the
+key but not committed yet, the retry waits for the lock on the key's row, and gets 409 after the
+lock wait time-out.
 """
 
 import hashlib

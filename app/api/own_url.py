@@ -8,8 +8,8 @@ HOST_LENGTH = 255  # characters: the limit of DNS
 def own_url() -> str:
     """Return this service's own address, without a slash at the end.
 
-    Without PUBLIC_URL, it is the address that the request was sent to. On the command line, which
-    has no request, it is "".
+    Without PUBLIC_URL, it is the address that the request was sent to, or "" on the command line,
+    which has no request.
 
     :raises werkzeug.exceptions.BadRequest: the request's `Host` header is not valid.
     """

@@ -1,4 +1,4 @@
-"""Every error becomes a problem document (RFC 9457), and a page for browsers outside `/api`."""
+"""Every error becomes a problem document (RFC 9457), or a page for browsers outside `/api`."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -91,7 +91,7 @@ def problem_body(status: int, detail: str, instance: str) -> dict[str, Any]:
 
 
 def body_too_large(error: exceptions.RequestEntityTooLarge) -> Response:
-    """Return 413, after reading up to DRAIN_LIMIT more bytes.
+    """Return 413, after reading up to DRAIN_LIMIT bytes beyond the limit of the body.
 
     Without this, a client that is still sending sees a connection reset instead of the response.
     """

@@ -37,12 +37,16 @@ TEXT_SCHEMA = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
 
 
 class StrictJsonParser(FlaskParser):
-    """A parser for JSON as RFC 8259 defines it: UTF-8, no NaN, no name twice in an object."""
+    """A parser for strict JSON: in UTF-8, without NaN, and without repeated names in an object.
+
+    RFC 8259 requires the first two. The third is from I-JSON (RFC 7493, section 2.3).
+    """
 
     def load_json(self, req: Request, schema: Schema) -> Any:  # noqa: ARG002 webargs's signature
         """Return the request's body, parsed.
 
-        :raises exceptions.HTTPException: 400, 413 or 415: it is not JSON, incomplete or too large.
+        :raises exceptions.HTTPException: 400, it is incomplete or not valid JSON; 413, it is too
+            large; 415, it has another media type or is compressed.
         """
         if req.mimetype not in JSON_TYPES or req.content_encoding:
             raise exceptions.UnsupportedMediaType(
@@ -130,10 +134,10 @@ class Api(flask_smorest.Api):
 
 
 def strict_json(text: bytes) -> Any:
-    """Parse JSON as RFC 8259 defines it.
+    """Parse strict JSON: see `StrictJsonParser`.
 
-    :raises ValueError: it is not JSON or not UTF-8, is nested too deeply, or has an integer that is
-        too long (see `sys.get_int_max_str_digits`).
+    :raises ValueError: it is not strict JSON, is nested too deeply, or has an integer that is too
+        long (see `sys.get_int_max_str_digits`).
     """
     try:
         return json.loads(

@@ -35,7 +35,9 @@ blueprint = Blueprint("static", __name__, description="Static files of the web p
 def file(name: str) -> Response:
     """Get a static file of the web page"""
     response = send_from_directory(FOLDER, name, conditional=False, max_age=_max_age)
-    response.set_etag(_version(FOLDER / name))  # in an image, all files have the same time
+    # Replace Flask's ETag, which depends on the file's modification time. In an image, all files
+    # have the same one.
+    response.set_etag(_version(FOLDER / name))
     response.make_conditional(request)
     return response
 

@@ -58,8 +58,8 @@ class Database:
         :param long: use LONG_LIMITS, for work that takes up to 30 s.
         :param replica: read from a read replica, if one is set: its data can be out of date by
             the replication lag.
-        :raises sqlalchemy.exc.SQLAlchemyError: one of `UNAVAILABLE`: there was no connection in
-            time.
+        :raises sqlalchemy.exc.SQLAlchemyError: one of `errors.UNAVAILABLE`, if there was no
+            connection in time.
         """
         if replica:
             return (self.long_replica if long else self.replica).connect()
@@ -69,11 +69,12 @@ class Database:
         """Run `work` in a new transaction, commit, and return its result.
 
         After a deadlock or a lock wait time-out, `work` runs again in a new transaction. So it
-        must change nothing outside of the transaction.
+        must change nothing outside of the transaction. If it raises any other error, the
+        transaction is rolled back.
 
         :param long: use LONG_LIMITS, for work that takes up to 30 s.
         :raises sqlalchemy.exc.SQLAlchemyError: the transaction was rolled back. But if the commit
-            itself raises one of `UNAVAILABLE`, it may have been committed.
+            itself raises one of `errors.UNAVAILABLE`, it may have been committed.
         """
         engine = self.long_transactional if long else self.transactional
 

@@ -1,7 +1,7 @@
 """Leader/follower batching: many requests share one round trip to the database.
 
 The first caller is the leader: it runs the work. Callers that arrive meanwhile form the next batch,
-which runs when this one has finished. So a single request never waits for others, and under load
+which runs when this one has finished. So a request that comes alone never waits, and under load
 most requests share a statement or a commit.
 """
 
@@ -45,8 +45,8 @@ def yield_to_other_requests() -> None:
 def run_in_background(work: Callable[[], None]) -> None:
     """Run `work` in a new greenlet, or in a new thread without gevent's monkey patch.
 
-    It has an empty context, since it can outlive the request that started it. It never waits, so a
-    callback of gevent's loop may call it.
+    `work` has an empty context (contextvars), since it can outlive the request that started it.
+    This function never waits, so a callback of gevent's loop may call it.
     """
     if monkey.is_module_patched("threading"):
         spawn_raw(work)
@@ -70,12 +70,15 @@ class Batcher(Generic[T, R]):
         self._name = name
         self._work = work
         self._waiting: deque[_Waiting] = deque()  # tuples cost less than objects of a class
-        # The leader holds it. It can hand it over to another greenlet or thread, which releases it.
+        # The leader holds this lock. If it hands over to a background greenlet or thread, that one
+        # releases the lock.
         self._leadership = threading.Lock()
         self._last_was_shared = False
 
     def __call__(self, item: T) -> R:
-        """Wait for the result of an item, and return it. Its work begins after this call.
+        """Submit an item, wait for its result, and return it.
+
+        `work` starts only after the item is submitted, so its result is never stale.
 
         :raises sqlalchemy.exc.TimeoutError: the request's time budget ended first. The work may
             still be done.
@@ -111,7 +114,7 @@ class Batcher(Generic[T, R]):
         return not self._leadership.locked() and self._leadership.acquire(blocking=False)
 
     def _lead(self) -> bool:
-        """Work on one batch, and return whether the caller is the leader of another one."""
+        """Work on one batch, and return whether the caller must also lead the next one."""
         try:
             # Clients that were just answered send their next requests now. Without a pause, these
             # would always be too late for this batch: two groups of clients would take turns, in
@@ -127,8 +130,8 @@ class Batcher(Generic[T, R]):
         return bool(self._waiting) and self._leadership.acquire(blocking=False)
 
     def _work_on(self, batch: "list[_Waiting]") -> None:
-        # In the trace of the leader's request. If that is not traced, or if the leader runs in the
-        # background, in the trace of the first request that is.
+        # The work belongs to the trace of the leader's request. If that request is not traced, or
+        # if the leader runs in the background, it belongs to the trace of the first traced request.
         own = tracing.current_span_context()
         span = (
             nullcontext()

@@ -1,4 +1,4 @@
-"""PyMySQL with verified TLS, a deadline for each use of a connection, and patches.
+"""PyMySQL with verified TLS, a deadline for each use of a connection, and one patch.
 
 Only this module uses private names of PyMySQL. tests/unit/test_private_parts.py lists them.
 """
@@ -33,7 +33,8 @@ IDLE_SESSION_TIMEOUT = 60
 # `fromisoformat` takes a tenth of the time of PyMySQL's own converter, a regular expression.
 CONVERTERS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
 
-poll = get_original("select", "poll")  # gevent's switches to its loop even with a time-out of 0
+# Not gevent's version, which switches to its loop even with a time-out of 0.
+poll = get_original("select", "poll")
 
 # The only patch of PyMySQL. MySQL sends a description of each column with each result. Parsing the
 # same description every time would cost more than parsing the rows, so it is cached.
@@ -58,7 +59,7 @@ class Connection(connections.Connection):
     def _execute_command(self, command: int, sql: str | bytes) -> None:
         left = self.deadline - time.monotonic()
         if left <= 0:
-            self._force_close()  # MySQL then rolls back; to ask for it would take time
+            self._force_close()  # MySQL then rolls back; a ROLLBACK statement would take time
             raise PoolTimeoutError("The request has no time left for the database.")
         # PyMySQL has no public way to change the time-out of an open connection.
         self._read_timeout = min(self.limits.answer, left)

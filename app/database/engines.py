@@ -88,7 +88,7 @@ def _engine(
 
 def _pool_class(limits: Limits) -> type[QueuePool]:
     class Pool(QueuePool):
-        """A pool that charges the wait for a connection, and its use, to the request.
+        """A pool that charges each wait for a connection, and its use, to the request's budget.
 
         Any thread or greenlet may use it. It relies on private names of SQLAlchemy, which
         tests/unit/test_private_parts.py lists.
@@ -126,14 +126,15 @@ def _pool_class(limits: Limits) -> type[QueuePool]:
             self._in_use.dec()
             super()._do_return_conn(record)
 
-        # Seconds that QueuePool waits. Not a constant as there: the request's time left limits it.
+        # Seconds to wait for a connection. QueuePool has a constant; here the time that the request
+        # has left limits it.
         @property
         def _timeout(self) -> float:
             return max(min(limits.pool, time_left(limits)), 0)
 
         @_timeout.setter
         def _timeout(self, _value: float) -> None:
-            pass  # QueuePool's constructor sets its constant
+            pass  # ignore the constant, which QueuePool's constructor sets
 
     return Pool
 

@@ -10,13 +10,14 @@ from sqlalchemy.types import TypeDecorator
 metadata = MetaData()
 """The registry of all tables, which migrations are compared with."""
 
-BigIntId = BigInteger().with_variant(Integer, "sqlite")  # SQLite numbers only INTEGER keys
+BigIntId = BigInteger().with_variant(Integer, "sqlite")  # SQLite generates only INTEGER ids
 
 
 class UTCDateTime(TypeDecorator[datetime]):
     """A timezone-aware datetime, stored in UTC.
 
-    :param digits: of the fraction of a second, from 0 to 6. MySQL rounds to them; SQLite stores 6.
+    :param digits: how many digits of the fraction of a second MySQL stores, from 0 to 6. It rounds
+        to them. SQLite always stores 6.
     """
 
     impl = DateTime

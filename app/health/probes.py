@@ -67,7 +67,7 @@ class Readiness(Collector):
 
 
 def init_app(app: Flask) -> None:
-    """Read which migrations this code knows, and log probes only at level debug."""
+    """Read which migrations this code knows, and log successful probes only at level debug."""
     app.extensions["migrations"] = known_migrations(VERSIONS)
     quiet_paths.update({"/livez", "/readyz"})
 

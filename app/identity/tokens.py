@@ -111,7 +111,7 @@ def authenticate() -> None:
 
 
 def authorize(token: sa.Row[Any]) -> None:
-    """Check that the token's scope allows the request, and make it the request's token.
+    """Check that the token's scope allows the request, make it `g.token`, and record its use.
 
     :raises RefusedError: 403, the scope is too small.
     """
@@ -124,12 +124,12 @@ def authorize(token: sa.Row[Any]) -> None:
 
 
 def find_by_secret(secret: str) -> sa.Row[Any] | None:
-    """Return the token with this secret text, or None if none is valid."""
+    """Return the token with this secret text, or None if there is none or it has expired."""
     return _valid(current_app.extensions["token_lookups"](_digest(secret)))
 
 
 def find_by_id(number: int) -> sa.Row[Any] | None:
-    """Return the token with this id, or None if none is valid."""
+    """Return the token with this id, or None if there is none or it has expired."""
     with database().read() as connection:
         return _valid(connection.execute(BY_ID, {"number": number}).first())
 
@@ -155,7 +155,11 @@ def _valid(token: sa.Row[Any] | None) -> sa.Row[Any] | None:
 
 
 def _network(address: str) -> str:
-    """Return what to count a client by: an IPv4 address or an IPv6 /64, which one client has."""
+    """Return the name under which a client is counted: its IPv4 address, or its IPv6 /64 network.
+
+    One client usually has all addresses of a /64. If each were counted separately, the client could
+    avoid the limit.
+    """
     try:
         ip = ip_address(address)
     except ValueError:

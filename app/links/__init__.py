@@ -16,6 +16,7 @@ def init_app(app: Flask, api: Api) -> None:
     api.register_blueprint(links_api.blueprint)
     api.register_blueprint(exports.blueprint)
     pages.init_app(app)
+    # After all other routes, because it excludes their first path segments.
     app.url_map.converters["unreserved"] = codes.unreserved_code(app)
     api.register_blueprint(preview.blueprint)
     redirect.init_app(app)

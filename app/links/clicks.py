@@ -3,7 +3,7 @@
 Each worker process has one batcher for both. The batcher takes all waiting requests, looks up their
 links in one statement, and upserts their clicks in a second one. It answers the requests after that
 is committed, so every redirect that a client receives is counted. While one batch commits, the next
-one forms. So many requests share one commit, and a single request need not wait for others.
+one forms. Under load, many requests share one commit. A request that comes alone does not wait.
 """
 
 import json
@@ -27,9 +27,9 @@ from app.database.errors import is_conflict
 from app.links.tables import LINK_CLICKS, LINKS
 from app.telemetry import metrics
 
-ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch; it can be slightly more
-# Seconds in which a failed batch is retried: long enough after a deadlock, and not too long after a
-# lock wait time-out, since all other requests wait meanwhile.
+ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, or slightly more
+# Seconds from the start of a batch in which it can be retried. After a deadlock, that is enough. A
+# lock wait time-out takes longer (1 s) and is not retried, since all other requests wait meanwhile.
 RETRY_WITHIN = 0.5
 
 BATCH_SIZE = Histogram(
@@ -87,8 +87,8 @@ class PendingRequest:
 class Resolver:
     """Resolves codes and counts clicks.
 
-    Any greenlet can call it, or without gevent any thread. A callback of the event loop must not
-    wait, so it can call only `submit`.
+    Any greenlet may call it; without gevent's monkey patch, any thread. A callback of gevent's loop
+    must not wait, so it may call only `submit`.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -100,9 +100,8 @@ class Resolver:
     def resolve(self, key: str, *, counts: bool) -> Target | None:
         """Return the target of a lookup key, or None if no link has it.
 
-        If the request `counts`, return only after its click is committed. A click on an expired
-        link is not counted.
-
+        :param counts: also count a click, and return only after it is committed. A click on an
+            expired link is not counted.
         :raises sqlalchemy.exc.SQLAlchemyError: the database is unavailable. The click may have
             been counted anyway.
         """
@@ -119,7 +118,7 @@ class Resolver:
         :param on_outcome: called once with what `resolve` would return or raise. It runs in a
             thread that has other work to do, so it must neither block nor raise an exception.
         """
-        if not self._is_watching:  # not before: threads do not survive gunicorn's fork
+        if not self._is_watching:  # not in __init__: threads do not survive gunicorn's fork
             self._is_watching = True
             run_in_background(self._watch)
         pending = PendingRequest(key, on_outcome, counts=counts)
@@ -185,7 +184,7 @@ def _count_clicks(connection: Connection, clicks: Counter[str], targets: dict[st
 
 
 def upsert_counts(connection: Connection, hour: datetime, counts: Mapping[int, int]) -> None:
-    """Upsert clicks: add them to the rows of links for an hour, or insert these rows.
+    """Add clicks to the rows of links for an hour, and insert rows that are missing (an upsert).
 
     The rows are passed as one JSON value. So the statement has the same text for any number of
     rows, and SQLAlchemy compiles it only once.

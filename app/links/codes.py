@@ -20,7 +20,7 @@ class CodeConverter(BaseConverter):
 
 
 def unreserved_code(app: Flask) -> type[CodeConverter]:
-    """Return a converter for codes that excludes the first words of all routes added so far.
+    """Return a converter for codes that excludes the first path segments of all earlier routes.
 
     Otherwise `/<code>/<rest>` would also match paths below those routes, and paths that should
     give 404 would give 405 for methods other than GET.
@@ -42,7 +42,7 @@ def random_code() -> str:
 
 
 def reserved_words(app: Flask) -> set[str]:
-    """Return the words that can't be codes: the first parts of all other routes, and `BATCH`."""
+    """Return the words that can't be codes: `BATCH` and the first path segments of other routes."""
     rules = (rule.rule for rule in app.url_map.iter_rules())
     return {BATCH} | {rule.split("/")[1] for rule in rules if not rule.startswith("/<")}
 

@@ -1,7 +1,7 @@
 """Answer redirects on the fast path: the same response at a fraction of the cost.
 
 Nearly all requests to a link shortener are redirects. Most of the cost of a redirect is gunicorn's
-parser, and Flask's request, context and response. So redirects are answered before these, by the
+parser, and Flask's request, context and response. So redirects are answered without these, by the
 same functions that the route uses. Flask handles everything else: responses other than 302, and
 all requests if tracing is on. To remove the fast path, delete its line in `links/__init__.py`;
 Flask then answers all redirects.

@@ -73,7 +73,7 @@ def _lines(file: IO[bytes]) -> Iterator[bytes]:
         unbroken += len(line)
         if unbroken > YIELD_AFTER:
             unbroken = 0
-            time.sleep(0.001)  # gevent ignores a sleep of 0 up to 50 times
+            time.sleep(0.001)  # after a sleep of 0, gevent might not read sockets first
         if len(line) > LINE_LIMIT:
             raise FormatError(
                 f"Line {number} has more than {LINE_LIMIT} bytes. Each line must hold one link."

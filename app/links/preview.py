@@ -72,9 +72,9 @@ def qr_code(code: str) -> Response:
 
 
 def _unexpired(code: str) -> Row[Any]:
-    """Return a link.
+    """Return the link with this code.
 
-    :raises UnknownCodeError: there is no such link, which the client gets as 404.
+    :raises UnknownCodeError: there is no such link; the client gets 404.
     :raises Gone: the link has expired.
     """
     link = service.find_without_clicks(database(), code)

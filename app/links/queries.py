@@ -45,7 +45,10 @@ class CodesTakenError(CodeTakenError):
 
 
 class Position(NamedTuple):
-    """A link's position in the list by time. In the list by code, it is the lookup key."""
+    """A link's position in a list sorted by time.
+
+    In a list sorted by code, a link's position is its lookup key.
+    """
 
     created_at: datetime
     id: int

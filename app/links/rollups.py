@@ -46,10 +46,11 @@ def roll_up(database: Database, links: Iterable[Any]) -> None:
         if link.clicks > MIN_CLICKS and now - (link.rolled_up_until or link.created_at) > INTERVAL
     ]
     if due:
-        # Even with a wrong clock, no replica of the service still counts clicks of a day ago.
+        # Even if its clock is wrong, no replica of the service still adds clicks before this time.
         until = histogram.bucket_start(now - timedelta(days=1), "day")
-        # READ COMMITTED does not lock the rows of hours. Ignore errors: the read must succeed even
-        # if the database is read-only, or if the link was deleted meanwhile (IntegrityError).
+        # In a transaction, since its READ COMMITTED does not lock the rows of hours. Ignore errors:
+        # the read must succeed even if the database is read-only, or if the link was deleted
+        # meanwhile (IntegrityError).
         with suppress(*UNAVAILABLE, IntegrityError):
             database.write(
                 lambda connection: connection.execute(

@@ -62,6 +62,7 @@ def find_without_clicks(database: Database, code: str) -> Row[Any]:
 def with_code_retry(create: Callable[[], T], *, has_own_code: bool) -> T:
     """Run `create`, which adds links, and retry it if a random code is already taken.
 
+    :param has_own_code: the client chose the code, so a retry can't succeed.
     :raises CodeTakenError: the client chose the code, or no free code was found.
     """
     for _ in range(CODE_ATTEMPTS - 1):

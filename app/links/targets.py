@@ -8,7 +8,8 @@ from werkzeug.urls import iri_to_uri
 
 URL_LENGTH = 2048
 UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # \ufeff as in JavaScript's \s
-SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)  # as browsers read a path
+# A slash, or a backslash, which browsers and some servers read as a slash.
+SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")  # a name or an IPv6 address
 # Characters that older rules for domain names (IDNA 2003) map to others, and so to other domains.
 AMBIGUOUS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")

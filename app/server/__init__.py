@@ -1,7 +1,7 @@
-"""The part of the service that depends on gunicorn and gevent. It knows no feature.
+"""The server: gunicorn's worker, client connections and the fast path. It depends on no feature.
 
-gunicorn's parser also reads request bodies, while a view runs. This module turns its errors into
-responses.
+gunicorn's parser reads a request's body while the view runs. This module turns the parser's errors
+into responses.
 """
 
 from flask import Flask, Response

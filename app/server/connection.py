@@ -41,7 +41,7 @@ CONNECTION_CLOSE = re.compile(rb"^connection:.*close", re.IGNORECASE | re.MULTIL
 class Connection(socket):
     """The server's end of one connection.
 
-    Its own greenlet uses it, and callbacks of gevent's loop while that greenlet sleeps. Any
+    Its own greenlet uses it. While that greenlet sleeps, callbacks of gevent's loop use it. Any
     greenlet of the worker may call `disconnect`.
     """
 
@@ -50,9 +50,11 @@ class Connection(socket):
         self.worker = listener.worker
         self.fast_path = listener.fast_path
         self.client_address = address[0] if isinstance(address, tuple) else ""
-        self.deadline: float | None = None  # time.monotonic() for the request being read
+        # time.monotonic() by which the client must send the rest of the request that is being read.
+        # None between two requests.
+        self.deadline: float | None = None
         self.is_idle = False  # between two requests
-        self.is_over_capacity = False  # there were `worker_connections` before it
+        self.is_over_capacity = False  # the worker already had `worker_connections` connections
         self.parser_is_empty = True  # gunicorn has read nothing after the last request
         # What the fast path found out about the current request, for the application.
         self.extra_environ: WSGIEnvironment = {}
@@ -176,7 +178,8 @@ class KeepAlive:
             # `Connection: close`, after which gunicorn closes the connection.
             self._send(worker.shed_response())
             return True
-        # Connection draining: while the service stops, only gunicorn sends `Connection: close`.
+        # Connection draining: while the service stops, leave all requests to gunicorn, which sends
+        # `Connection: close`.
         if not connection.fast_path or shutdown.has_begun() or not worker.alive:
             return False
         environ = parse_plain_get(data, connection.client_address)

@@ -22,8 +22,8 @@ Handler = Callable[["WSGIEnvironment", Respond], bool]
 """Begins to answer a request and returns True, or returns False to decline it.
 
 It gets the environ that `parse_plain_get` returns, and a `Respond` to call, at once or later. A
-callback of gevent's loop calls the handler, so it must not wait. If `Respond` passes the request
-on, the application also gets the keys that the handler added to the environ."""
+callback of gevent's loop calls the handler, so the handler must not wait. If `Respond` passes the
+request on, the application also gets the keys that the handler added to the environ."""
 
 EXTENSION = "fast_path"  # the key of the `Handler` in `app.extensions`
 

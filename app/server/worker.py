@@ -35,7 +35,7 @@ MAX_CONCURRENT_REQUESTS = 400  # in one worker; further requests get 503 immedia
 
 
 class Logger(glogging.Logger):
-    """gunicorn's logger without its access log: `logs.log_request` also logs the route."""
+    """gunicorn's logger without its access log, which `logs.log_request` replaces."""
 
     def access(self, *_args: Any) -> None:
         """Do nothing."""
@@ -104,9 +104,9 @@ class Worker(GeventWorker):
     def should_shed(self, connection: Connection, path: str) -> bool:
         """Return whether to shed a request because the worker is overloaded.
 
-        The worker is overloaded if it has too many active requests, or if this connection came
-        when there were too many and there still are. Health checks and metrics are never shed,
-        because they matter most under overload.
+        The worker is overloaded if it has too many active requests, or if this connection was
+        opened when there were too many connections and there still are too many. Health checks and
+        metrics are never shed, because they matter most under overload.
         """
         over = connection.is_over_capacity and self.connections > self.worker_connections
         if not over and self.active_requests < MAX_CONCURRENT_REQUESTS:
@@ -123,9 +123,9 @@ class Worker(GeventWorker):
         return nullcontext()
 
     def run(self) -> None:
-        """Serve until the worker is told to stop, then drain its connections.
+        """Serve until gunicorn stops the worker, then drain its connections.
 
-        It stops accepting connections, and returns when all have ended or when gunicorn's
+        To drain them, stop accepting new ones, and return when all have ended or when gunicorn's
         `graceful_timeout` (seconds) is over.
         """
         listeners = [Listener(self, listening) for listening in self.sockets]
@@ -162,7 +162,7 @@ class Worker(GeventWorker):
             self.connections -= 1
 
     def evict_slow_connections(self) -> None:
-        """Close the connections that exceed the limit, the slowest clients' first.
+        """Close as many connections as exceed the limit, those of the slowest clients first.
 
         Connections that have waited for less than SLOW_AFTER stay open.
         """

@@ -1,7 +1,8 @@
 """Structured logs: one line for each request, in the same format as the lines of all libraries.
 
-Each line has the id of its request. `log_request` writes the lines of all requests, except for
-those that can't be parsed: see `log_unparsed`.
+Each line has the id of its request. `log_request` writes the lines of requests, and `log_unparsed`
+those of requests that can't be parsed. Requests that are shed because of overload have no line:
+only the metric `metrics.SHED` counts them.
 """
 
 import errno
@@ -132,7 +133,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "loggers": {
             # Without this, gunicorn adds its own handlers, which use another format.
             "gunicorn.error": {"propagate": True, "handlers": [], "filters": ["queries"]},
-            # SQLAlchemy's pools log at this level by default. Ours has another logger's name.
+            # SQLAlchemy sets this level for its own loggers. Our pool has another logger.
             "app.database.engines.Pool": {"level": "WARNING"},
         },
     }

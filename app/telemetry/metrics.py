@@ -63,7 +63,7 @@ REQUESTS = Counter(
 )  # fmt: skip
 REQUEST_SECONDS = Histogram(
     "slipway_request_seconds",
-    "Seconds from a request's headers to the end of its response.",
+    "Seconds from a request's headers until its response is ready, or if streamed, until it ends.",
     ["method", "route"],
     buckets=SECONDS,
 )

@@ -63,8 +63,8 @@ def batch_span(name: str, traced: list[trace.SpanContext]) -> AbstractContextMan
 
 
 def _start_sending() -> None:
-    # At the first request, which a worker gets: a thread of gunicorn's master would not be there
-    # after the fork.
+    # Called at the first request, and so in a worker. A thread that is started earlier, in
+    # gunicorn's master, does not survive the fork.
     with _starting:
         if not _processors:
             processor = BatchSpanProcessor(exporter)

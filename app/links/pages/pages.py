@@ -55,7 +55,9 @@ def init_app(app: Flask) -> None:
 
 @blueprint.before_request
 def accept_upload() -> None:
-    """Raise the body limit for the import form, one upload at a time. Sign-in is still required.
+    """Raise the body limit for the import form, and allow one upload at a time.
+
+    This runs before the checks of `sessions.protect`, because the CSRF check reads the body.
 
     :raises ServiceUnavailable: another file is being imported.
     """
