@@ -1,5 +1,5 @@
 #!/bin/bash
-# Loads a dump that dump.sh made, from standard input, into a separate schema. Then it swaps the
+# Loads a dump, made by dump.sh, from standard input into a separate schema. Then it swaps the
 # tables of this schema with those of the empty schema, in one statement. So the service sees all of
 # the data or none. Runs in the database's container; see restore.sh.
 set -euo pipefail
