@@ -39,7 +39,7 @@ test: lint ## run lint and all tests, on stacks separate from yours
 fuzz: .venv/dev ## send thousands of generated requests to the API
 	python -m tests.support.fuzz
 
-faults: .venv/dev ## inject random faults into a stack for half an hour; SEED=… repeats a run
+faults: .venv/dev ## inject random faults into a stack; takes half an hour; SEED=… repeats a run
 	python -m tests.support.links.faults
 
 bench: .venv/bench ## benchmark the service and its peers, and plot the results in docs/
@@ -83,7 +83,7 @@ rename: ## rename the service to NAME in all files; see docs/your-own-service.md
 
 #@ Release
 
-# Use the user's own aws command, which knows how they sign in, and not the one for the tests.
+# Use the user's own aws command, which has their credentials, not the one in .venv for the tests.
 push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
 push: ## build the image of the last commit, for PLATFORMS if set, and push it as IMAGE:TAG
 	@deploy/push
@@ -92,7 +92,7 @@ sbom: ## print the SBOM (CycloneDX) of the image IMAGE:TAG
 	@docker run --rm --network none $(or $(IMAGE),slipway):$(or $(TAG),latest) \
 		python3 -c 'print(open("/srv/sbom.cdx.json").read())'
 
-# In a container, because not every system's openssl supports what the script needs.
+# This runs in a container, because not every system's openssl supports what the script needs.
 kubernetes-secrets: ## create missing passwords and certificates for deploy/kubernetes/local
 	@mkdir -p deploy/kubernetes/local/secrets
 	@docker run --rm --network none --user "$$(id -u):$$(id -g)" \

@@ -1,7 +1,7 @@
 #!/bin/bash
-# Loads a dump of dump.sh from standard input into a separate schema, and then swaps its tables with
-# those of the empty schema in one statement. So the service sees all of the data or none. Runs in
-# the database's container; see restore.sh.
+# Loads a dump, made by dump.sh, from standard input into a separate schema. Then it swaps the
+# tables of this schema with those of the empty schema, in one statement. So the service sees all of
+# the data or none. Runs in the database's container; see restore.sh.
 set -euo pipefail
 
 export MYSQL_PWD

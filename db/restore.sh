@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Loads a backup of backup.sh into an empty stack: db/restore.sh FILE
+# Loads a backup, made by backup.sh, into an empty stack. Usage: db/restore.sh FILE
 set -euo pipefail
 file=$1
 

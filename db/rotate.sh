@@ -1,6 +1,6 @@
 #!/bin/bash
-# Rotates the accounts' passwords to those that the secrets contain now. The old passwords stay
-# valid, because the service still uses them. Runs in the container of db; see docs/operate.md.
+# Sets the accounts' passwords to those that the secrets contain now. The old passwords stay valid,
+# because the service still uses them. Runs in the database's container; see docs/operate.md.
 set -eo pipefail
 
 root_password=$(</run/secrets/root_password)

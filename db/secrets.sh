@@ -1,6 +1,7 @@
 #!/bin/sh
-# Creates the stack's secrets in the given folder, with one subfolder for each reader. A second run
-# creates what is missing, updates the files that depend on it, and leaves all else as it is.
+# Creates the stack's secrets in the given folder, with one subfolder for each service that reads
+# them. A second run creates what is missing, updates the files that depend on it, and leaves
+# everything else unchanged.
 set -eu
 umask 077
 
@@ -64,7 +65,8 @@ if [ ! -s app/secret_key ]; then
   put app/secret_key "$key"
 fi
 
-# Only root can give each folder to its reader. Any other user stays the owner of all of them.
+# Only root can give each folder to the user of its service. If another user runs this script, all
+# files stay theirs.
 if [ "$(id -u)" -eq 0 ]; then
   chmod 0500 db migrate app
   chown -R 999:999 db

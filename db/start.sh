@@ -1,8 +1,8 @@
 #!/bin/bash
-# Starts MySQL, and repeats a first start that was interrupted (Ctrl-C, a power cut). The image
-# takes any data directory that exists for a complete one, so the accounts of such a database would
-# never be created. During the first start there is a mark file; the last script in init/ removes
-# it. If the mark is still there, delete the incomplete data and begin again.
+# Starts MySQL, and repeats a first start that was interrupted (Ctrl-C, a power cut). The image's
+# entrypoint treats any existing data directory as complete, so after an interruption it would never
+# create the accounts. During the first start there is a mark file, which the last script in init/
+# removes. If the mark is still there, this script deletes the incomplete data and begins again.
 set -euo pipefail
 
 data=/var/lib/mysql

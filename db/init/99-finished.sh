@@ -1,3 +1,3 @@
 #!/bin/bash
-# Removes the mark that ../start.sh sets. From now on no start deletes the data.
+# Removes the mark file that ../start.sh creates. From now on, no start deletes the data.
 rm /var/lib/mysql/.unfinished

@@ -2,7 +2,8 @@
 
 MySQL commits each DDL statement implicitly (MySQL manual, "Statements That Cause an Implicit
 Commit"). So a revision has only one DDL statement: it is done or not done. Processes that migrate
-at once queue for a named lock (`GET_LOCK`), because they would see each other's unfinished work.
+at the same time queue for a named lock (`GET_LOCK`). Otherwise they would see each other's
+unfinished work.
 
 DDL waits for all transactions that have used its table, and later statements on that table queue
 behind it (MySQL manual, "Metadata Locking"). So it gives up after a second, lets those statements
@@ -34,7 +35,7 @@ create_app(settings)  # registers all tables, for `alembic revision --autogenera
 
 
 def exists_here(item: Any, _name: object, kind: str, _reflected: bool, _other: object) -> bool:
-    """Return whether Alembic compares an object: other databases than MySQL have no FULLTEXT index.
+    """Return whether Alembic compares an object; only MySQL has FULLTEXT indexes.
 
     This is the hook `include_object`.
     """

@@ -106,7 +106,7 @@ refused() { # refused HOST PORT: succeed if the client cannot connect
     [ "$status" -eq 3 ]
 }
 
-retry() { # retry COMMAND: for ten seconds, while a change spreads through the cluster
+retry() { # retry COMMAND: repeat it for ten seconds, while a change spreads through the cluster
     for _ in 1 2 3 4 5; do
         if "$@"; then return; fi
         sleep 2
@@ -265,7 +265,7 @@ clean_up() {
 kubectl get --raw /readyz > /dev/null \
     || { echo 'No cluster answers. Check the current context of kubectl.' >&2; exit 2; }
 
-# Beside local, because Kustomize accepts only relative paths.
+# The folder is beside local, because Kustomize accepts only relative paths.
 folder=$(mktemp -d ./.smoke.XXXXXX)
 cd "$folder"
 trap clean_up EXIT
