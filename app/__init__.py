@@ -61,7 +61,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     for part in (hello, probes, docs, static, tokens):
         api.register_blueprint(part.blueprint)
 
-    # Register links last: the first path segment of every earlier route is reserved, not a code.
+    # Last: the first path segment of every route before it is reserved, and can't be a code.
     from app import links  # noqa: PLC0415 this line and the next plug the example in
 
     links.init_app(app, api)
