@@ -187,7 +187,7 @@ def _effect(operation: Operation, link: Link) -> Link:
 
 
 def check_clicks(
-    history: list[Operation], rows: list[Row], told: set[int] | None
+    history: list[Operation], rows: list[Row], reported: set[int] | None
 ) -> Iterator[Violation]:
     """Check the clicks of a link that was followed: answered ≤ counted ≤ sent."""
     clicks = [o for o in history if o.kind == "click"]
@@ -201,12 +201,12 @@ def check_clicks(
         yield Violation("lost", text, failed)
     if counted > len(clicks):
         yield Violation("doubled", text, failed)
-    if told != {counted}:
-        yield Violation("wrong", f"{counted} clicks counted, the API reports {told}", [])
+    if reported != {counted}:
+        yield Violation("wrong", f"{counted} clicks counted, the API reports {reported}", [])
 
 
 def check_repeats(history: list[Operation]) -> Iterator[Violation]:
-    """Check that every create with the same name, and so Idempotency-Key, got the same answer."""
+    """Check that creates with the same name, and so the same Idempotency-Key, got one answer."""
     answers = defaultdict(list)
     for operation in history:
         if operation.kind == "create" and operation.status == 201:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-# Operations that may take up to 30 seconds; all others may take 2.
+# Operations that must be answered within 30 seconds; all others within 2.
 LONG = {"batch", "export", "search", "series"}
 LOCKING = {"batch", "create", "delete", "edit"}
 WRITES = {"click", *LOCKING}

@@ -196,7 +196,7 @@ def work(client: Client) -> None:
 
 
 def slow_work(client: Client) -> None:
-    """Send one request, which may take up to thirty seconds."""
+    """Send one request, which must be answered within thirty seconds."""
     kind = client.chance.choice(["batch", "export", "search", "series"])
     name, code = client.chance.choice(client.load.popular)
     if kind == "batch":
