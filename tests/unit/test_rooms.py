@@ -9,7 +9,7 @@ import pytest
 from tests.support.checkout import ROOT
 
 # Each room imports only itself and those before it (docs/code.md). All other rooms are features,
-# such as the example. Features may import all rooms in this list, and none of these imports one.
+# such as the example. A feature can import all rooms in this list, but none of them a feature.
 ORDER = [
     "config",
     "telemetry",
@@ -21,7 +21,7 @@ ORDER = [
     "hello",
     "cli",
 ]
-PUT_TOGETHER = {"__init__.py", "__main__.py"}  # these may import all rooms
+PUT_TOGETHER = {"__init__.py", "__main__.py"}  # these are allowed to import all rooms
 MAY_IMPORT_GEVENT = {"gunicorn.conf.py", "app/database/driver.py", "app/database/batching.py"}
 MODULE_LIMIT, FUNCTION_LIMIT = 300, 50  # lines; a function's docstring does not count
 

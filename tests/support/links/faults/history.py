@@ -84,6 +84,6 @@ class Outage:
     over: float
     """From this time on, requests must succeed again."""
     cuts: bool = False
-    """Whether requests may end without an answer. Otherwise they must get 503."""
+    """Whether requests are allowed to end without an answer. Otherwise they must get 503."""
     unready: tuple[float, float] | None = None
     """Between these times `/readyz` must answer 503. None if it need not."""

@@ -264,7 +264,7 @@ class Workload:
         wait_until(lambda: all(client.felt > moment for client in self.fast))
 
     def repeat_creates(self) -> None:
-        """Repeat all creates with their Idempotency-Keys, as a client may do at any time."""
+        """Repeat all creates with their Idempotency-Keys, as a client can do at any time."""
         bodies = {o.name: o for o in self.history if o.kind == "create"}
         queue = list(bodies.values())
 
