@@ -8,12 +8,12 @@ import os
 import re
 import subprocess
 
-# Where a container finds its CPU time, in version 2 and version 1 of cgroups.
+# The files with a container's CPU time, in version 2 and version 1 of cgroups.
 V2, V1 = "/sys/fs/cgroup/cpu.stat", "/sys/fs/cgroup/cpuacct/cpuacct.usage"
 LOOK = f"""from pathlib import Path
 print(next(p for p in map(Path, ("{V2}", "{V1}")) if p.exists()).read_text())"""
 LOOK_IN_DB = f"cat {V2} 2> /dev/null || cat {V1}"
-# `cat` runs from another image, so that it shares no page of memory with the processes it looks at.
+# `cat` runs from another image, so that it shares no memory with the processes that it measures.
 LOOK_AT_MEMORY = "cat $(grep -l gunico[r]n /proc/[0-9]*/cmdline | sed s/cmdline/smaps_rollup/)"
 ROOT_SQL = 'MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root -BN slipway -e "$1"'
 
@@ -56,20 +56,20 @@ def fill(links):
 
 def cpu_time(*services):
     """Return the CPU time that the services' containers have used, in microseconds."""
-    told = []
+    used = []
     for service in services:
         look = ("bash", "-c", LOOK_IN_DB) if service == "db" else ("python3", "-c", LOOK)
         seen = compose("exec", "-T", service, *look).split()
-        told.append(int(seen[1]) if seen[0] == "usage_usec" else int(seen[0]) / 1000)
-    return told
+        used.append(int(seen[1]) if seen[0] == "usage_usec" else int(seen[0]) / 1000)
+    return used
 
 
 def memory(container):
-    """Return the memory of the service in MB. What its processes share counts only once (Pss)."""
+    """Return the memory of the service in MB. Memory that its processes share counts once (PSS)."""
     joined = (f"--pid=container:{container}", "--cap-add=SYS_PTRACE", "--network=none")
     command = ("python:3.14-slim-trixie", "sh", "-c", LOOK_AT_MEMORY)
-    told = run("docker", "run", "--rm", *joined, *command)
-    return sum(map(int, re.findall(r"^Pss: *(\d+) kB", told, re.MULTILINE))) * 1024 / 1e6
+    printed = run("docker", "run", "--rm", *joined, *command)
+    return sum(map(int, re.findall(r"^Pss: *(\d+) kB", printed, re.MULTILINE))) * 1024 / 1e6
 
 
 def load(host, seconds, connections, *what):

@@ -39,7 +39,7 @@ def _skip_reasons(reporter: pytest.TerminalReporter) -> list[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run in CI if a missing tool skipped a test: nobody would notice it there."""
+    """Fail the run in CI if a missing tool skipped a test, since nobody would notice it there."""
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") == "true" and reporter and _skip_reasons(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED

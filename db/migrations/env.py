@@ -1,13 +1,13 @@
 """Run migrations, one process at a time.
 
 MySQL commits each DDL statement implicitly (MySQL manual, "Statements That Cause an Implicit
-Commit"). So a revision has only one DDL statement: it is done or not done. Processes that migrate
-at the same time queue for a named lock (`GET_LOCK`). Otherwise they would see each other's
-unfinished work.
+Commit"). So a revision has only one DDL statement, which is done completely or not at all.
+Processes that migrate at the same time queue for a named lock (`GET_LOCK`), because they would see
+each other's unfinished work.
 
 DDL waits for all transactions that have used its table, and later statements on that table queue
-behind it (MySQL manual, "Metadata Locking"). So it gives up after a second, lets those statements
-pass, and tries again.
+behind it (MySQL manual, "Metadata Locking"). So a migration waits for a table only for a second.
+Then it gives up, lets the queued statements pass, and tries again.
 """
 
 import time
@@ -28,7 +28,7 @@ from app.database.types import UTCDateTime, metadata
 
 LOCK_TIMEOUT = 300  # seconds
 TABLE_TIMEOUT = 1  # second: less than METADATA_LOCK_TIMEOUT, which is how long requests wait
-PAUSE = 3  # seconds
+PAUSE = 3  # seconds between two attempts
 
 settings = Settings.from_environ()
 create_app(settings)  # registers all tables, for `alembic revision --autogenerate`

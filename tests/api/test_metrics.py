@@ -116,7 +116,7 @@ def test_public_port_serves_none(deployment: Deployment, path: str, header: str)
 @pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/api/me", "/metrics/", "/favicon.ico"])
 @pytest.mark.parametrize("header", ["Accept", *SPOOFS])
 def test_their_port_serves_nothing_else(deployment: Deployment, path: str, header: str) -> None:
-    """The metrics port serves nothing else, even if headers claim the public port."""
+    """The metrics port serves only /metrics, even if headers claim the public port."""
     public = deployment.url.rpartition(":")[2]
     value = SPOOFS.get(header, "text/plain").format(port=public)
     assert deployment.metrics.ask(path, **{header: value}) == (404, "")

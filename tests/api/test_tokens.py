@@ -207,7 +207,7 @@ def test_guessing_is_slowed(deployment: Deployment) -> None:
 
 
 def test_ipv4_behind_ipv6_is_one_client_each(deployment: Deployment) -> None:
-    """IPv4-mapped addresses (::ffff:…) from a proxy are limited one by one."""
+    """Each IPv4-mapped address (::ffff:…) from a proxy has its own rate limit."""
     with Service(deployment.url, "wrong") as guesser:
         first, second = (
             guesser.get("/api/me", headers={"X-Forwarded-For": f"::ffff:198.51.{n}"}).headers

@@ -108,7 +108,7 @@ def _watch(page: Page, faults: list[str], loaded: list[Request]) -> None:
     def finished(request: Request) -> None:
         loaded.append(request)
 
-    def said(message: ConsoleMessage) -> None:
+    def logged(message: ConsoleMessage) -> None:
         # The browser logs an error for each error page, but some tests open error pages on purpose.
         if message.type in {"error", "warning"} and "Failed to load" not in message.text:
             faults.append(f"{page.url}: {message.text}")
@@ -121,7 +121,7 @@ def _watch(page: Page, faults: list[str], loaded: list[Request]) -> None:
         if request.failure != "net::ERR_ABORTED":  # which downloads cause, too
             faults.append(f"{page.url}: {request.failure} for {request.url}")
 
-    page.on("console", said)
+    page.on("console", logged)
     page.on("pageerror", lambda error: faults.append(f"{page.url}: {error}"))
     page.on("response", answered)
     page.on("requestfailed", failed)

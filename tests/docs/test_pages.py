@@ -52,7 +52,7 @@ def anchors(page: Path) -> set[str]:
 
 @pytest.mark.parametrize(("page", "to"), LINKS, ids=[f"{page.name}-{to}" for page, to in LINKS])
 def test_links_lead_somewhere(page: Path, to: str) -> None:
-    """Every link of a page into the project leads to an existing file, and to a heading in it."""
+    """Every relative link leads to an existing file; its anchor, if any, to a heading in it."""
     name, _, anchor = to.partition("#")
     target = page.parent / name if name else page
     assert target.is_file()
@@ -68,7 +68,7 @@ def test_every_page_is_in_the_index() -> None:
 
 
 def test_messages_in_troubleshooting_exist() -> None:
-    """Every message of ours that troubleshooting quotes is in the sources, word for word."""
+    """Every message of ours in docs/troubleshooting.md is in the sources, word for word."""
     rows = re.findall(r"^\| (.*?) \|", (ROOT / "docs/troubleshooting.md").read_text(), re.MULTILINE)
     quoted = [text for row in rows for text in re.findall(r"`([A-Z][^`]* [^`]*\.)`", row)]
     sources = [*ROOT.glob("app/**/*.py"), *ROOT.glob("db/**/*.py"), *ROOT.glob("db/*.sh")]

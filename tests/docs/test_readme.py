@@ -15,7 +15,7 @@ from tests.support.service import Service
 
 README = (ROOT / "README.md").read_text()
 
-# Parts of the output that differ between runs. In both outputs, a name replaces them.
+# Parts of the output that differ between runs. For the comparison, a name replaces each of them.
 VARIABLE = [
     (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", "TIME"),
     (r"(?<=Date: ).*", "DATE"),
@@ -47,7 +47,7 @@ def checkout(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def own(checkout: Path) -> Iterator[Stack]:
-    """A stack of the copy, not started. What a page creates by hand beside it is removed too."""
+    """A stack of the copy, not started. Objects that a page creates beside it are removed too."""
     with Stack(checkout) as stack:
         yield stack
         # Before the stack is removed, since these containers use its image.
@@ -65,9 +65,9 @@ def test_console_blocks(checkout: Path, own: Stack, pages: str) -> None:
     """Every command succeeds and prints what the page shows. The pages of one row share a stack."""
     if pages != "README.md":  # all other pages assume a running stack
         own.up("--build")
-    told = [told for page in sorted(ROOT.glob(pages)) for told in commands(page.read_text())]
+    steps = [step for page in sorted(ROOT.glob(pages)) for step in commands(page.read_text())]
     # One shell runs all commands, since later ones use variables that earlier ones have set.
-    script = "".join(f"{{ {command}\n}} > {n}.out\n" for n, (command, _) in enumerate(told))
+    script = "".join(f"{{ {command}\n}} > {n}.out\n" for n, (command, _) in enumerate(steps))
     names = {  # names on the pages, and the names that replace them here
         "localhost:8000": f"localhost:{own.port}",
         "127.0.0.1:8000": f"127.0.0.1:{own.port}",
@@ -83,7 +83,7 @@ def test_console_blocks(checkout: Path, own: Stack, pages: str) -> None:
         env=own.env | {"COMPOSE_DISABLE_ENV_FILE": "1"},
         check=True,
     )
-    for number, (command, output) in enumerate(told):
+    for number, (command, output) in enumerate(steps):
         printed = (checkout / f"{number}.out").read_text()
         if output:  # without output on the page, only success counts: docker prints its progress
             for theirs, ours in reversed(names.items()):
@@ -121,6 +121,6 @@ def test_make_run(checkout: Path) -> None:
 
 def test_ci_runs_the_readmes_test_command() -> None:
     """CI runs the test command that the README gives."""
-    told = blocks(README, "sh")
+    documented = blocks(README, "sh")
     last_line = (ROOT / ".ci" / "run").read_text().splitlines()[-1]
-    assert [last_line.removeprefix("CI=true ") + "\n"] == told
+    assert [last_line.removeprefix("CI=true ") + "\n"] == documented

@@ -13,7 +13,10 @@ from tests.support.checkout import copy_project
 @pytest.mark.timeout(900)  # it runs tests itself
 @pytest.mark.usefixtures("stack")  # it fills the build cache
 def test_the_rest_works_without_the_example(tmp_path: Path) -> None:
-    """The other tests pass after app/links, its migrations, its tests and its lines are removed."""
+    """The unit and API tests pass without the example.
+
+    Only app/links, its migrations, its tests and its two lines in create_app() are removed.
+    """
     project = copy_project(tmp_path / "slipway")
     shutil.rmtree(project / "app" / "links")
     for path in (project / "db" / "migrations" / "versions").glob("links_*"):

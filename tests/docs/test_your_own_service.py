@@ -31,7 +31,7 @@ def script() -> str:
 
 
 def test_resource_is_short() -> None:
-    """Table, schemas, routes and tests of the page's resource stay below the limit together."""
+    """Table, schemas, routes and tests of the page's resource are shorter than CODE_LIMIT."""
     code = {name: content for name, _, kind, content in STEPS if kind == "python"}
     assert code.keys() == {"app/incidents.py", "tests/api/test_incidents.py"}
     assert sum(len(content.splitlines()) for content in code.values()) < CODE_LIMIT
@@ -40,7 +40,10 @@ def test_resource_is_short() -> None:
 @pytest.mark.usefixtures("stack")  # it fills the build cache
 @pytest.mark.timeout(900)  # it runs tests itself
 def test_page_leads_to_a_service_of_ones_own(tmp_path: Path) -> None:
-    """The renamed service, with the page's resource in place of the example, works on MySQL."""
+    """The renamed service, with the page's resource in place of the example, works on MySQL.
+
+    No file of the clone has the old name, apart from LICENSE and requirements/.
+    """
     project = copy_project(tmp_path / "clone")
     (project / ".venv").symlink_to(sys.prefix)
     for command in ["init --quiet", "add .", "-c user.name=You -c user.email=y commit -qm All"]:

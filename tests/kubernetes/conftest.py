@@ -96,9 +96,9 @@ def app(cluster: Cluster, db: Pod) -> Pod:  # noqa: ARG001
     together = [
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for command in commands
     ]
-    said = [each.communicate(timeout=120)[0] for each in together]
+    outputs = [each.communicate(timeout=120)[0] for each in together]
     assert [each.returncode for each in together] == [0, 0]
-    assert sorted("Running upgrade" in each for each in said) == [False, True]
+    assert sorted("Running upgrade" in each for each in outputs) == [False, True]
     pods[0].start()  # its init container migrates once more
     pods[0].wait("app")
     return pods[0]

@@ -58,10 +58,10 @@ def test_scanner_finds_only_what_is_wrong(
         (tmp_path / f"{name}.yaml").write_text(yaml.safe_dump_all(objects))
     command = ["checkov", "--config-file=/checkov.yaml", "--directory=/objects"]
     mount = f"--volume={tmp_path}:/objects:ro"
-    said = run("docker", "run", "--rm", "--network=none", mount, tools, *command, check=False)
-    assert "Failed checks: 1," in said
-    assert re.findall(r"^Check: (\w+)", said, re.MULTILINE) == ["CKV_K8S_22"]
-    assert re.findall(r"File: /(\w+)", said) == ["wrong"]
+    output = run("docker", "run", "--rm", "--network=none", mount, tools, *command, check=False)
+    assert "Failed checks: 1," in output
+    assert re.findall(r"^Check: (\w+)", output, re.MULTILINE) == ["CKV_K8S_22"]
+    assert re.findall(r"File: /(\w+)", output) == ["wrong"]
 
 
 def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
@@ -121,7 +121,10 @@ def test_only_the_migration_has_the_migrators_secret(overlay: list[Object]) -> N
 
 
 def test_grace_period_is_long_enough(overlay: list[Object]) -> None:
-    """It is SHUTDOWN_DELAY plus gunicorn's graceful_timeout plus 5 s, and no hook uses it up."""
+    """The grace period is SHUTDOWN_DELAY plus gunicorn's graceful_timeout plus 5 s.
+
+    No lifecycle hook uses up a part of it.
+    """
     spec = find(overlay, "Deployment", "slipway")["spec"]["template"]["spec"]
     settings = find(overlay, "ConfigMap", "slipway")["data"]
     (graceful,) = re.findall(

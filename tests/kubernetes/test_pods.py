@@ -90,9 +90,9 @@ def test_pod_drains_and_ends_in_time(app: Pod, cluster: Cluster) -> None:  # noq
 def test_password_can_be_rotated(app: Pod, db: Pod) -> None:
     """After the rotation in docs/kubernetes.md, both passwords work until one is discarded."""
     command = "MYSQL_PWD=$(</run/secrets/root_password) mysql --user=root --execute="
-    (told,) = re.findall(r'^echo "(.*)" \|$', PAGE.read_text(), re.MULTILINE)
+    (statement,) = re.findall(r'^echo "(.*)" \|$', PAGE.read_text(), re.MULTILINE)
     (discard,) = re.findall(r"`(ALTER USER .*DISCARD OLD PASSWORD)`", PAGE.read_text())
-    rotate = re.sub(r"\$\(cat .*\)", "new", told)
+    rotate = re.sub(r"\$\(cat .*\)", "new", statement)
     assert "'new'" in rotate
     log_in = "mysql --host=127.0.0.1 --user=app --execute='SELECT 1' --password="
     old = "ALTER USER app IDENTIFIED BY '\"$(</run/secrets/app_password)\"'"

@@ -53,9 +53,11 @@ class Checkout(NamedTuple):
         """
         done = self.make_push(image, tag, **settings)
         assert done.returncode == 2, done.stdout
-        said = [line for line in done.stderr.splitlines() if line and not line.startswith("make: ")]
-        assert len(said) == 1, done.stderr
-        return said[0]
+        lines = [
+            line for line in done.stderr.splitlines() if line and not line.startswith("make: ")
+        ]
+        assert len(lines) == 1, done.stderr
+        return lines[0]
 
     def make_push(self, image: str, tag: str, **settings: str) -> subprocess.CompletedProcess[str]:
         """Run `make push` with an image, a tag and further settings."""

@@ -32,14 +32,17 @@ def build(folder: Path, *options: str, committed: int = COMMITTED) -> dict[str, 
 
     :param committed: the time of the commit, in seconds since the epoch.
     """
-    told = [f"--file={folder}/Dockerfile.multistage", f"--build-arg=SOURCE_DATE_EPOCH={committed}"]
-    image = docker("build", "--quiet", *told, *options, str(folder)).strip()
+    arguments = [
+        f"--file={folder}/Dockerfile.multistage",
+        f"--build-arg=SOURCE_DATE_EPOCH={committed}",
+    ]
+    image = docker("build", "--quiet", *arguments, *options, str(folder)).strip()
     found: dict[str, Any] = json.loads(docker("image", "inspect", image))[0]
     return found
 
 
 def check_out(folder: Path, umask: int, time: int) -> Path:
-    """Copy the project, with the modes of a umask, and with one time on all files."""
+    """Copy the project, give its files the modes of a umask, and give all files the same time."""
     copy_project(folder)
     for path in [folder, *folder.rglob("*")]:
         executable = path.is_dir() or os.access(path, os.X_OK)
@@ -93,15 +96,15 @@ def test_bom_is_valid(seen: dict[str, Any]) -> None:
 def test_bom_has_every_library(seen: dict[str, Any], components: list[dict[str, Any]]) -> None:
     """The Python interpreter and each shared library belong to exactly one component."""
     evidence = [component.get("evidence", {"occurrences": []}) for component in components]
-    told = [file["location"] for each in evidence for file in each["occurrences"]]
-    assert sorted(told) == sorted(seen["files"])
+    located = [file["location"] for each in evidence for file in each["occurrences"]]
+    assert sorted(located) == sorted(seen["files"])
 
 
 def test_bom_has_every_package(seen: dict[str, Any], components: list[dict[str, Any]]) -> None:
     """The SBOM lists exactly the installed Python packages, with their versions."""
     python = [each for each in components if each.get("purl", "").startswith("pkg:pypi/")]
-    told = {each["name"]: each["version"] for each in python}
-    assert told == {name.replace("_", "-"): v for name, v in seen["packages"].items()}
+    listed = {each["name"]: each["version"] for each in python}
+    assert listed == {name.replace("_", "-"): v for name, v in seen["packages"].items()}
 
 
 def test_bom_names_what_scanners_know(

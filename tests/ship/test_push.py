@@ -77,11 +77,11 @@ def test_no_login(hub: str, checkout: Checkout) -> None:
 
 def test_page(pushed: Pushed) -> None:
     """The commands of docs/push.md push, run the stack from the registry, and print the SBOM."""
-    told = [command for command, _ in commands(PAGE) if ECR_PUSH not in command]
-    assert told.pop(0) == "docker login"  # the fixture has logged in already
+    steps = [command for command, _ in commands(PAGE) if ECR_PUSH not in command]
+    assert steps.pop(0) == "docker login"  # the fixture has logged in already
     remove = 'docker image rm --force "$IMAGE:$TAG"\n'
     script = "".join(
-        f"{line}\n".replace("docker compose", remove + "docker compose") for line in told
+        f"{line}\n".replace("docker compose", remove + "docker compose") for line in steps
     )
     with Stack(pushed.checkout.folder) as stack:
         stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
@@ -210,6 +210,6 @@ def test_no_rights(checkout: Checkout, refusing: str) -> None:
     image = f"{refusing}/you/slipway"
     done = checkout.make_push(image, "1.2.3")
     assert done.returncode == 2
-    (said,) = [line for line in done.stderr.splitlines() if line.startswith("push: ")]
+    (message,) = [line for line in done.stderr.splitlines() if line.startswith("push: ")]
     error = f"push: No access to {image}, or it does not exist. Try: docker login {refusing} ("
-    assert said.startswith(error)
+    assert message.startswith(error)

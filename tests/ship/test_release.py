@@ -1,4 +1,4 @@
-"""The version is in pyproject.toml alone, and the changelog has its release."""
+"""The version is set only in pyproject.toml, and the changelog has that release."""
 
 import os
 import re
@@ -13,7 +13,7 @@ VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["versi
 
 
 def test_changelog_has_the_version() -> None:
-    """The newest release in the changelog is the version, with a date and sections."""
+    """The newest release in the changelog has our version, a date and only known sections."""
     changelog = (ROOT / "CHANGELOG.md").read_text()
     unreleased, newest, *_ = re.split(r"^## ", changelog, flags=re.MULTILINE)[1:]
     assert unreleased.startswith("[Unreleased]\n")
@@ -41,7 +41,7 @@ def test_version_is_in_one_place() -> None:
 
 
 def test_workflow_checks_its_tag() -> None:
-    """The release workflow stops if the tag is not the version in pyproject.toml."""
+    """The release workflow stops if the tag is not `v` with the version in pyproject.toml."""
     workflow = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
     [check] = [s for s in workflow["jobs"]["image"]["steps"] if s.get("name") == "Check the tag"]
     for tag, code in ((f"v{VERSION}", 0), (f"v{VERSION}0", 1), (VERSION, 1)):

@@ -39,11 +39,13 @@ def test_connections_are_as_documented(stack: Stack) -> None:
     Two replicas with two workers each stay below MySQL's limit.
     """
     page = (ROOT / "docs" / "operate.md").read_text()
-    [(told, allowed)] = re.findall(r"at most (\d+) connections to MySQL, which allows (\d+)", page)
+    [(documented, allowed)] = re.findall(
+        r"at most (\d+) connections to MySQL, which allows (\d+)", page
+    )
     found = int(stack.python("app", FILL))
     [[limit]] = stack.mysql_root("SELECT @@max_connections")
-    assert (str(found), limit) == (told, allowed)
-    assert f"{told} * WEB_CONCURRENCY * replicas" in page
+    assert (str(found), limit) == (documented, allowed)
+    assert f"{documented} * WEB_CONCURRENCY * replicas" in page
     assert found * 2 * 2 < int(limit)
 
 
@@ -55,8 +57,8 @@ def test_more_requests_than_connections_wait_for_their_turn(stack: Stack) -> Non
 
     def client(_number: int) -> set[int]:
         with requests.Session() as session:
-            told = (session.get(f"{stack.url}/api/me", headers=headers) for _ in range(CALLS))
-            return {answer.status_code for answer in told}
+            answers = (session.get(f"{stack.url}/api/me", headers=headers) for _ in range(CALLS))
+            return {answer.status_code for answer in answers}
 
     try:
         with ThreadPoolExecutor(CLIENTS) as pool:

@@ -1,4 +1,4 @@
-"""The first start of a stack: its order, after an interruption, and again from nothing."""
+"""The first start of a stack: its order, recovery from an interruption, and a fresh start."""
 
 import subprocess
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def _first(stack: Stack) -> Iterator[Stack]:
 
 
 def test_services_start_in_order(first: Stack) -> None:
-    """Secrets, database, migration and service start in this order, each after the one before."""
+    """Secrets, database, migration and service start in this order."""
     secrets, db, migrate, app = (
         first.inspect(service)["State"] for service in ("secrets", "db", "migrate", "app")
     )

@@ -169,7 +169,7 @@ def test_knows_certificate_authorities(image: str) -> None:
 
 @pytest.mark.usefixtures("image")
 def test_can_be_debugged(stack: Stack) -> None:
-    """A container of the build stage, which has a shell, can join the service for debugging."""
+    """For debugging, a container with a shell can join the service's processes and network."""
     tag = f"slipway-build:{stack.project}"
     build = ["--quiet", f"--file={ROOT}/Dockerfile.multistage", "--target=build", f"--tag={tag}"]
     docker("build", *build, str(ROOT))

@@ -119,5 +119,5 @@ def test_workers_import_nothing(stack: Stack, tmp_path: Path) -> None:
     settings.write_text(IMPORTS)
     once = ("run", "--rm", "--no-deps", "--no-TTY", "--env=WEB_CONCURRENCY=1")
     mounted = f"--volume={settings}:/imports.py:ro"
-    told = stack.compose(*once, mounted, "app", "gunicorn", "--config=/imports.py")
-    assert "imported 200" in told.splitlines()
+    output = stack.compose(*once, mounted, "app", "gunicorn", "--config=/imports.py")
+    assert "imported 200" in output.splitlines()

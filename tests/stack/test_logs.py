@@ -75,7 +75,7 @@ def test_outage_is_explained(stack: Stack) -> None:
 
 
 def test_page_names_texts_that_are_logged(stack: Stack) -> None:
-    """Every error text that docs/operate.md tells operators to look for is really logged."""
+    """Every error text that docs/operate.md lists as a symptom is really logged."""
     page = (ROOT / "docs" / "operate.md").read_text()
     [table] = re.findall(r"\| symptom \| look at \|\n(.*?)\n\n", page, re.DOTALL)
     texts = re.findall(r"`([A-Z][\w ]+)`", table.replace("`SHOW FULL PROCESSLIST`", ""))

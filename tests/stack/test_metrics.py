@@ -37,7 +37,7 @@ def metrics(stack: Stack) -> Metrics:
 
 @contextmanager
 def load(stack: Stack) -> Iterator[None]:
-    """Send requests for the greeting from several clients all the time."""
+    """Send requests for the greeting from several clients during this block."""
     ended = threading.Event()
 
     def ask() -> None:

@@ -42,7 +42,7 @@ else:
     ids=["right", "wrong name", "unknown authority"],
 )
 def test_certificate_is_verified(stack: Stack, host: str, cafile: str | None, answer: str) -> None:
-    """The certificate passes Python's strict verification, only for its name and authority."""
+    """Python's strict verification accepts the certificate only with the right name and CA."""
     assert answer in stack.python("app", CONNECT.format(host=host, cafile=cafile))
 
 

@@ -1,4 +1,4 @@
-"""Every setting is listed in `.env.example` and passed on by compose."""
+"""Every setting is listed in `.env.example`, and Compose passes it on."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def test_compose_file_is_valid() -> None:
 
 
 def test_example_lists_every_setting_with_its_default() -> None:
-    """`.env.example` lists every setting of compose and of the service, and no others."""
+    """`.env.example` lists every setting of Compose and of the service, and no others."""
     example = dict(re.findall(r"^#(\w+)=(.*)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
     variables = json.loads(Stack().compose("config", "--variables", "--format", "json"))
     wanted = {name: variable["DefaultValue"] for name, variable in variables.items()}
@@ -71,7 +71,7 @@ def test_compose_passes_every_setting_on(raw: dict[str, Any], service: str) -> N
 
 
 def test_name_of_the_project_can_be_set() -> None:
-    """COMPOSE_PROJECT_NAME overrides the project name in the compose file."""
+    """COMPOSE_PROJECT_NAME overrides the project name in docker-compose.yaml."""
     stack = Stack()
     assert json.loads(stack.compose("config", "--format", "json"))["name"] == stack.project
     del stack.env["COMPOSE_PROJECT_NAME"]

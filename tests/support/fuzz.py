@@ -38,7 +38,7 @@ def fuzz(url: str, token: str, *options: str) -> subprocess.CompletedProcess[str
 def before_call(_context: Any, case: schemathesis.Case[Any], _kwargs: dict[str, Any]) -> None:
     """Make valid Idempotency-Keys unique, since the service rightly rejects a reused one.
 
-    Also convert header values to text: schemathesis may copy a number from an earlier answer.
+    Also convert header values to text: schemathesis can copy a number from an earlier answer.
     """
     for name, value in dict(case.headers or {}).items():
         case.headers[name] = str(value)

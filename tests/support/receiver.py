@@ -28,7 +28,7 @@ class Receiver(BaseHTTPRequestHandler):
         self.wfile.write(b"{}")
 
     def log_message(self, *_: object) -> None:
-        """Log nothing, since only spans may be printed."""
+        """Log nothing, since the output must contain only spans."""
 
 
 def plain(attributes: list[dict[str, object]]) -> dict[str, object]:

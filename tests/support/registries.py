@@ -53,8 +53,8 @@ def hub(folder: Path) -> Iterator[str]:
 def ecr(folder: Path) -> Iterator[dict[str, str]]:
     """Run ECR's API and its registry, and yield the environment in which programs find them.
 
-    The registry has ECR's real host name, by an entry in /etc/hosts. Docker trusts its certificate,
-    by a CA file in /etc/docker/certs.d.
+    An entry in /etc/hosts gives the registry ECR's real host name. A CA file in /etc/docker/certs.d
+    makes Docker trust its certificate.
     """
     authority = trustme.CA()
     certificate = authority.issue_cert(ECR_HOST)

@@ -15,7 +15,7 @@ print(json.dumps([answer.status, answer.read().decode()]))
 
 
 class Metrics:
-    """The metrics port of a running service, which may be reachable only from its container."""
+    """The metrics port of a running service. In a stack, only its container can reach it."""
 
     def __init__(self, python: Callable[..., str], port: int = 9100) -> None:
         """Set how to reach the port.

@@ -62,7 +62,7 @@ class Service(requests.Session):
         """
         host, _, port = self.url.removeprefix("http://").partition(":")
         with socket.create_connection((host, int(port)), timeout=30) as connection:
-            # The server may answer and close the connection before it has read everything.
+            # The server can answer and close the connection before it has read everything.
             with suppress(OSError):
                 connection.sendall(sent)
                 if ends:

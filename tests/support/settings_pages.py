@@ -1,6 +1,6 @@
 """The settings of `.env.example` and `docs/configuration.md`, written from `app/config.py`.
 
-`make settings` calls it, and a test compares both files with what it would write.
+`make settings` runs this module. A test compares both files with what it would write.
 """
 
 import re

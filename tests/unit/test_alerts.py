@@ -10,7 +10,7 @@ from tests.support.checkout import ROOT
 
 
 def test_each_alert_fires_when_it_should() -> None:
-    """`promtool test rules` passes: each alert fires in time, and none without a reason."""
+    """`promtool test rules` passes: each alert fires in time, and none fires without a reason."""
     if not shutil.which("promtool"):
         pytest.skip(NO_PROMTOOL)
     command = ["promtool", "test", "rules", "alerts_test.yaml"]

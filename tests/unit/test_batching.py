@@ -101,7 +101,7 @@ def test_who_has_no_time_left_gives_up(
 
 
 def test_gathering_lets_all_others_go_first() -> None:
-    """The leader yields until no other greenlet is ready to run."""
+    """While the leader waits for more calls, other greenlets that are ready can run."""
     did = []
 
     def other() -> None:

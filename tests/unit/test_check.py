@@ -27,7 +27,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture(autouse=True)
 def _server(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A server that stands for the service."""
+    """A server that stands in for the service."""
     with HTTPServer(("127.0.0.1", 0), Handler) as server:
         monkeypatch.setattr(check, "PORT", server.server_port)
         thread = threading.Thread(target=server.serve_forever, args=[0.01])

@@ -22,7 +22,7 @@ def test_database_url_is_all_that_is_needed() -> None:
 
 
 def test_password_is_not_shown() -> None:
-    """The printed form of settings has neither the database's password nor the secret key."""
+    """`repr()` of the settings shows neither the database's password nor the secret key."""
     settings = Settings.from_environ({"DATABASE_URL": MYSQL, "SECRET_KEY": "s3cret" * 6})
     assert settings.secret_key == "s3cret" * 6
     assert "s3cret" not in repr(settings)
@@ -158,7 +158,7 @@ def test_every_setting_is_read() -> None:
 
 
 def test_every_setting_that_is_documented_is_declared() -> None:
-    """Every name on a page that looks like a setting is one of the service, Compose or a tool."""
+    """Every name on a page that looks like a setting is known to the service, Compose or a tool."""
     pages = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), ROOT / ".env.example"]
     named = set()
     for page in pages:

@@ -34,7 +34,7 @@ ODD_HEADERS = {
 
 
 def test_plain_request_is_told() -> None:
-    """A plain GET gives the same keys of the environ as a WSGI server."""
+    """For a plain GET, the parser returns the few environ keys that a handler needs."""
     headers = b"host:a\r\nX-Y: x: y\r\nX-Request-ID:  7 \r\nConnection: Keep-Alive\r\n"
     data = b"GET /a%C3%A4/b?c=%20?d HTTP/1.1\r\n" + headers + b"\r\n"
     assert fast_path.parse_plain_get(data, "192.0.2.7") == {
@@ -88,9 +88,9 @@ def test_what_is_not_plain_is_left_to_gunicorn(data: bytes) -> None:
     ],
 )
 def test_many_headers_are_no_trouble(last: bytes) -> None:
-    """Many headers are parsed quickly, without the catastrophic backtracking of some expressions.
+    """Many headers cause no catastrophic backtracking in the parser's regular expressions.
 
-    The whole worker waits for the parser.
+    It would block the whole worker.
     """
     data = b"GET /a HTTP/1.1\r\n" + HOST + 300 * b"A: b\r\n" + last + b"\r\n\r\n"
     assert fast_path.parse_plain_get(data, "192.0.2.7") is None

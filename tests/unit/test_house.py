@@ -21,7 +21,7 @@ def is_named(row: ast.expr) -> bool:
 
 
 def is_unclear(row: ast.expr) -> bool:
-    """Return whether the id that pytest gives to a row of one argument tells a reader nothing."""
+    """Return whether pytest's own id for a row of one argument would mean nothing to a reader."""
     return any(
         isinstance(node, UNCLEAR) or isinstance(getattr(node, "value", None), bytes)
         for node in ast.walk(row)
@@ -29,7 +29,7 @@ def is_unclear(row: ast.expr) -> bool:
 
 
 def rows(table: ast.expr) -> Iterator[ast.expr]:
-    """Yield the rows of a table; a table that is written elsewhere counts as one row."""
+    """Yield the rows of a table; a table that is defined elsewhere counts as one row."""
     match table:
         case ast.List(elts=elements) | ast.Tuple(elts=elements):
             for element in elements:

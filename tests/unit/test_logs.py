@@ -64,7 +64,7 @@ def test_stream_has_its_line_at_its_end() -> None:
 def test_answer_that_breaks_off_has_one_line() -> None:
     """An answer that breaks off gives one line at level error, although its status was 200.
 
-    The BrokenPipeError makes the server close the connection without a line of its own.
+    The BrokenPipeError makes the server close the connection without logging a second line.
     """
     code = """
 with client.get('/-breaks', headers=ID) as answer:
@@ -120,8 +120,8 @@ def fails():
 app.view_functions["fails"] = fails
 client.get("/-fails")
 """
-    told = run(code, LOG_FORMAT="console")
-    plain = re.sub(r"\x1b\[\d*m", "", told)  # without our own colours
+    output = run(code, LOG_FORMAT="console")
+    plain = re.sub(r"\x1b\[\d*m", "", output)  # without our own colours
     assert plain.count("forged") == 3
     assert not re.findall("^2026-11-24 ", plain, re.MULTILINE)
     assert r"\x1b" in plain
@@ -143,7 +143,7 @@ log.error("Error handling request %s %s", "GET", "/code?token=s3cret")
 
 
 def test_a_receiver_that_is_away_does_not_flood_the_log() -> None:
-    """An error that OpenTelemetry logs again and again appears only once in a while."""
+    """An error that OpenTelemetry repeats 100 times in a row is logged once."""
     code = """
 for _ in range(100):
     logging.getLogger("opentelemetry.exporter").warning("Transient error")

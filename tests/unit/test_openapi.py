@@ -74,7 +74,7 @@ def test_every_route_is_documented() -> None:
 
 
 def test_operations_are_complete() -> None:
-    """Each operation has a summary, a known tag, a success and all errors that it can return."""
+    """Each operation has a summary, a known tag, a success response and all possible errors."""
     for path, method, operation in operations():
         assert operation["summary"]
         assert operation["tags"][0] in {tag["name"] for tag in contract.document()["tags"]}
@@ -98,8 +98,8 @@ def test_operations_have_examples() -> None:
         bodies = [operation.get("requestBody", {}), *operation["responses"].values()]
         media = [m for body in bodies for m in contract.follow(body).get("content", {}).items()]
         for kind, content in media:
-            told = "example" in content or contract.follow(content["schema"]).get("examples")
-            assert told or kind == "image/png", (path, method, kind)
+            has_example = "example" in content or contract.follow(content["schema"]).get("examples")
+            assert has_example or kind == "image/png", (path, method, kind)
 
 
 def test_every_example_is_right() -> None:

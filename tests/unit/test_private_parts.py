@@ -1,7 +1,8 @@
-"""Private parts of libraries that the service uses. An upgrade that removes one fails here.
+"""Private parts (internals) of libraries that the service uses.
 
-Each row of `PARTS` has a name, the file that uses it, and a check. To use another private part, add
-its row here, and give its library an upper version bound in pyproject.toml.
+An upgrade that removes or changes one fails here. Each row of `PARTS` has a name, the file that
+uses it, and a check. To use another private part, add its row here, and give its library an upper
+version bound in pyproject.toml.
 """
 
 import ast
@@ -208,9 +209,10 @@ def test_library_has_an_upper_bound(library: str) -> None:
 def test_length_of_what_gunicorn_has_not_read(
     body: Callable[[], Any], before: object, after: object
 ) -> None:
-    """A body's reader has length 0 only if the next request can begin there, as the worker expects.
+    """The length of a body's reader is 0 only if gunicorn has read the whole body.
 
-    Readers of chunks and of bodies that end with the connection have no length.
+    Only then can the next request begin there, as the worker expects. Readers of chunks, and of
+    bodies that end with the connection, have no length.
     """
     made = body()
     assert getattr(made.reader, "length", True) == before

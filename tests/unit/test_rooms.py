@@ -1,4 +1,4 @@
-"""The rooms of app/: allowed imports, size limits, and the separation of the example."""
+"""The layers of app/, called rooms here: allowed imports, size limits, separate example."""
 
 import ast
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ import pytest
 from tests.support.checkout import ROOT
 
 # Each room imports only itself and those before it (docs/code.md). All other rooms are features,
-# such as the example. Features may import all rooms in this list, and none of these imports one.
+# such as the example. A feature can import all rooms in this list, but none of them a feature.
 ORDER = [
     "config",
     "telemetry",
@@ -21,9 +21,9 @@ ORDER = [
     "hello",
     "cli",
 ]
-PUT_TOGETHER = {"__init__.py", "__main__.py"}  # these may import all rooms
+PUT_TOGETHER = {"__init__.py", "__main__.py"}  # these are allowed to import all rooms
 MAY_IMPORT_GEVENT = {"gunicorn.conf.py", "app/database/driver.py", "app/database/batching.py"}
-MODULE_LIMIT, FUNCTION_LIMIT = 300, 50  # lines; for a function, those of its body, no docstring
+MODULE_LIMIT, FUNCTION_LIMIT = 300, 50  # lines; a function's docstring does not count
 
 MODULES = sorted(ROOT.glob("app/**/*.py"))
 ROOMS = {path.name.removesuffix(".py") for path in ROOT.glob("app/*")} - {"__init__", "__main__"}
@@ -98,7 +98,7 @@ def test_order_names_rooms() -> None:
     ],
 )
 def test_imports_are_found_in_every_form(source: str, found: set[str]) -> None:
-    """The test of the order finds imports in every form of the import statement."""
+    """`too_early` finds imports in every form of the import statement."""
     assert too_early("api", source) == found
 
 

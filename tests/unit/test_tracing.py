@@ -66,7 +66,7 @@ def test_traceparent_is_read_strictly(given: str, found: str | None) -> None:
     ],
 )
 def test_opentelemetry_is_imported_only_where_it_is_on(environ: dict[str, str], on: bool) -> None:
-    """Without a receiver for traces, OpenTelemetry is not imported and needs no memory."""
+    """OpenTelemetry is imported only if there is a receiver for traces, to save memory."""
     environ = bare_environ(DATABASE_URL="sqlite:///unused.db", **environ)
     command = [sys.executable, "-c", MODULES]
     assert bool(json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))) == on
@@ -115,8 +115,8 @@ def test_shared_statements_are_in_a_trace(tmp_path: Path) -> None:
     A statement of several requests is in a span of their batch, whose parent is one request's span.
     """
     environ = bare_environ(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", **RECEIVER)
-    told = subprocess.check_output([sys.executable, "-c", SHARED], cwd=ROOT, env=environ)
-    spans = json.loads(told)
+    output = subprocess.check_output([sys.executable, "-c", SHARED], cwd=ROOT, env=environ)
+    spans = json.loads(output)
     statements = sorted(parent.partition(" ")[0] for name, parent in spans if name == "SELECT")
     assert statements == ["request", "shared"]
     assert [parent.partition(" ")[0] for name, parent in spans if name == "shared"] == ["request"]

@@ -1,4 +1,4 @@
-"""Redirects with Flask-SQLAlchemy: the ORM reads the link, and its click is in one transaction."""
+"""Redirects with Flask-SQLAlchemy: the ORM reads a link and counts the click in a transaction."""
 
 import ssl
 from datetime import UTC, datetime

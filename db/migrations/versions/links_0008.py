@@ -1,4 +1,4 @@
-"""Create the index that finds the clicks of some hours."""
+"""Create the index that finds the clicks of all links in a range of hours."""
 
 from alembic import op
 

@@ -1,4 +1,4 @@
-"""Create the table of rollups: the sums of past clicks."""
+"""Create the table of roll-ups: stored sums of the clicks of past hours."""
 
 import sqlalchemy as sa
 from alembic import op

@@ -221,7 +221,7 @@ def test_clicks_survive_deletes_at_the_same_time(service: Service, links: Links)
     ("by", "buckets"), [pytest.param("hour", 24, id="hour"), pytest.param("day", 30, id="day")]
 )
 def test_series_shows_recent_clicks(service: Service, links: Links, by: str, buckets: int) -> None:
-    """The time series covers the last 24 hours or 30 days, with empty buckets, current one last."""
+    """The series has 24 hours or 30 days, the current one last. Empty buckets are included."""
     code = links.create()["code"]
     for _ in range(3):
         service.get(f"/{code}")
@@ -267,7 +267,7 @@ def test_series_takes_whole_buckets(service: Service, links: Links) -> None:
     ],
 )
 def test_wrong_span_is_named(service: Service, links: Links, query: str, parameter: str) -> None:
-    """A time span that is empty, too long or invalid is rejected with 422 and its parameter."""
+    """An empty, too long or invalid time span gets 422 with the name of the wrong parameter."""
     answer = service.get(f"/api/links/{links.create()['code']}/clicks?{query}")
     assert answer.status_code == 422
     assert [error["parameter"] for error in answer.json()["errors"]] == [parameter]

@@ -1,4 +1,4 @@
-"""Roll-ups of clicks are invisible in every answer."""
+"""Roll-ups, the stored sums of past clicks, change no answer of the API."""
 
 import json
 import uuid
@@ -86,8 +86,8 @@ def test_link_stays_as_it_is(links: Links, code: str, rollups: Rollups) -> None:
     assert before.json() == after.json()
     assert before.headers["ETag"] == after.headers["ETag"]
     span = {"by": "hour", "from": "2020-01-01T00:00:00Z", "to": "2020-01-01T02:00:00Z"}
-    told = links.service.get(f"/api/links/{code}/clicks", params=span).json()
-    assert [bucket["clicks"] for bucket in told["series"]] == [1000, 1000]
+    answer = links.service.get(f"/api/links/{code}/clicks", params=span).json()
+    assert [bucket["clicks"] for bucket in answer["series"]] == [1000, 1000]
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def jsonl(*links: dict[str, Any]) -> str:
 def test_round_trip_is_exact(
     deployment: Deployment, service: Service, links: Links, form: str
 ) -> None:
-    """Exported, deleted and imported links are identical to the byte."""
+    """Links that are exported, deleted and imported again are identical, byte for byte."""
     codes = [
         links.create(
             code=links.new_code().upper(),
@@ -99,8 +99,8 @@ def test_round_trip_is_exact(
         "15 created, 0 unchanged, 0 refused\n",
         "0 created, 15 unchanged, 0 refused\n",
     ):
-        told = deployment.slipway("links", "import", "-", "--format", form, text=before)
-        assert told == expected
+        output = deployment.slipway("links", "import", "-", "--format", form, text=before)
+        assert output == expected
     assert of(codes, deployment.slipway("links", "export", "--format", form), form) == before
     over_http = service.get(f"/api/export?format={form}").content.decode().replace("\r\n", "\n")
     assert of(codes, over_http, form) == before
@@ -191,7 +191,7 @@ def test_another_link_is_never_changed(
 
 
 def test_times_are_kept_where_given(deployment: Deployment, service: Service, links: Links) -> None:
-    """A link keeps the times in the file, and defaults to the time of the import."""
+    """A link gets the times that the file has for it, or else the time of the import."""
     times = {"created_at": "2020-01-01T00:00:00.000001Z", "updated_at": "2021-01-01T00:00:00Z"}
     old, new = ({"code": links.new_code(), "url": TARGET} for _ in range(2))
     before = links.create()["created_at"]
@@ -242,12 +242,12 @@ def test_form_is_told_by_the_name(
 ) -> None:
     """Files that end in .csv are CSV, all others JSON Lines.
 
-    A byte order mark, as spreadsheets write, is skipped.
+    A byte order mark, which spreadsheets write, is skipped.
     """
     text = f"code,url\n{','.join(json.loads(line).values())}" if name == "x.csv" else line
     (tmp_path / name).write_text(text, encoding="utf-8-sig")
-    told = embedded.slipway("links", "import", str(tmp_path / name))
-    assert told == "1 created, 0 unchanged, 0 refused\n"
+    output = embedded.slipway("links", "import", str(tmp_path / name))
+    assert output == "1 created, 0 unchanged, 0 refused\n"
 
 
 def test_loop_is_refused_where_the_address_is_known(embedded: Deployment, line: str) -> None:

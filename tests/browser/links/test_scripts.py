@@ -29,14 +29,14 @@ def test_code_is_checked_as_one_types(scripted: Page, links: Links) -> None:
     """While the user types a code, the page says whether it is free, taken or reserved."""
     link = links.create(code=links.new_code())
     scripted.goto("/links/-/new")
-    told = scripted.locator("[data-checked]")
+    result = scripted.locator("[data-checked]")
     scripted.get_by_label("Code").fill(links.new_code())
-    expect(told).to_contain_text("is free")
+    expect(result).to_contain_text("is free")
     scripted.get_by_label("Code").fill(link["code"].upper())
-    expect(told).to_have_text("Another link has this code.")
+    expect(result).to_have_text("Another link has this code.")
     scripted.get_by_label("Code").fill("docs")
-    expect(told).not_to_be_empty()
-    expect(told).not_to_contain_text("free")
+    expect(result).not_to_be_empty()
+    expect(result).not_to_contain_text("free")
 
 
 def test_short_url_is_copied(scripted: Page, links: Links) -> None:
@@ -59,11 +59,11 @@ def test_search_is_told_to_who_does_not_see_it(scripted: Page, links: Links) -> 
     word = links.new_code()
     for _ in range(21):
         links.create(title=word)
-    told = scripted.locator("[aria-live=polite]")
+    announcement = scripted.locator("[aria-live=polite]")
     scripted.get_by_label("Search").fill(word)
-    expect(told).to_have_text("20 links, and more")
+    expect(announcement).to_have_text("20 links, and more")
     scripted.get_by_label("Search").fill(f"{word}x")
-    expect(told).to_have_text("0 links")
+    expect(announcement).to_have_text("0 links")
 
 
 def test_next_page_is_seen_from_its_beginning(scripted: Page, links: Links) -> None:

@@ -1,6 +1,6 @@
 """Every page in each of its states: accessibility, layout in several sizes, and screenshots.
 
-Runs on SQLite, because it needs one database without links and one with known links.
+The tests run on SQLite, because they need one database without links and one with known links.
 """
 
 import json
@@ -145,8 +145,8 @@ def send_file(page: Page) -> None:
     page.get_by_role("button", name="Import").click()
 
 
-# Each state has a site, a path, steps to take, and a text that it shows then. Without a site, it is
-# "filled", signed out.
+# Each state has a site, a path, steps to take, and a text that the page shows after them. An empty
+# site means "filled", but without a sign-in.
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
     "sign-in": ("", "/sign-in", None, "If you have no token"),
     "sign-in-wrong": ("", "/sign-in", wrong_token, "not valid"),
@@ -185,10 +185,10 @@ def transferred(request: Request) -> int:
 def test_state(
     sites: dict[str, Site], open_page: Open, loaded: list[Request], axe: Axe, state: str
 ) -> None:
-    """axe finds no fault at any width or in either theme, and nothing is wider than the screen.
+    """axe finds no violation at any screen size, and nothing is wider than the screen.
 
-    Each state is saved as screenshots. The first visit loads little, only from this service, and
-    without layout shifts.
+    Each state is saved as screenshots. A first visit loads less than 60 kB (more for /docs), only
+    from this service, and the layout hardly shifts.
     """
     site, path, steps, shown = STATES[state]
     url = sites[site or "filled"].service.url
@@ -211,8 +211,8 @@ def test_state(
     if steps:
         return
     weight = sum(map(transferred, loaded))
-    with WEIGHT.open("a") as told:
-        told.write(f"{state:18}{weight:11,}{len(loaded):10}{paint:17.0f}{shift:14.3f}\n")
+    with WEIGHT.open("a") as table:
+        table.write(f"{state:18}{weight:11,}{len(loaded):10}{paint:17.0f}{shift:14.3f}\n")
     kinds = Counter(request.resource_type for request in loaded)
     assert kinds["document"] == kinds["stylesheet"] == 1
     assert kinds["script"] == bool(site)

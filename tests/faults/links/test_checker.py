@@ -42,7 +42,10 @@ def batch(status: int | None = 201) -> Operation:
 
 
 def kinds(history: list[Operation], rows: list[Row], *, told: int | None = None) -> set[str]:
-    """Run the checker on a history during an outage, and return the kinds of violations."""
+    """Run the checker on a history during an outage, and return the kinds of violations.
+
+    :param told: the clicks that the API reports; by default, those of the first row.
+    """
     for number, operation in enumerate(history):
         operation.began = 105 + number / 10
         operation.retry_after = operation.status in {409, 503}
@@ -109,7 +112,7 @@ NEW, EDITED = Row(1, "new", 0), Row(2, "edited", 0)
     ],
 )
 def test_what_can_be_is_right(history: list[Operation], rows: list[Row]) -> None:
-    """Operations without a success may take effect at once, later, or not at all."""
+    """An operation without a success can take effect at once, later, or not at all."""
     assert kinds(history, rows) == set()
 
 
@@ -224,7 +227,7 @@ def asked(kind: str, status: int | None, began: float, took: float = 0.1) -> Ope
     ],
 )
 def test_each_answer_is_judged(operation: Operation, right: bool) -> None:
-    """Every answer must come in time, and may fail only during the outage, with Retry-After."""
+    """Every answer must come in time. Requests can fail only in the outage, with Retry-After."""
     assert (list(check_answers([operation], OUTAGE)) == []) is right
 
 

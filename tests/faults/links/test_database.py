@@ -14,7 +14,10 @@ pytestmark = pytest.mark.alone
 
 @pytest.mark.parametrize("fault", nemesis.DATABASE, ids=lambda fault: fault.name)
 def test_nothing_is_lost(stack: Stack, token: str, fault: Fault) -> None:
-    """During each fault, requests that fail get 503 in time; later every write is there once."""
+    """During each fault, requests that fail get 503 in time.
+
+    Afterwards, every acknowledged write is there exactly once. The service has not restarted.
+    """
     started = stack.inspect("app")["State"]["StartedAt"]
     violations = rounds.run(stack, token, fault)
     assert not violations, "\n".join(map(str, violations))

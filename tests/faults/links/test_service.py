@@ -46,7 +46,7 @@ def test_service_drains_before_it_stops(stack: Stack, token: str) -> None:
         wait_until(lambda: requests.get(f"{stack.url}/readyz", timeout=5).ok)
 
         docker("kill", "--signal", "TERM", stack.id("app"))
-        told = time.monotonic()
+        signalled = time.monotonic()
         wait_until(lambda: requests.get(f"{stack.url}/readyz", timeout=5).status_code == 503, 2)
         assert "shutting down" in requests.get(f"{stack.url}/readyz", timeout=5).json()["detail"]
         served = 0
@@ -55,7 +55,7 @@ def test_service_drains_before_it_stops(stack: Stack, token: str) -> None:
                 assert requests.get(stack.url, timeout=5).status_code == 200
                 served += 1
         except requests.ConnectionError:
-            assert time.monotonic() - told > 3
+            assert time.monotonic() - signalled > 3
         assert served > 1
 
         slow.send(body[1:])

@@ -1,4 +1,4 @@
-"""An export that is interrupted by the end of its database."""
+"""An export during which the database dies."""
 
 import json
 

@@ -165,7 +165,10 @@ def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case)
 
 
 def test_key_that_is_held_is_told(stack: Stack, links: Links) -> None:
-    """If the key's row is locked, the request gets 409, as if its first request still ran."""
+    """If an idempotency key's row is locked, a request with the key gets 409.
+
+    The answer is the same as while the first request with the key is still running.
+    """
     names = prepare(KEYED, links)
     answer = send_while_held(stack, KEYED, links, names)
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")

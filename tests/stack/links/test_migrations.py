@@ -18,7 +18,7 @@ OLD_LINK = """
 
 
 def test_older_links_are_found(stack: Stack) -> None:
-    """Links from before the migration for search and tags are found by both."""
+    """Links that are older than the migrations for search and tags are found by words and tags."""
     token = stack.exec("app", "slipway", "tokens", "create", "migrations").strip()
     stack.compose(*MIGRATE, "downgrade", "links@links_0002")
     try:

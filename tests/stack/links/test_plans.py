@@ -101,8 +101,8 @@ def plan(stack: Stack, sql: str) -> str:
 
 def rows_read(stack: Stack, sql: str) -> int:
     """Run a statement, and return how many rows MySQL read from tables and indexes."""
-    told = stack.mysql_root(f"FLUSH STATUS; {sql}; SHOW SESSION STATUS LIKE 'Handler_read_%'")
-    return sum(int(row[1]) for row in told if row[0].startswith("Handler_read_"))
+    rows = stack.mysql_root(f"FLUSH STATUS; {sql}; SHOW SESSION STATUS LIKE 'Handler_read_%'")
+    return sum(int(row[1]) for row in rows if row[0].startswith("Handler_read_"))
 
 
 @pytest.mark.parametrize("tag", TAGS, ids=lambda tag: tag or "no tag")
@@ -150,12 +150,12 @@ def test_clicks_that_are_rolled_up_are_not_summed(filled: Stack) -> None:
     found = filled.mysql_root("SELECT link_id, until FROM link_click_rollups")
     since = {int(number): datetime.fromisoformat(f"{until}Z") for number, until in found}
     recent = written(click_queries.recent_clicks(since))
-    told = filled.mysql_root(recent)
+    summed = filled.mysql_root(recent)
     counts = {sql: rows_read(filled, sql) for sql in (read, recent)}
     plans = [plan(filled, sql) for sql in counts]
     filled.mysql_root(FORGET)
     assert "10000" in link
-    assert [clicks for _, clicks in told] == [str(SINCE)] * 2
+    assert [clicks for _, clicks in summed] == [str(SINCE)] * 2
     assert counts[read] <= SINCE + 10, plans
     assert counts[recent] <= 2 * SINCE + 10, plans
 

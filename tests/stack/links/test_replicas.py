@@ -94,7 +94,7 @@ def test_64_requests_with_one_key_create_one_link(replicas: Replicas) -> None:
 
 
 def test_key_holds_across_a_restart(replicas: Replicas) -> None:
-    """After a restart of all replicas, either returns the first answer to a key."""
+    """After a restart of both replicas, each returns the first answer to an idempotency key."""
     headers = {"Idempotency-Key": secrets.token_hex(8)}
     with Service(replicas.urls[0], replicas.token) as client:
         first = client.post("/api/links", json={"url": TARGET}, headers=headers)

@@ -10,7 +10,7 @@ from tests.support.traces import received
 
 
 def test_redirect_and_its_batch_are_one_trace(stack: Stack, links: Links) -> None:
-    """A redirect's trace has its batch, which has the SELECT and the INSERT."""
+    """In a redirect's trace, its batch has a span, with child spans for the SELECT and INSERT."""
     code = links.create(url="https://example.com/?token=s3cret")["code"]
     trace_id = secrets.token_hex(16)
     with received(stack) as traces:

@@ -167,9 +167,10 @@ def _upgrade(versions: Upgrade) -> Iterator[Upgrade]:
 
 
 def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
-    """Zero-downtime deploy: no request fails before, during and after the migration.
+    """Zero-downtime deploy: no request fails before, during or after the migration.
 
-    The new version becomes ready only after its migration, and the old version serves all the time.
+    The new version becomes ready only after its migration. Both versions then work side by side,
+    and clients can move to the new one and back.
     """
     old, app = upgrade.old, upgrade.old.id("app")
     load = Load(old.url, upgrade.token)

@@ -1,4 +1,4 @@
-"""Faults for a stack. Each has an injection and a cure, and states what clients may notice."""
+"""Faults for a stack. Each has an injection and a cure, and states what clients can notice."""
 
 import os
 import time
@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 BACK_WITHIN = 2.0  # seconds after the database is back
 HANG_WITHIN = 20.0  # seconds: gunicorn's `timeout` of 15 s, plus time to replace the worker
 START_WITHIN = 30.0  # seconds until Docker has restarted a container and the service is ready
-IN_FLIGHT = 0.1  # seconds: a request may be on its way to a worker when that is killed
+IN_FLIGHT = 0.1  # seconds: a request can be on its way to a worker when that is killed
 
 # Runs in the database's container. It prints the time at which the service's account can run a
 # statement again.
@@ -59,9 +59,9 @@ class Fault:
     cure: Callable[[Stack], float]
     """Ends the fault, and returns when the broken part worked again, in the same unit."""
     cuts: bool = False
-    """Whether requests may end without an answer. Otherwise they must get 503."""
+    """Whether requests are allowed to end without an answer. Otherwise they must get 503."""
     limit: float = 0
-    """With `cuts`: the seconds after the injection in which such requests may begin."""
+    """With `cuts`: the seconds after the injection in which such requests can begin."""
     lasts: bool = True
     """Whether the fault stays until `cure` ends it. Otherwise Docker or gunicorn ends it."""
     unready: bool = False

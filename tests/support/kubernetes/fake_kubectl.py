@@ -133,7 +133,7 @@ def main() -> None:
     before = STATE.read_text()
     state = json.loads(before)
     print(answer(namespace, words, state), end="")
-    # Another call may run at the same time. The atomic replacement lets it read a whole state, and
+    # Another call can run at the same time. The atomic replacement lets it read a whole state, and
     # without a change of our own we must not overwrite its change.
     if (after := json.dumps(state)) != before:
         new = STATE.with_suffix(".new")

@@ -6,7 +6,7 @@ Object = dict[str, Any]
 
 
 def find(objects: list[Object], kind: str, name: str) -> Object:
-    """Return the only object of a kind and name. A generated name may be given without its hash."""
+    """Return the only object of a kind and name. A generated name can be given without its hash."""
     generated = kind in {"ConfigMap", "Secret"}
     found = [
         each

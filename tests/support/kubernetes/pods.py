@@ -226,12 +226,12 @@ class Pod:
         return found | {each["name"]: each["value"] for each in container.get("env", [])}
 
     def _mount(self, mount: Object) -> str:
-        told = f"type=volume,src={self._id(mount['name'])},dst={mount['mountPath']},volume-nocopy"
+        option = f"type=volume,src={self._id(mount['name'])},dst={mount['mountPath']},volume-nocopy"
         if "subPath" in mount:
             # A ConfigMap's files are behind symbolic links, which a kubelet follows.
             links = "configMap" in self.volumes[mount["name"]]
-            told += f",volume-subpath={'..data/' if links else ''}{mount['subPath']}"
-        return told + (",readonly" if mount.get("readOnly") else "")
+            option += f",volume-subpath={'..data/' if links else ''}{mount['subPath']}"
+        return option + (",readonly" if mount.get("readOnly") else "")
 
     def _reachable(self, container: Object) -> list[str]:
         labels = self.template["metadata"]["labels"].items()

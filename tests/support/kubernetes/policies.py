@@ -28,10 +28,10 @@ def pod(template: Object) -> Peer:
 def allowed(
     objects: list[Object], source: Peer, target: Peer, port: int, protocol: str = "TCP"
 ) -> bool:
-    """Return whether `source` may open a connection to a port of `target`.
+    """Return whether `source` can open a connection to a port of `target`.
 
-    A pod that no policy selects may do everything. Otherwise, it may do what at least one of the
-    policies that select it allows.
+    A pod that no policy selects can open and accept all connections. Otherwise, at least one of the
+    policies that select the pod must allow the connection.
     """
     return _lets(objects, source, target, "Egress", target, port, protocol) and _lets(
         objects, target, source, "Ingress", target, port, protocol

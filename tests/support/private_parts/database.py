@@ -1,4 +1,7 @@
-"""Checks of the private parts of PyMySQL and SQLAlchemy."""
+"""Checks of the private parts of PyMySQL and SQLAlchemy.
+
+In the docstrings, "it" is the private part that a function checks.
+"""
 
 import socket
 import struct

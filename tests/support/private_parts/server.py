@@ -1,4 +1,7 @@
-"""Checks of the private parts of gunicorn and gevent."""
+"""Checks of the private parts of gunicorn and gevent.
+
+In the docstrings, "it" is the private part that a function checks.
+"""
 
 import os
 import select

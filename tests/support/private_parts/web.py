@@ -1,4 +1,7 @@
-"""Checks of the private parts of flask-smorest, apispec, prometheus_client and OpenTelemetry."""
+"""Checks of the private parts of flask-smorest, apispec, prometheus_client and OpenTelemetry.
+
+In the docstrings, "it" is the private part that a function checks.
+"""
 
 import os
 import tempfile

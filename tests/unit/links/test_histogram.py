@@ -31,7 +31,7 @@ def test_span_ends_with_a_whole_bucket(end: datetime, by: str, last: datetime) -
 
 
 def test_longest_span() -> None:
-    """A span may have 1000 buckets, and one more is an error."""
+    """A span can have 1000 buckets; one more is an error."""
     thousand = timedelta(hours=1000)
     assert histogram.bucket_range(NOON - thousand, NOON, "hour") == (NOON - thousand, NOON)
     with pytest.raises(ValueError, match="1000 buckets"):

@@ -110,9 +110,9 @@ def test_hosts_that_nobody_can_have_are_refused(host: str) -> None:
     ],
 )
 def test_location_is_a_uri(url: str) -> None:
-    """A target becomes the URI that `iri_to_uri` makes of it.
+    """The `Location` for a target is the URI that Werkzeug's `iri_to_uri` returns for it.
 
-    For URLs that look like URIs already, that slow function is not called.
+    The service calls that slow function only for URLs that don't look like URIs already.
     """
     assert targets.location_of(url) == iri_to_uri(url)
 

@@ -137,7 +137,7 @@ def test_disconnecting_ends_the_stream_for_both(connect: Connect) -> None:
 
 
 def test_disconnecting_twice_does_no_harm(connect: Connect) -> None:
-    """`disconnect` does nothing if the connection is already shut down, closed, or left."""
+    """`disconnect` does no harm if the connection is shut down or closed, or its client is gone."""
     line = connect()
     line.connection.disconnect()
     line.hang_up()

@@ -52,7 +52,7 @@ def test_connection_is_shed_only_as_long_as_there_are_too_many(
 ) -> None:
     """A connection over the limit gets 503, and does not affect the others.
 
-    When another connection ends, its requests are served.
+    When one of the others ends, the service also answers this connection's requests.
     """
     worker.worker_connections = 1
     first, second = (connect(worker=worker) for _ in range(2))
@@ -69,7 +69,7 @@ def test_connection_is_shed_only_as_long_as_there_are_too_many(
 
 
 def test_new_connection_closes_a_slow_one(connect: Connect, worker: Worker, line: Line) -> None:
-    """At the limit, a new connection closes the one that has waited longest for its client."""
+    """If a new connection exceeds the limit, the worker closes one that waits for a slow client."""
     worker.worker_connections = 1
     wait_for(lambda: line.connection.is_idle)
     worker.waiting_connections[line.connection] -= SLOW_AFTER + 1

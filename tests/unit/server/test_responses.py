@@ -22,7 +22,7 @@ def parse(answer: bytes) -> tuple[str, HTTPMessage, bytes]:
 
 
 def test_redirect_has_the_given_headers_and_gunicorns() -> None:
-    """A redirect has gunicorn's headers and the given ones, no body, and keeps the connection."""
+    """A redirect has gunicorn's headers, the given ones, and no body. The connection stays open."""
     status, headers, body = parse(responses.redirect({"Location": "/a", "X-Request-Id": "7"}))
     assert status == "HTTP/1.1 302 FOUND"
     assert body == b""
@@ -37,7 +37,7 @@ def test_redirect_has_the_given_headers_and_gunicorns() -> None:
 
 
 def test_redirects_date_is_of_its_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A redirect's Date is the current second, although redirects of a second share their head."""
+    """A redirect's Date is the current second, although its first lines are cached for a second."""
     dates = []
     for now in (784111777.0, 784111777.9, 784111778.0):
         monkeypatch.setattr(time, "time", lambda now=now: now)

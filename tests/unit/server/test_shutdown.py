@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 
-# The handler `stop` stands for gunicorn's handler of SIGTERM: it ends the process immediately.
+# The handler `stop` stands in for gunicorn's handler of SIGTERM: it ends the process immediately.
 SERVER = """
 import os, signal, sys, time
 from app.server import shutdown

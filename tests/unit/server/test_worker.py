@@ -59,7 +59,7 @@ class FakeConnection:
 
 
 def let_wait(worker: Worker, *connections: FakeConnection) -> None:
-    """Add connections that wait for their clients to the worker's list."""
+    """Add connections to the worker's list of those that wait for their clients."""
     waiting: Any = worker.waiting_connections
     waiting.update((connection, connection.since) for connection in connections)
 
@@ -193,7 +193,7 @@ def test_nothing_is_accepted_when_nobody_connects(listener: Listener) -> None:
 
 
 def test_accepted_connection_knows_its_client(listener: Listener) -> None:
-    """The listener makes connections of our class, which know their client's address."""
+    """The listener returns connections of our own class, which know their client's address."""
     accepted: list[tuple[Connection, Any]] = []
 
     def accept() -> bool:

@@ -12,7 +12,7 @@ from tests.support.visitor import Visitor
 
 
 def test_list_has_pages(member: Visitor, links: Links) -> None:
-    """Following the next pages shows every link with a tag once, in either order."""
+    """Page by page, the list shows each link with a tag once, in both sort orders."""
     tag = f"tag {secrets.token_hex(4)}"
     made = [links.create(tags=[tag])["code"] for _ in range(23)]
     for sort, wanted in (("-created_at", made[::-1]), ("code", sorted(made))):

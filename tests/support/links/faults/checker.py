@@ -1,7 +1,7 @@
 """Compares the answers that clients got with the final state, as Jepsen's history checkers do.
 
 Each link has one writer, which sends its requests one after another. So a link's history is linear,
-except for operations without an answer, or with 503. Such an operation may take effect at any time
+except for operations without an answer, or with 503. Such an operation can take effect at any time
 after it was sent, at most once.
 """
 
@@ -103,14 +103,14 @@ def _wrong(operation: Operation, outage: Outage) -> str:
         return ""
     may_fail = in_outage and operation.kind != "livez"
     if outage.cuts:
-        # A hanging worker may hold the lock of a link, so writes may fail. A replica that is about
+        # A hanging worker can hold the lock of a link, so writes can fail. A replica that is about
         # to stop turns `/readyz` to 503.
         may_fail = operation.kind == "readyz" or (in_outage and operation.kind in LOCKING)
     return _wrong_failure(operation) or ("" if may_fail else "it failed without a fault")
 
 
 def _wrong_failure(operation: Operation) -> str:
-    # 409: the first request with this Idempotency-Key may still be running.
+    # 409 is right while the first request with this Idempotency-Key is still running.
     statuses = {503, 409} if operation.kind in {"batch", "create"} else {503}
     if operation.status not in statuses:
         return "the status is not allowed"
@@ -187,7 +187,7 @@ def _effect(operation: Operation, link: Link) -> Link:
 
 
 def check_clicks(
-    history: list[Operation], rows: list[Row], told: set[int] | None
+    history: list[Operation], rows: list[Row], reported: set[int] | None
 ) -> Iterator[Violation]:
     """Check the clicks of a link that was followed: answered ≤ counted ≤ sent."""
     clicks = [o for o in history if o.kind == "click"]
@@ -201,12 +201,12 @@ def check_clicks(
         yield Violation("lost", text, failed)
     if counted > len(clicks):
         yield Violation("doubled", text, failed)
-    if told != {counted}:
-        yield Violation("wrong", f"{counted} clicks counted, the API reports {told}", [])
+    if reported != {counted}:
+        yield Violation("wrong", f"{counted} clicks counted, the API reports {reported}", [])
 
 
 def check_repeats(history: list[Operation]) -> Iterator[Violation]:
-    """Check that every create with the same name, and so Idempotency-Key, got the same answer."""
+    """Check that creates with the same name, and so the same Idempotency-Key, got one answer."""
     answers = defaultdict(list)
     for operation in history:
         if operation.kind == "create" and operation.status == 201:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-# Operations that may take up to 30 seconds; all others may take 2.
+# Operations that must be answered within 30 seconds; all others within 2.
 LONG = {"batch", "export", "search", "series"}
 LOCKING = {"batch", "create", "delete", "edit"}
 WRITES = {"click", *LOCKING}
@@ -84,6 +84,6 @@ class Outage:
     over: float
     """From this time on, requests must succeed again."""
     cuts: bool = False
-    """Whether requests may end without an answer. Otherwise they must get 503."""
+    """Whether requests are allowed to end without an answer. Otherwise they must get 503."""
     unready: tuple[float, float] | None = None
     """Between these times `/readyz` must answer 503. None if it need not."""

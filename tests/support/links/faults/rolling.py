@@ -12,14 +12,14 @@ from tests.support.links.faults import rounds
 from tests.support.links.faults.checker import Violation
 from tests.support.waiting import free_port_pair, wait_until
 
-# Seconds, the default. In that time, each active connection gets `Connection: close`. An idle one
-# may be closed just as its client sends a request.
+# The default, in seconds. In that time, each active connection gets `Connection: close`. An idle
+# connection can still be closed just as its client sends a request.
 SHUTDOWN_DELAY = "5"
 
 
 @contextmanager
 def two_replicas(stack: Stack) -> Iterator[Proxy]:
-    """Run two replicas behind a load balancer, to which the stack's URL leads meanwhile."""
+    """Run two replicas behind a load balancer, and replace the stack's URL by the balancer's."""
     url, env = stack.url, dict(stack.env)
     ports = free_port_pair()
     stack.env |= {"PORT": f"{ports[0]}-{ports[1]}", "SHUTDOWN_DELAY": SHUTDOWN_DELAY}
@@ -38,7 +38,7 @@ def two_replicas(stack: Stack) -> Iterator[Proxy]:
 def unnoticed(
     stack: Stack, token: str, name: str, change: Callable[[Proxy], None]
 ) -> list[Violation]:
-    """Change two replicas under load, and return the violations: no request may fail."""
+    """Change two replicas under load, and return the violations. Each failed request is one."""
     with two_replicas(stack) as proxy:
 
         def inject(_: Stack) -> float:

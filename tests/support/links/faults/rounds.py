@@ -23,7 +23,8 @@ SELECT url, revision, title,
 FROM links WHERE url LIKE '{}%'
 """
 ANSWERED = 100  # requests before the fault begins
-NOTICED = 0.5  # seconds by which the service may notice before us that its database is back
+# Seconds by which the service can notice earlier than `cure` that the database is back.
+NOTICED = 0.5
 
 
 @dataclass
@@ -83,7 +84,7 @@ def _break(stack: Stack, load: Workload, fault: Fault, hold: float) -> Outage:
     over = back + BACK_WITHIN
     if fault.cuts:
         over = min(over, began + fault.limit)
-    # The service may notice a little earlier than `cure` that the database is back.
+    # The service can notice a little earlier than `cure` that the database is back.
     unready = (down, cured if fault.lasts else back - NOTICED) if fault.unready else None
     return Outage(began, began if fault.cuts else back, over, cuts=fault.cuts, unready=unready)
 

@@ -196,7 +196,7 @@ def work(client: Client) -> None:
 
 
 def slow_work(client: Client) -> None:
-    """Send one request, which may take up to thirty seconds."""
+    """Send one request, which must be answered within thirty seconds."""
     kind = client.chance.choice(["batch", "export", "search", "series"])
     name, code = client.chance.choice(client.load.popular)
     if kind == "batch":
@@ -264,7 +264,7 @@ class Workload:
         wait_until(lambda: all(client.felt > moment for client in self.fast))
 
     def repeat_creates(self) -> None:
-        """Repeat all creates with their Idempotency-Keys, as a client may do at any time."""
+        """Repeat all creates with their Idempotency-Keys, as a client can do at any time."""
         bodies = {o.name: o for o in self.history if o.kind == "create"}
         queue = list(bodies.values())
 
