@@ -27,7 +27,7 @@ def forms(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     return [re.sub("<[^>]*>", "abc", rule) for rule in found]
 
 
-def test_what_was_before_the_sign_in_is_worth_nothing(service: Service, visitor: Visitor) -> None:
+def test_sign_in_replaces_cookie_and_form_key(service: Service, visitor: Visitor) -> None:
     """Session fixation: sign-in replaces the cookie and the form key that existed before it."""
     page = visitor.get("/sign-in")
     planted, key = visitor.cookies["slipway"], form(page.text)["form_key"]

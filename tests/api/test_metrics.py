@@ -60,7 +60,7 @@ def test_buckets_are_from_a_millisecond_to_the_longest_request(
     assert (min(found), max(found)) == (0.001, 30)
 
 
-def test_what_clients_make_up_gets_no_label(metrics: Metrics, service: Service) -> None:
+def test_invented_paths_and_methods_get_no_label(metrics: Metrics, service: Service) -> None:
     """Unknown paths and methods share a few labels, so cardinality stays bounded."""
 
     def ask() -> None:
@@ -81,7 +81,7 @@ def test_what_clients_make_up_gets_no_label(metrics: Metrics, service: Service) 
     assert after[refused] - before[refused] == 20
 
 
-def test_pools_are_told(metrics: Metrics, service: Service) -> None:
+def test_metrics_report_pools(metrics: Metrics, service: Service) -> None:
     """A request's wait for a connection is counted, and the connection is returned to the pool."""
     before = metrics.read()
     assert service.get("/api/me").status_code == 200
@@ -95,7 +95,7 @@ def test_pools_are_told(metrics: Metrics, service: Service) -> None:
         assert after[f'slipway_database_pool_timeouts_total{{pool="{pool}"}}'] >= 0
 
 
-def test_versions_are_told(metrics: Metrics) -> None:
+def test_metrics_report_versions(metrics: Metrics) -> None:
     """Metrics report the service's version, the schema revision and readiness."""
     samples = metrics.read()
     assert samples["slipway_ready"] == 1

@@ -21,7 +21,7 @@ def created(content: dict[str, str]) -> list[str]:
     return [link["code"] for link in body.get("links", [body]) if "code" in link]
 
 
-def test_made_up_requests_are_answered_as_documented(
+def test_generated_requests_are_answered_as_documented(
     deployment: Deployment, service: Service, tmp_path: Path
 ) -> None:
     """Generated requests, valid or not, get only documented answers.

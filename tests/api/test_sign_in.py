@@ -63,7 +63,7 @@ def test_cookie_is_for_https_only_where_there_is_https(service: Service, visitor
     assert "; Secure;" in answer.headers["Set-Cookie"]
 
 
-def test_token_is_told_to_nobody(deployment: Deployment, visitor: Visitor) -> None:
+def test_token_is_never_shown(deployment: Deployment, visitor: Visitor) -> None:
     """The token is not in the cookie, the page or the log."""
     token = deployment.token()
     visitor.submit("/sign-in", token=token)
@@ -91,7 +91,7 @@ def test_sign_out(member: Visitor) -> None:
         pytest.param("' OR 1=1 --", id="SQL"),
     ],
 )
-def test_wrong_token_is_told_so(visitor: Visitor, token: str) -> None:
+def test_wrong_token_is_reported(visitor: Visitor, token: str) -> None:
     """A wrong token is rejected with a message, and nobody is signed in."""
     answer = visitor.submit("/sign-in", token=token)
     assert answer.status_code == 422

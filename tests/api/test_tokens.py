@@ -21,7 +21,7 @@ def address() -> dict[str, str | bytes]:
 
 @pytest.mark.parametrize("route", ROUTES)
 @pytest.mark.parametrize("method", METHODS)
-def test_nobody_gets_in_without_a_token(deployment: Deployment, method: str, route: str) -> None:
+def test_api_needs_a_token(deployment: Deployment, method: str, route: str) -> None:
     """Every path under /api answers 401 without a token, whether it exists or not."""
     with Service(deployment.url) as anyone:
         answer = anyone.request(method, route, json={})
@@ -30,7 +30,7 @@ def test_nobody_gets_in_without_a_token(deployment: Deployment, method: str, rou
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/readyz"])
-def test_what_is_public_needs_no_token(deployment: Deployment, path: str) -> None:
+def test_public_paths_need_no_token(deployment: Deployment, path: str) -> None:
     """The greeting and the health checks need no token."""
     with Service(deployment.url) as anyone:
         assert anyone.get(path).status_code == 200

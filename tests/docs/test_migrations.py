@@ -13,7 +13,7 @@ from tests.support.pages import blocks
 PAGE = (ROOT / "docs" / "migrations.md").read_text()
 
 
-def test_revision_is_written_as_told(tmp_path: Path) -> None:
+def test_revision_is_written_as_documented(tmp_path: Path) -> None:
     """The page's commands make a revision that, with the page's example, runs on SQLite."""
     project = copy_project(tmp_path)
     (project / "data").mkdir()

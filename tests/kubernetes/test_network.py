@@ -37,7 +37,9 @@ PORTS = (53, 80, 443, 3306, 4318, 8000, 9100)
 
 
 @pytest.mark.parametrize("overlay", ALLOWED)
-def test_who_may_talk_to_whom(overlay: str, request: pytest.FixtureRequest) -> None:
+def test_network_policies_allow_only_these_connections(
+    overlay: str, request: pytest.FixtureRequest
+) -> None:
     """Among all pairs of peers and all ports, only those that the service needs are allowed."""
     objects: list[Object] = request.getfixturevalue(overlay)
     ours = {"app": pod(find(objects, "Deployment", "slipway")["spec"]["template"])}

@@ -106,7 +106,7 @@ def test_all_passes(smoke: Smoke, project: Path, tmp_path: Path) -> None:
     assert "delete namespace slipway-smoke-" in (tmp_path / "log").read_text().splitlines()[-1]
 
 
-def test_what_a_cluster_lacks_is_skipped(smoke: Smoke) -> None:
+def test_missing_features_of_a_cluster_are_skipped(smoke: Smoke) -> None:
     """Checks that need NetworkPolicies or a metrics-server are skipped; all others still run."""
     done = smoke(bare=True)
     skipped = {"policies hold", "load makes more pods"}
@@ -116,7 +116,7 @@ def test_what_a_cluster_lacks_is_skipped(smoke: Smoke) -> None:
     assert done.returncode == 0
 
 
-def test_failure_is_told(smoke: Smoke, project: Path, tmp_path: Path) -> None:
+def test_failure_is_reported(smoke: Smoke, project: Path, tmp_path: Path) -> None:
     """If the database does not start, the script reports it, exits with 1 and still cleans up."""
     done = smoke(broken=True)
     assert results(done) == ["FAILED: all gets ready"], done.stdout

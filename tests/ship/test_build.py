@@ -107,7 +107,7 @@ def test_bom_has_every_package(seen: dict[str, Any], components: list[dict[str, 
     assert listed == {name.replace("_", "-"): v for name, v in seen["packages"].items()}
 
 
-def test_bom_names_what_scanners_know(
+def test_sbom_names_packages_as_scanners_do(
     seen: dict[str, Any], components: list[dict[str, Any]]
 ) -> None:
     """The SBOM has Python's and OpenSSL's versions, and all package URLs (purl) are canonical."""

@@ -52,7 +52,7 @@ def test_login_without_tls_is_refused(stack: Stack, account: str, way: str) -> N
     assert REFUSED in refused.value.stderr
 
 
-def test_root_has_no_way_in_over_the_network(stack: Stack) -> None:
+def test_root_can_not_log_in_over_the_network(stack: Stack) -> None:
     """Root can log in only through the socket in the container."""
     assert log_in(stack, "root", "--protocol=socket") == "root@localhost"
     with pytest.raises(subprocess.CalledProcessError) as refused:

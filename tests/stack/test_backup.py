@@ -144,6 +144,6 @@ def test_restore_of_a_damaged_file_changes_nothing(
     empty.wait_ready()
 
 
-def test_restore_wants_a_file(empty: Stack) -> None:
+def test_restore_needs_a_file(empty: Stack) -> None:
     """A restore without FILE fails and says to set it."""
     assert "FILE=" in refused(empty, "restore")

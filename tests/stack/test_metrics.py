@@ -97,7 +97,7 @@ def test_restart_begins_anew(stack: Stack, metrics: Metrics) -> None:
     assert len({file.rpartition("/")[0] for file in stack.python("app", FILES).split()}) == 1
 
 
-def test_outage_is_told(stack: Stack, metrics: Metrics) -> None:
+def test_outage_is_reported(stack: Stack, metrics: Metrics) -> None:
     """During an outage of the database, metrics are still served and show it."""
     stack.compose("pause", "db")
     try:

@@ -30,7 +30,7 @@ for pause in (2, 0):
 """
 
 
-def test_long_work_may_wait_longer(stack: Stack) -> None:
+def test_long_work_can_wait_longer(stack: Stack) -> None:
     """A query that takes two seconds times out, unless the work is marked as long."""
     assert stack.python("app", IMPORTS + SLEEP).split() == ["False", "True"]
 

@@ -117,7 +117,7 @@ def test_spans_tell_no_secret_and_no_health_check(stack: Stack, traces: Traces) 
     assert not [s for s in everything if "alembic_version" in str(s["attributes"])]
 
 
-def test_receiver_that_is_away_hurts_nobody(stack: Stack, traces: Traces) -> None:
+def test_missing_receiver_does_not_disturb_requests(stack: Stack, traces: Traces) -> None:
     """Without the receiver, requests succeed, few lines are logged, and `docker stop` works."""
     docker("stop", "--time", "0", traces.container)
     try:

@@ -66,7 +66,7 @@ def test_lone_call_is_worked_on_at_once(work: Work, call: Callable[[int], "Futur
     assert lone.result(10) == 2
 
 
-def test_who_comes_meanwhile_shares(work: Work, call: Callable[[int], "Future[int]"]) -> None:
+def test_concurrent_callers_share_a_batch(work: Work, call: Callable[[int], "Future[int]"]) -> None:
     """Calls that arrive while work is running form the next batch."""
     calls = [call(number) for number in (1, 2, 3, 4)]
     work.may_end.set()
@@ -86,7 +86,7 @@ def test_all_hear_of_an_error(work: Work, call: Callable[[int], "Future[int]"]) 
     assert call(4).result(10) == 8
 
 
-def test_who_has_no_time_left_gives_up(
+def test_caller_without_time_left_gives_up(
     work: Work, call: Callable[[int], "Future[int]"], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A caller without time left gets a time-out, and later callers still get their results."""

@@ -43,7 +43,7 @@ def test_ok_is_healthy() -> None:
 
 
 @pytest.mark.parametrize("status", ["204", "302", "308", "404", "500", "503"])
-def test_all_else_is_a_problem(status: str) -> None:
+def test_every_other_status_is_a_failure(status: str) -> None:
     """Any other status, including a redirect, is a failure, reported in one line."""
     problem = check.failure(f"/{status}")
     assert problem is not None

@@ -9,7 +9,7 @@ from app.database.fair_queue import FairQueue
 from tests.support.waiting import wait_until
 
 
-def test_what_comes_back_is_for_who_has_waited_longest() -> None:
+def test_returned_connection_goes_to_the_longest_waiting() -> None:
     """A returned item goes to the caller that has waited longest. Later callers can't take it."""
     queue = FairQueue(2)
     with ThreadPoolExecutor() as pool:
@@ -25,7 +25,7 @@ def test_what_comes_back_is_for_who_has_waited_longest() -> None:
         assert second.result() == "b"
 
 
-def test_who_gives_up_is_given_nothing() -> None:
+def test_caller_that_gave_up_gets_nothing() -> None:
     """A caller that timed out gets no item. A full queue accepts no further item."""
     queue = FairQueue(1)
     with pytest.raises(Empty):

@@ -33,7 +33,7 @@ ODD_HEADERS = {
 }
 
 
-def test_plain_request_is_told() -> None:
+def test_plain_request_is_parsed() -> None:
     """For a plain GET, the parser returns the few environ keys that a handler needs."""
     headers = b"host:a\r\nX-Y: x: y\r\nX-Request-ID:  7 \r\nConnection: Keep-Alive\r\n"
     data = b"GET /a%C3%A4/b?c=%20?d HTTP/1.1\r\n" + headers + b"\r\n"
@@ -73,7 +73,7 @@ def test_plain_request_is_told() -> None:
         ),
     ],
 )
-def test_what_is_not_plain_is_left_to_gunicorn(data: bytes) -> None:
+def test_unusual_requests_are_left_to_gunicorn(data: bytes) -> None:
     """Any request that parsers could read in different ways is left to gunicorn's parser."""
     assert fast_path.parse_plain_get(data, "192.0.2.7") is None
 

@@ -170,7 +170,7 @@ def test_judge_lets_the_right_answer_pass() -> None:
         pytest.param({"_content": b"{}"}, id="missing field"),
     ],
 )
-def test_judge_sees_what_is_wrong(changes: dict[str, Any]) -> None:
+def test_checker_finds_wrong_answers(changes: dict[str, Any]) -> None:
     """The contract check fails for a status, header or body that is not documented."""
     with pytest.raises(AssertionError):
         contract.check(answer(**changes))

@@ -28,7 +28,7 @@ def test_patch_changes_what_it_names(service: Service, links: Links) -> None:
     assert service.get(path).json() == changed
 
 
-def test_patch_that_changes_nothing_is_no_edit(service: Service, links: Links) -> None:
+def test_patch_without_a_change_keeps_the_revision(service: Service, links: Links) -> None:
     """A patch that changes nothing keeps the ETag and updated_at."""
     link = links.create(title="same")
     path = f"/api/links/{link['code']}"

@@ -13,14 +13,14 @@ from tests.support.service import Service
 PATH = "/api/export"
 
 
-def told(service: Service, code: str) -> dict[str, Any]:
+def saved(service: Service, code: str) -> dict[str, Any]:
     """Return a link from the API without its short URL, which an export does not have."""
     link: dict[str, Any] = service.get(f"/api/links/{code}").json()
     del link["short_url"]
     return link
 
 
-def test_json_lines_hold_what_the_api_tells(service: Service, links: Links) -> None:
+def test_json_lines_have_the_values_of_the_api(service: Service, links: Links) -> None:
     """In JSON Lines, each link is a line with the same fields as in the API, clicks included."""
     codes = [
         links.create(title="Straße 🚀\u2028", tags=["b", "a"])["code"],
@@ -33,11 +33,11 @@ def test_json_lines_hold_what_the_api_tells(service: Service, links: Links) -> N
     assert answer.headers["Content-Disposition"] == 'attachment; filename="links.jsonl"'
     lines = [json.loads(line) for line in answer.content.decode().split("\n")[:-1]]
     exported = [line for line in lines if line["code"] in codes]
-    assert exported == [told(service, code) for code in codes]
+    assert exported == [saved(service, code) for code in codes]
     assert exported[0]["clicks"] == 1
 
 
-def test_csv_holds_what_the_api_tells(service: Service, links: Links) -> None:
+def test_csv_has_the_values_of_the_api(service: Service, links: Links) -> None:
     """In CSV, each link is a row with the same fields as in the API, and tags are JSON."""
     title = "\"a\", b; 'c'"
     code = links.create(title=title, tags=["x,y", '"z"'])["code"]
@@ -45,7 +45,7 @@ def test_csv_holds_what_the_api_tells(service: Service, links: Links) -> None:
     assert answer.headers["Content-Type"] == "text/csv; charset=utf-8"
     assert answer.headers["Content-Disposition"] == 'attachment; filename="links.csv"'
     lines = answer.content.decode().split("\r\n")
-    link = told(service, code)
+    link = saved(service, code)
     (row,) = (row for row in csv.DictReader(lines) if row["code"] == code)
     assert list(row) == lines[0].split(",") == list(link)
     assert json.loads(row["tags"]) == link["tags"]

@@ -122,7 +122,7 @@ def test_nothing_hides_behind_a_request(service: Service, links: Links) -> None:
     assert service.get(f"/api/links/{hidden}").json()["clicks"] == 0
 
 
-def test_body_that_nobody_reads_is_no_request(service: Service, links: Links) -> None:
+def test_unread_body_is_not_parsed_as_a_request(service: Service, links: Links) -> None:
     """Request smuggling: an unread body that arrives late is not taken for a request."""
     code, hidden = (links.create(url=f"{TARGET}/{n}")["code"] for n in range(2))
     body = head(f"/{hidden}")

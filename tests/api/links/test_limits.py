@@ -9,7 +9,7 @@ from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
 
-def test_answers_tell_what_is_left(service: Service, links: Links) -> None:
+def test_responses_show_the_remaining_rate(service: Service, links: Links) -> None:
     """A created link counts towards the limit; an invalid request or a read does not."""
     answer = service.post("/api/links", json={"url": TARGET, "code": links.new_code()})
     assert answer.headers["RateLimit-Policy"] == '"create";q=3000;w=60'

@@ -69,7 +69,7 @@ def test_every_word_begins_a_word(
         assert listed(links.service, q=f"{q} {word}") == set(), q
 
 
-def test_words_may_stand_in_different_fields(service: Service, links: Links, word: str) -> None:
+def test_search_words_can_be_in_different_fields(service: Service, links: Links, word: str) -> None:
     """A search matches words across code, title and URL."""
     code = f"{word}-Code"
     links.create(code=code, title="A title", url=f"https://example.com/{word}/Péage?x=query")

@@ -12,7 +12,7 @@ PAGE = (ROOT / "docs" / "observe.md").read_text()
 ALERTS = (ROOT / "deploy" / "prometheus" / "alerts.yaml").read_text()
 
 
-def test_batches_are_told(deployment: Deployment, service: Service, links: Links) -> None:
+def test_metrics_count_batches(deployment: Deployment, service: Service, links: Links) -> None:
     """Each click is counted in a batch, with the duration of its commit."""
     code = links.create()["code"]
     before = deployment.metrics.read()

@@ -36,7 +36,7 @@ def test_preview_is_a_page_for_browsers(
     assert answer.headers["Content-Type"].partition(";")[0] == kind
 
 
-def test_preview_tells_where_a_link_leads(service: Service, links: Links) -> None:
+def test_preview_shows_the_target(service: Service, links: Links) -> None:
     """Without a token, the preview shows code, short URL, target and title, and nothing else."""
     link = links.create(title="Docs", tags=["secret"])
     shown = service.get(f"/{link['code']}+", headers={"Authorization": ""}).json()
@@ -108,7 +108,7 @@ def test_head_tells_the_same(service: Service, links: Links, ending: str) -> Non
 
 
 @BOTH
-def test_looking_is_no_click(service: Service, links: Links, ending: str) -> None:
+def test_preview_counts_no_click(service: Service, links: Links, ending: str) -> None:
     """Previews and QR codes do not count as clicks."""
     code = links.create()["code"]
     service.get(f"/{code}{ending}")
@@ -125,7 +125,7 @@ def test_any_spelling_shows_the_same(service: Service, links: Links, ending: str
 
 
 @BOTH
-def test_nothing_is_shown_of_what_is_not_there(service: Service, links: Links, ending: str) -> None:
+def test_unknown_link_shows_nothing(service: Service, links: Links, ending: str) -> None:
     """Unknown, invalid and reserved codes get 404, and expired links get 410."""
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     assert service.get(f"/{links.create(expires_at=past)['code']}{ending}").status_code == 410

@@ -143,7 +143,7 @@ def test_absolute_form_is_understood(service: Service, links: Links) -> None:
         pytest.param("//{}", id="two slashes"),
     ],
 )
-def test_what_is_no_code_is_not_found(service: Service, links: Links, path: str) -> None:
+def test_invalid_code_is_not_found(service: Service, links: Links, path: str) -> None:
     """Only a whole first segment of the path is a code."""
     assert service.raw(path.format(links.create()["code"])).status == 404
 

@@ -98,7 +98,7 @@ def test_link_stays_as_it_is(links: Links, code: str, rollups: Rollups) -> None:
     ],
     ids=["new", "few"],
 )
-def test_what_is_not_worth_it_is_not_rolled_up(
+def test_small_counts_are_not_rolled_up(
     links: Links, deployment: Deployment, code: str, rollups: Rollups, change: str
 ) -> None:
     """New links and links with few clicks are not rolled up."""

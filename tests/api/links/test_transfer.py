@@ -237,7 +237,7 @@ def test_import_goes_on_after_a_kill(
 
 
 @pytest.mark.parametrize("name", ["x.csv", "x.jsonl", "x"])
-def test_form_is_told_by_the_name(
+def test_format_follows_the_file_name(
     embedded: Deployment, line: str, tmp_path: Path, name: str
 ) -> None:
     """Files that end in .csv are CSV, all others JSON Lines.

@@ -54,7 +54,7 @@ def test_short_url_is_copied(scripted: Page, links: Links) -> None:
     expect(button).to_have_text("Not copied")
 
 
-def test_search_is_told_to_who_does_not_see_it(scripted: Page, links: Links) -> None:
+def test_search_is_announced_to_screen_readers(scripted: Page, links: Links) -> None:
     """Screen readers announce the number of results whenever a search changes the list."""
     word = links.new_code()
     for _ in range(21):
@@ -86,7 +86,7 @@ def test_double_click_asks_once(scripted: Page, links: Links) -> None:
     expect(scripted.get_by_role("dialog")).to_have_count(0)
 
 
-def test_scripts_that_get_nothing_stop_nobody(scripted: Page, links: Links) -> None:
+def test_page_works_when_scripts_get_no_answer(scripted: Page, links: Links) -> None:
     """If a script's request fails, the browser follows the link instead."""
     path = f"/links/{links.create()['code']}"
     scripted.goto(path)

@@ -111,7 +111,7 @@ NEW, EDITED = Row(1, "new", 0), Row(2, "edited", 0)
         pytest.param([batch(503)], [NEW] * 3, id="failed batch with effect"),
     ],
 )
-def test_what_can_be_is_right(history: list[Operation], rows: list[Row]) -> None:
+def test_possible_histories_are_accepted(history: list[Operation], rows: list[Row]) -> None:
     """An operation without a success can take effect at once, later, or not at all."""
     assert kinds(history, rows) == set()
 
@@ -178,7 +178,7 @@ def test_what_can_be_is_right(history: list[Operation], rows: list[Row]) -> None
         pytest.param([batch(503)], [NEW] * 4, {"doubled"}, id="batch with a link too many"),
     ],
 )
-def test_what_cannot_be_is_found(
+def test_impossible_histories_are_found(
     history: list[Operation], rows: list[Row], found: set[str]
 ) -> None:
     """The checker finds acknowledged writes that are lost or doubled, and made-up rows."""

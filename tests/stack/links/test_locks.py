@@ -141,7 +141,7 @@ def test_victim_of_a_deadlock_tries_again(stack: Stack, links: Links, case: Case
 
 
 @pytest.mark.parametrize("case", [CASES[name] for name in WRITES], ids=WRITES)
-def test_lock_that_goes_is_waited_for(stack: Stack, links: Links, case: Case) -> None:
+def test_released_lock_is_waited_for(stack: Stack, links: Links, case: Case) -> None:
     """After a lock wait time-out, the service retries while the request has time left."""
     for _ in range(TRIES):
         names = prepare(case, links)
@@ -155,7 +155,7 @@ def test_lock_that_goes_is_waited_for(stack: Stack, links: Links, case: Case) ->
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case) -> None:
+def test_held_lock_is_reported_in_time(stack: Stack, links: Links, case: Case) -> None:
     """If a lock stays, the request gets 503 with Retry-After in time, and changes nothing."""
     names = prepare(case, links)
     answer = send_while_held(stack, case, links, names)
@@ -164,7 +164,7 @@ def test_lock_that_stays_is_told_in_time(stack: Stack, links: Links, case: Case)
     check(case.send(links.service, names["code"]), case, links, names["code"])
 
 
-def test_key_that_is_held_is_told(stack: Stack, links: Links) -> None:
+def test_key_in_use_is_reported(stack: Stack, links: Links) -> None:
     """If an idempotency key's row is locked, a request with the key gets 409.
 
     The answer is the same as while the first request with the key is still running.
@@ -190,7 +190,7 @@ def test_counter_of_a_limit_is_waited_for(stack: Stack, links: Links) -> None:
     pytest.fail(f"All {TRIES} attempts failed, the last one with {answer.status_code}.")
 
 
-def test_many_short_waits_are_no_long_one(stack: Stack, links: Links) -> None:
+def test_time_limit_holds_for_the_sum_of_waits(stack: Stack, links: Links) -> None:
     """The time limit holds for the sum of all waits of a request."""
     with ExitStack() as sessions, ThreadPoolExecutor() as pool:
         waiting = []

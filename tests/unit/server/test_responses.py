@@ -47,7 +47,7 @@ def test_redirects_date_is_of_its_second(monkeypatch: pytest.MonkeyPatch) -> Non
     assert dates == [f"Sun, 06 Nov 1994 08:49:{second} GMT" for second in (37, 37, 38)]
 
 
-def test_shed_request_gets_a_problem_and_may_try_again() -> None:
+def test_shed_request_gets_a_problem_with_retry_after() -> None:
     """A shed request gets 503 as a problem with Retry-After, and its connection stays open."""
     status, headers, body = parse(responses.overloaded())
     assert status == "HTTP/1.1 503 Service Unavailable"

@@ -53,7 +53,7 @@ def test_url_is_enough(member: Visitor, links: Links) -> None:
         pytest.param("expires_at", "2040-02-30T00:00", id="expiry on a day that does not exist"),
     ],
 )
-def test_wrong_field_is_told_at_its_place(member: Visitor, field: str, value: str) -> None:
+def test_error_is_shown_at_its_field(member: Visitor, field: str, value: str) -> None:
     """A wrong field is marked, and the form keeps what was typed.
 
     The rules are the same as in the API.
@@ -67,7 +67,7 @@ def test_wrong_field_is_told_at_its_place(member: Visitor, field: str, value: st
     assert {name: shown[name] for name in fields} == fields
 
 
-def test_taken_code_is_told(member: Visitor, links: Links) -> None:
+def test_taken_code_is_reported(member: Visitor, links: Links) -> None:
     """A taken code is marked in the form, whatever its spelling."""
     code = links.create(code=links.new_code())["code"]
     answer = member.submit("/links/-/new", url=TARGET, code=f"{code.upper()}-")

@@ -34,7 +34,7 @@ def test_form_changes_nothing_by_itself(member: Visitor, links: Links) -> None:
     assert (read["tags"], read["expires_at"]) == (link["tags"], link["expires_at"])
 
 
-def test_wrong_edit_is_told(member: Visitor, links: Links) -> None:
+def test_invalid_edit_is_reported(member: Visitor, links: Links) -> None:
     """An invalid edit changes nothing, and the form keeps what was typed."""
     link = links.create()
     path = f"/links/{link['code']}"

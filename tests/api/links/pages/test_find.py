@@ -52,7 +52,7 @@ def test_list_is_searched(member: Visitor, links: Links) -> None:
         pytest.param("limit=0", id="limit of zero"),
     ],
 )
-def test_odd_list_is_told_what_is_wrong(member: Visitor, query: str) -> None:
+def test_invalid_list_query_is_reported(member: Visitor, query: str) -> None:
     """An invalid search is rejected with 422 and a message on the page."""
     answer = member.get(f"/links?{query}")
     assert answer.status_code == 422

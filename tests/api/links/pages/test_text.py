@@ -37,7 +37,7 @@ def test_any_text_is_text(member: Visitor, reader: Visitor, links: Links) -> Non
         pytest.param("javascript:alert(1)", id="script URL"),
     ],
 )
-def test_what_is_searched_is_text(member: Visitor, text: str) -> None:
+def test_search_text_is_never_markup(member: Visitor, text: str) -> None:
     """Reflected cross-site scripting: query parameters are escaped on every page."""
     for name in ("q", "tag", "sort", "after", "code"):
         for path in ("/links", "/links/-/new", "/links/-/check"):

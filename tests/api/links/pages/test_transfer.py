@@ -48,7 +48,7 @@ def sums(page: str) -> tuple[int, ...]:
     return tuple(int(number.replace(",", "")) for number in found)
 
 
-def test_refused_lines_are_told(member: Visitor, links: Links) -> None:
+def test_refused_lines_are_listed(member: Visitor, links: Links) -> None:
     """The report lists the first 100 refused lines with number and reason, escaped."""
     good = json.dumps({"code": links.new_code(), "url": TARGET}).encode()
     wrong = json.dumps({"code": XSS, "url": TARGET, XSS: 1}).encode()
@@ -68,7 +68,7 @@ def test_refused_lines_are_told(member: Visitor, links: Links) -> None:
         pytest.param("", b"", id="no file"),
     ],
 )
-def test_what_is_no_export_is_told(member: Visitor, name: str, content: bytes) -> None:
+def test_file_that_is_no_export_is_reported(member: Visitor, name: str, content: bytes) -> None:
     """A file in a wrong format is rejected with 422 and a message."""
     answer = send(member, content, name)
     assert answer.status_code == 422
