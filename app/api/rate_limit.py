@@ -94,7 +94,7 @@ def count(name: str, client: str, amount: int = 1) -> None:
         "RateLimit": f'"{name}";r={max(limit.count - hits, 0)};t={reset}',
     }
     if hits > limit.count:
-        detail = f"The rate limit is exceeded. Try again in {reset} seconds."
+        detail = f"The rate limit is exceeded. Try again in {reset} s."
         raise TooManyRequests(detail, retry_after=reset)
 
 
