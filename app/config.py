@@ -64,6 +64,16 @@ class _RateLimit(fields.Field[RateLimit]):
         return RateLimit(int(count), WINDOWS[window])
 
 
+class _Choice(fields.String):
+    """One of several words, in any case; `warn` is short for the log level `warning`."""
+
+    def __init__(self, *choices: str) -> None:
+        super().__init__(validate=validate.OneOf(choices))
+
+    def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> str:
+        return {"warn": "warning"}.get(value.lower(), value.lower())
+
+
 def _has_certificates(value: str) -> None:
     try:
         ssl.create_default_context(cafile=value)
@@ -92,10 +102,6 @@ def _setting(text: str, kind: fields.Field[Any], *, secret: bool = False, **opti
 
 def _integer(least: int, most: int) -> fields.Field[Any]:
     return fields.Integer(validate=validate.Range(least, most))
-
-
-def _one_of(*choices: str) -> fields.Field[Any]:
-    return fields.String(validate=validate.OneOf(choices))
 
 
 @dataclass(frozen=True)
@@ -162,12 +168,12 @@ class Settings:
     )
     log_level: str = _setting(
         "Least severe level that is logged.",
-        _one_of("debug", "info", "warning", "error"),
+        _Choice("debug", "info", "warning", "error"),
         default="info",
     )
     log_format: str = _setting(
         "Log lines as JSON, or in colour for a terminal.",
-        _one_of("json", "console"),
+        _Choice("json", "console"),
         default="json",
     )
     secret_key: str | None = _setting(

@@ -10,6 +10,7 @@ behind it (MySQL manual, "Metadata Locking"). So a migration waits for a table o
 Then it gives up, lets the queued statements pass, and tries again.
 """
 
+import sys
 import time
 from typing import Any, Literal
 
@@ -20,7 +21,7 @@ from sqlalchemy.exc import OperationalError
 
 import app.api.idempotency  # noqa: F401 its table exists even if no resource uses it
 from app import create_app
-from app.config import Settings
+from app.config import Settings, SettingsError
 from app.database.driver import tls_arguments
 from app.database.engines import is_mysql
 from app.database.errors import is_conflict
@@ -30,7 +31,10 @@ LOCK_TIMEOUT = 300  # seconds
 TABLE_TIMEOUT = 1  # second: less than METADATA_LOCK_TIMEOUT, which is how long requests wait
 PAUSE = 3  # seconds between two attempts
 
-settings = Settings.from_environ()
+try:
+    settings = Settings.from_environ()
+except SettingsError as error:
+    sys.exit(f"slipway: {error}")
 create_app(settings)  # registers all tables, for `alembic revision --autogenerate`
 
 

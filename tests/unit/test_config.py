@@ -118,6 +118,22 @@ def test_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
     assert "s3cret" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("level", "understood"),
+    [
+        pytest.param("INFO", "info", id="upper case"),
+        pytest.param("Warning", "warning", id="mixed case"),
+        pytest.param("warn", "warning", id="short form"),
+        pytest.param("WARN", "warning", id="short form in upper case"),
+    ],
+)
+def test_log_level_has_the_usual_spellings(level: str, understood: str) -> None:
+    """LOG_LEVEL and LOG_FORMAT ignore case, and `warn` is short for `warning`."""
+    environ = {"DATABASE_URL": MYSQL, "LOG_LEVEL": level, "LOG_FORMAT": "JSON"}
+    settings = Settings.from_environ(environ)
+    assert (settings.log_level, settings.log_format) == (understood, "json")
+
+
 def test_all_wrong_settings_are_named() -> None:
     """One error names all wrong settings."""
     with pytest.raises(SettingsError, match=r"DATABASE_URL: .*; WEB_CONCURRENCY: "):

@@ -62,3 +62,18 @@ def test_readiness_knows_the_migrations_as_alembic_does(tmp_path: Path) -> None:
         {script.revision for script in scripts},
         {"f00d"},
     )
+
+
+def test_wrong_setting_stops_a_migration_in_one_line() -> None:
+    """A wrong setting is named in one line, without a traceback, and the exit status is 1."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "alembic", "upgrade", "heads"],
+        cwd=ROOT,
+        env=bare_environ(DATABASE_URL="sqlite:///never.db", LOG_LEVEL="loud"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 1
+    message = "slipway: LOG_LEVEL: Must be one of: debug, info, warning, error.\n"
+    assert (ran.stdout, ran.stderr) == ("", message)
