@@ -114,8 +114,10 @@ restore: ## load the backup FILE into an empty stack
 	@db/restore.sh $(FILE)
 
 # Virtual environment: packages to run the service, to develop it, and to draw the benchmarks' plots.
+# One without pip is the rest of an interrupted run.
 .venv/run .venv/dev .venv/bench: .venv/%: requirements/%.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
-	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv && $(PYTHON) -m venv .venv; } || { \
+		rm -rf .venv; echo 'The module venv of $(PYTHON) does not work. On Debian: apt install python3-venv' >&2; exit 1; }
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@

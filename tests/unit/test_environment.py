@@ -1,0 +1,64 @@
+"""`make` creates the virtual environment, and recovers if it was interrupted before."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkout import ROOT
+
+# In place of Python: it only notes how it was called, and creates what `-m venv` creates first.
+VENV = """#!/bin/sh
+echo "$@" >> calls
+if [ "$2" = venv ]; then
+  mkdir -p .venv/bin
+  printf '#!/bin/sh\\necho "pip: $@" >> calls\\n' > .venv/bin/python
+  chmod +x .venv/bin/python
+  exit {status}
+fi
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A folder with the Makefile, and with an environment without pip, as Ctrl-C can leave it."""
+    for name in ("Makefile", "requirements/run.txt", ".venv/bin/python", ".venv/leftover"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "Makefile").write_text((ROOT / "Makefile").read_text())
+    (tmp_path / ".venv/bin/python").write_text("#!/bin/sh\nexit 1\n")
+    (tmp_path / ".venv/bin/python").chmod(0o755)
+    return tmp_path
+
+
+def make(folder: Path, *, status: int) -> subprocess.CompletedProcess[str]:
+    """Run `make .venv/run` with a Python whose `-m venv` ends with `status`."""
+    python = folder / "python"
+    python.write_text(VENV.format(status=status))
+    python.chmod(0o755)
+    command = ["make", ".venv/run", f"PYTHON={python}"]
+    names = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+    env = {name: value for name, value in os.environ.items() if name not in names}
+    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+
+
+def test_interrupted_environment_is_created_anew(folder: Path) -> None:
+    """An environment without pip is deleted and created again, and then used."""
+    assert make(folder, status=0).returncode == 0
+    assert not (folder / ".venv/leftover").exists()
+    calls = (folder / "calls").read_text()
+    assert "-m venv" in calls
+    assert "pip: -m pip install" in calls
+    (folder / "calls").unlink()
+    (folder / ".venv/run").unlink()
+    assert make(folder, status=0).returncode == 0
+    assert "-m venv" not in (folder / "calls").read_text()  # a working environment is kept
+
+
+def test_missing_venv_module_is_named(folder: Path) -> None:
+    """Without the module `venv`, make says what to install, and leaves no half environment."""
+    ran = make(folder, status=1)
+    assert ran.returncode != 0
+    assert "apt install python3-venv" in ran.stderr
+    assert not (folder / ".venv").exists()
