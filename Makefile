@@ -1,6 +1,6 @@
 # Each target is one or two commands, which you can also type yourself.
 .DEFAULT_GOAL := help
-.PHONY: help run token test fuzz faults bench screenshots lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename
+.PHONY: help run token check test fuzz faults bench screenshots lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -31,6 +31,9 @@ token: .venv/run ## create a token for the service of make run, named NAME (defa
 	@python -m app tokens create $(or $(NAME),me)
 
 #@ Develop
+
+check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker, about a minute
+	pytest -n 2 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
 
 test: lint ## run lint and all tests, on stacks separate from yours
 	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'

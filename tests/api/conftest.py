@@ -103,7 +103,11 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
         yield deployment
 
 
-@pytest.fixture(scope="session", name="deployment", params=["embedded", "stack"])
+@pytest.fixture(
+    scope="session",
+    name="deployment",
+    params=["embedded", pytest.param("stack", marks=pytest.mark.engine)],
+)
 def _deployment(request: pytest.FixtureRequest) -> Deployment:
     """The service under test: first on SQLite, then on the stack with MySQL."""
     found = request.getfixturevalue(request.param)
