@@ -22,6 +22,7 @@ tokens = AppGroup("tokens", help="Create, list and revoke API tokens.")
 
 def init_app(app: Flask) -> None:
     """Add the commands to Flask's command line."""
+    app.cli.help = "Manage the service. Its settings are read from environment variables."
     app.cli.add_command(tokens)
 
 
