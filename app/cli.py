@@ -106,7 +106,7 @@ def list_tokens() -> None:
 def revoke(name: str) -> None:
     """Revoke a token immediately.
 
-    Requests with it get 401, and browsers that signed in with it are signed out.
+    Requests with this token then get 401, and browsers that signed in with it are signed out.
     """
     if not revoke_token(database(), name):
         message = f"No token is named {name!r}. To see all names, run: slipway tokens list"
