@@ -22,6 +22,7 @@ tokens = AppGroup("tokens", help="Create, list and revoke API tokens.")
 
 def init_app(app: Flask) -> None:
     """Add the commands to Flask's command line."""
+    app.cli.help = "Manage the service. Its settings are read from environment variables."
     app.cli.add_command(tokens)
 
 
@@ -105,7 +106,7 @@ def list_tokens() -> None:
 def revoke(name: str) -> None:
     """Revoke a token immediately.
 
-    Requests with it get 401, and browsers that signed in with it are signed out.
+    Requests with this token then get 401, and browsers that signed in with it are signed out.
     """
     if not revoke_token(database(), name):
         message = f"No token is named {name!r}. To see all names, run: slipway tokens list"

@@ -172,7 +172,7 @@ class Settings:
         default="info",
     )
     log_format: str = _setting(
-        "Log lines as JSON, or in colour for a terminal.",
+        "Format of log lines: JSON, or coloured text for a terminal.",
         _Choice("json", "console"),
         default="json",
     )

@@ -59,18 +59,22 @@ PARAMETERS = {
         "3f2504e0-4f89-11d3-9a0c-0305e82c3301",
         pattern="^[!-~]([ -~]{0,253}[!-~])?$",
     ),
-    "If-Match": _text("Only if the resource still has this ETag. Otherwise: 412.", '"1-1"'),
-    "If-None-Match": _text("Return 304 if the resource still has this ETag.", '"1-1"'),
+    "If-Match": _text(
+        "Make the change only if the resource still has this ETag; otherwise return 412.", '"1-1"'
+    ),
+    "If-None-Match": _text(
+        "Return 304 without a body if the resource still has this ETag.", '"1-1"'
+    ),
     "X-Request-Id": {
         **REQUEST_ID,
         "description": REQUEST_ID["description"]
-        + " Send 1 to 128 letters, digits, `.`, `_` or `-`; else the service generates one.",
+        + " Send 1 to 128 letters, digits, `.`, `_` or `-`; otherwise, the service generates one.",
     },
 }
 
 COMMON_HEADERS = {
     "Cache-Control": _text(
-        "Who can cache the response, and how long.", BASE_HEADERS["Cache-Control"]
+        "Who can cache the response, and for how long.", BASE_HEADERS["Cache-Control"]
     ),
     "X-Content-Type-Options": _text(
         "Browsers must not guess the media type.", "nosniff", const="nosniff"
@@ -79,7 +83,7 @@ COMMON_HEADERS = {
 }
 RATE_LIMIT_HEADERS = {
     "RateLimit": _text(
-        "What is left of the limit (`r`) until the window ends in `t` seconds.",
+        "How much of the limit is left (`r`), and the seconds until its window ends (`t`).",
         '"create";r=2999;t=60',
     ),
     "RateLimit-Policy": _text(
@@ -90,7 +94,7 @@ RESPONSE_HEADERS = {
     **COMMON_HEADERS,
     **RATE_LIMIT_HEADERS,
     "Content-Security-Policy": _text(
-        "What the page can load.", PAGE_HEADERS["Content-Security-Policy"]
+        "The sources that the page can load content from.", PAGE_HEADERS["Content-Security-Policy"]
     ),
     "Content-Disposition": _text(
         "Whether browsers show or save the file, and its name.", "inline; filename=page.css"
@@ -98,7 +102,9 @@ RESPONSE_HEADERS = {
     "ETag": _text(
         "The current revision, for `If-None-Match` and `If-Match`.", '"1-1"', pattern='^"[^"]*"$'
     ),
-    "Expires": _text("Until when caches can store it.", "Mon, 23 Nov 2026 12:00:00 GMT"),
+    "Expires": _text(
+        "Until then, caches can use the file without asking again.", "Mon, 23 Nov 2026 12:00:00 GMT"
+    ),
     "Last-Modified": _text("When the file was changed.", "Mon, 23 Nov 2026 12:00:00 GMT"),
     "Link": _text("The URL of the next page.", '</api/things?after=x>; rel="next"'),
     "Location": _text(
@@ -114,7 +120,7 @@ RESPONSE_HEADERS = {
         "When browsers send the page's URL as `Referer`.", PAGE_HEADERS["Referrer-Policy"]
     ),
     "Vary": _text("The request headers that the response depends on.", "Accept"),
-    "WWW-Authenticate": _text("What is wrong with the token (RFC 6750).", 'Bearer realm="slipway"'),
+    "WWW-Authenticate": _text("The error of the token (RFC 6750).", 'Bearer realm="slipway"'),
 }
 # These can be missing from a response that lists them. All others are always present.
 OPTIONAL_HEADERS = {*RATE_LIMIT_HEADERS, *PAGE_HEADERS}

@@ -25,7 +25,9 @@ LOG_LIMIT = 500  # characters about invalid fields in a log line
 class FieldErrorSchema(Schema):
     """An error in one field of the body (`pointer`, RFC 6901) or in one parameter."""
 
-    pointer = fields.String(metadata={"examples": ["#/name"]})
+    pointer = fields.String(
+        metadata={"description": "A JSON Pointer to the field.", "examples": ["#/name"]}
+    )
     parameter = fields.String(metadata={"examples": ["limit"]})
     detail = fields.String(required=True, metadata={"examples": ["Unknown field."]})
 
@@ -33,11 +35,19 @@ class FieldErrorSchema(Schema):
 class ProblemSchema(Schema):
     """A problem document (RFC 9457). `detail` explains the error; `errors` lists invalid fields."""
 
-    type = fields.String(required=True, metadata={"examples": ["about:blank"]})
+    type = fields.String(
+        required=True,
+        metadata={
+            "description": "Always `about:blank`: `status` tells errors apart.",
+            "examples": ["about:blank"],
+        },
+    )
     title = fields.String(required=True, metadata={"examples": ["Not Found"]})
     status = fields.Integer(required=True, metadata={"examples": [404]})
     detail = fields.String(required=True, metadata={"examples": ["Nothing exists at this URL."]})
-    instance = fields.String(required=True, metadata={"examples": ["/api/me"]})
+    instance = fields.String(
+        required=True, metadata={"description": "The path of the request.", "examples": ["/api/me"]}
+    )
     errors = fields.Nested(FieldErrorSchema, many=True)
 
 

@@ -119,7 +119,8 @@ def list_links(arguments: dict[str, Any]) -> Any:
 
     `tag` must match exactly, including case and accents.
 
-    `sort=code` sorts codes without regard to case and `-`.
+    `sort=-created_at`, the default, lists the newest links first. `sort=code` sorts by code, and
+    ignores case and `-`.
     """
     try:
         page = service.list_links(database(), **arguments)
@@ -182,7 +183,7 @@ def clicks(span: dict[str, Any], code: str) -> dict[str, Any]:
     """Count a link's clicks by hour or day
 
     Hours and days are in UTC. The range is widened to whole hours or days, at most 1,000 of them.
-    Those without clicks are included.
+    Hours and days without clicks are included.
     """
     link = service.find_without_clicks(database(), code)
     buckets = service.click_histogram(database(), link, **span)

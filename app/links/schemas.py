@@ -19,8 +19,8 @@ MAX_BATCH_LINKS = 1000  # links
 CODE = {
     "type": "string",
     "pattern": f"^{codes.CODE.pattern}$",
-    "description": "What follows the slash in the short URL. Codes that differ only by case or `-`"
-    " are the same. Words that the service itself uses, such as `api`, are reserved.",
+    "description": "The part of the short URL after the slash. Codes that differ only by case or"
+    " `-` are the same. Words that the service itself uses, such as `api`, are reserved.",
     "examples": ["compose"],
 }
 URL = {
@@ -30,7 +30,11 @@ URL = {
     "examples": ["https://docs.docker.com/compose/"],
 }
 NEW_URL = {**URL, "format": "iri"}  # only a hint: like browsers, we also accept other URLs
-TITLE = {**resources.TEXT_SCHEMA, "examples": ["Docker Compose"]}
+TITLE = resources.TEXT_SCHEMA | {
+    "description": "A name for people, shown in lists and previews.",
+    "examples": ["Docker Compose"],
+}
+TAGS = {"description": "Labels for the link. `GET /api/links?tag=…` lists the links with a tag."}
 TAG = {**resources.TEXT_SCHEMA, "examples": ["docs"]}
 Q = {
     "description": "Words to find. Each must be the beginning of a word in the code, title or URL.",
@@ -38,7 +42,7 @@ Q = {
 }
 CURSOR = {
     "type": "string",
-    "description": "An opaque cursor. Send `next` of one page as `after` to get the next page.",
+    "description": "The cursor for the next page: send it as `after`. null on the last page.",
     "examples": ["MjAyNi0xMS0yM1QxMjowMDowMCswMDowMCAx"],
 }
 TIME = {
@@ -46,7 +50,11 @@ TIME = {
     "description": "An RFC 3339 time with an offset, not before 1970, precise to a microsecond.",
     "examples": ["2030-01-01T00:00:00Z"],
 }
+EXPIRES_AT = TIME | {
+    "description": f"From then on, the short URL gets 410. null: never. {TIME['description']}"
+}
 CREATED_AT = {"examples": ["2026-11-23T12:00:00.000000Z"]}
+CLICKS = {"minimum": 0, "examples": [42]}
 LOOKUP_KEY = re.compile("[a-z0-9_]{1,64}")
 MAX_TERMS = 20  # words in one search: each word makes it more expensive
 
@@ -95,7 +103,7 @@ TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 
 
 class LinkPatchSchema(Schema):
-    """The fields of a link that can be changed. null resets a field to its default (RFC 7396)."""
+    """The fields of a link that can be changed. null resets any but `url` to its default."""
 
     url = fields.String(metadata=NEW_URL)
     title = fields.String(allow_none=True, validate=TITLE_RULES, metadata=TITLE)
@@ -103,9 +111,9 @@ class LinkPatchSchema(Schema):
         fields.String(validate=TAG_RULES, metadata=TAG),
         allow_none=True,
         validate=validate.Length(max=20),
-        metadata={"uniqueItems": True},
+        metadata=TAGS | {"uniqueItems": True},
     )
-    expires_at = resources.Timestamp(allow_none=True, metadata=TIME)
+    expires_at = resources.Timestamp(allow_none=True, metadata=EXPIRES_AT)
 
     @pre_load
     def read_null_as_default(self, data: Any, **_kwargs: Any) -> Any:
@@ -203,11 +211,11 @@ class PreviewSchema(resources.ResponseSchema):
 class LinkSchema(PreviewSchema):
     """All fields of a link, for clients with a token."""
 
-    tags = fields.List(fields.String(metadata=TAG))
-    expires_at = resources.Timestamp(allow_none=True, metadata=TIME)
+    tags = fields.List(fields.String(metadata=TAG), metadata=TAGS)
+    expires_at = resources.Timestamp(allow_none=True, metadata=EXPIRES_AT)
     created_at = resources.Timestamp(metadata=CREATED_AT)
     updated_at = resources.Timestamp(metadata=CREATED_AT)
-    clicks = fields.Integer(metadata={"minimum": 0, "examples": [42]})
+    clicks = fields.Integer(metadata=CLICKS | {"description": "All clicks counted so far."})
 
 
 class CreatedSchema(resources.ResponseSchema):
@@ -225,10 +233,14 @@ class ExportArgumentsSchema(Schema):
 class PageArgumentsSchema(Schema):
     """Which page of the list to return."""
 
-    limit = resources.WholeNumber(load_default=20, validate=validate.Range(min=1, max=100))
-    after = Cursor(metadata=CURSOR)
+    limit = resources.WholeNumber(
+        load_default=20,
+        validate=validate.Range(min=1, max=100),
+        metadata={"description": "The largest number of links on a page."},
+    )
+    after = Cursor(metadata=CURSOR | {"description": "A cursor: `next` of the previous page."})
     q = fields.String(validate=[*TITLE_RULES, validate_search], metadata=Q)
-    tag = fields.String(validate=TAG_RULES, metadata=TAG)
+    tag = fields.String(validate=TAG_RULES, metadata=TAG | {"description": "Filter by a tag."})
     sort = fields.String(load_default=queries.SORTS[0], validate=validate.OneOf(queries.SORTS))
 
     @post_load
@@ -256,7 +268,11 @@ class SeriesArgumentsSchema(Schema):
         include = {"from": resources.Timestamp(metadata=start)}  # noqa: RUF012 marshmallow's form
 
     to = resources.Timestamp(metadata=TIME | {"description": "The end. Default: now."})
-    by = fields.String(load_default="day", validate=validate.OneOf(list(histogram.BUCKET_SIZES)))
+    by = fields.String(
+        load_default="day",
+        validate=validate.OneOf(list(histogram.BUCKET_SIZES)),
+        metadata={"description": "Count the clicks of each hour or of each day."},
+    )
 
     @post_load
     def to_buckets(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
@@ -270,14 +286,14 @@ class SeriesArgumentsSchema(Schema):
 
 
 class BucketSchema(resources.ResponseSchema):
-    """The clicks of one hour or day."""
+    """The clicks of the hour or day that begins `at` this time."""
 
     at = resources.Timestamp(metadata={"examples": ["2026-11-23T00:00:00Z"]})
-    clicks = fields.Integer(metadata={"minimum": 0, "examples": [42]})
+    clicks = fields.Integer(metadata=CLICKS)
 
 
 class SeriesSchema(resources.ResponseSchema):
     """The buckets of a time range, including empty ones, and the sum of their clicks."""
 
-    total = fields.Integer(metadata={"minimum": 0, "examples": [42]})
+    total = fields.Integer(metadata=CLICKS)
     series = fields.Nested(BucketSchema, many=True)
