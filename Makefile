@@ -32,7 +32,7 @@ token: .venv/run ## create a token for the service of make run, named NAME (defa
 
 #@ Develop
 
-check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker, about a minute
+check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
 	pytest -n 2 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
 
 test: lint ## run lint and all tests, on stacks separate from yours

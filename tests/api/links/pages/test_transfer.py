@@ -135,7 +135,7 @@ def test_import_that_breaks_off_says_so(tmp_path: Path) -> None:
         broken.sql("CREATE TRIGGER t BEFORE INSERT ON links BEGIN INSERT INTO x VALUES (1); END")
         answer = send(member, line)
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-        assert "Send the file again" in answer.text
+        assert "Import the file again: created links are kept." in answer.text
         assert "no such table" in broken.log()
 
 
