@@ -46,7 +46,9 @@ def page() -> Response:
             command.append('-H "Authorization: Bearer $TOKEN"')
         if "requestBody" in operation:
             content = next(iter(operation["requestBody"]["content"].values()))
-            command.append(f"--json '{json.dumps(follow(content['schema'])['examples'][0])}'")
+            # Not --json, which curl before 7.82 does not know.
+            example = json.dumps(follow(content["schema"])["examples"][0])
+            command.append(f"-H 'Content-Type: application/json' -d '{example}'")
         for parameter in operation["parameters"]:
             schema = follow(parameter).get("schema", {})
             if follow(parameter)["in"] == "path":

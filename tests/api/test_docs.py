@@ -35,6 +35,7 @@ def test_page_tells_every_operation_and_schema(service: Service) -> None:
     for name in contract.document()["components"]["schemas"]:
         assert f'id="{name}"' in answer.text
     assert answer.text.count(f"{service.url}/") >= len(contract.document()["paths"])
+    assert " --json " not in answer.text  # an option that curl has only since 7.82
 
 
 def test_page_leads_to_what_exists_and_nowhere_else(service: Service) -> None:

@@ -1,6 +1,10 @@
 """The API creates links."""
 
+import html
+import json
+import os
 import re
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from typing import Any
@@ -183,3 +187,15 @@ def test_client_that_sends_too_much_gets_its_answer(service: Service) -> None:
             answer = client.post("/api/links", data=b" " * 900_000, headers=JSON)
             assert answer.status_code == 413
             assert client.get("/livez").status_code == 200
+
+
+def test_documented_command_creates_the_example(service: Service) -> None:
+    """The curl command on /docs works in a shell, and creates the example link."""
+    commands = re.findall(r"<code>(curl .*?)</code>", service.get("/docs").text)
+    [pasted] = [text for text in commands if " -d " in text and text.endswith("/api/links")]
+    command = ["bash", "-c", html.unescape(pasted)]
+    created = json.loads(
+        subprocess.check_output(command, env={**os.environ, "TOKEN": service.token}, text=True)
+    )
+    assert created["url"].startswith("https://")
+    assert service.delete(f"/api/links/{created['code']}").status_code == 204
