@@ -21,6 +21,14 @@ RETRY_AFTER = 1  # seconds
 DRAIN_LIMIT = 1024 * 1024  # bytes to read beyond the limit of a body that is too large
 LOG_LIMIT = 500  # characters about invalid fields in a log line
 
+# In place of werkzeug's descriptions, which address the user of a browser.
+DETAILS = {
+    400: "The request is not valid.",
+    404: "Nothing exists at this URL.",
+    405: "This URL does not support {method}. The Allow header lists the supported methods.",
+    413: "The body is too large.",
+}
+
 
 class FieldErrorSchema(Schema):
     """An error in one field of the body (`pointer`, RFC 6901) or in one parameter."""
@@ -64,7 +72,10 @@ def init_app(app: Flask) -> None:
 def http_error(error: exceptions.HTTPException) -> Response:
     """Turn an HTTP error into a response, and keep its headers (Allow, WWW-Authenticate, …)."""
     details = getattr(error, "data", None) or {}
-    body = problem_body(error.code or 500, error.description or "", quote(request.path))
+    status, detail = error.code or 500, error.description or ""
+    if detail == getattr(exceptions.default_exceptions.get(status), "description", None):
+        detail = DETAILS.get(status, detail).format(method=request.method)
+    body = problem_body(status, detail, quote(request.path))
     if "messages" in details:
         if error.code == exceptions.UnprocessableEntity.code:
             body["detail"] = "The request has invalid fields."

@@ -137,12 +137,17 @@ def strict_json(text: bytes) -> Any:
     """Parse strict JSON: see `StrictJsonParser`.
 
     :raises ValueError: it is not strict JSON, is nested too deeply, or has an integer that is too
-        long (see `sys.get_int_max_str_digits`).
+        long (see `sys.get_int_max_str_digits`). The message is for the client.
     """
     try:
         return json.loads(
-            text.decode(), object_pairs_hook=_unique_names, parse_constant=_reject_constant
+            text.decode(),
+            object_pairs_hook=_unique_names,
+            parse_constant=_reject_constant,
+            parse_int=_integer,
         )
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8") from None
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
 
@@ -182,3 +187,10 @@ def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _reject_constant(constant: str) -> NoReturn:
     raise ValueError(f"{constant} is not allowed")
+
+
+def _integer(digits: str) -> int:
+    try:
+        return int(digits)
+    except ValueError:
+        raise ValueError("a number has too many digits") from None

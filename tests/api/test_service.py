@@ -46,9 +46,17 @@ def test_errors_are_problems(service: Service, method: str, path: str, status: i
     assert answer.headers["X-Request-Id"]
 
 
+def test_unknown_path_is_explained(service: Service) -> None:
+    """The detail of a 404 says what is wrong in the words of an API, not of a browser."""
+    assert service.get("/api/nothing").json()["detail"] == "Nothing exists at this URL."
+
+
 def test_wrong_method_names_the_right_ones(service: Service) -> None:
-    """A 405 answer keeps its Allow header."""
-    assert "GET" in service.post("/livez").headers["Allow"]
+    """A 405 answer keeps its Allow header, and its detail points to it."""
+    answer = service.post("/livez")
+    assert "GET" in answer.headers["Allow"]
+    detail = "This URL does not support POST. The Allow header lists the supported methods."
+    assert answer.json()["detail"] == detail
 
 
 def test_head_has_no_body(service: Service) -> None:

@@ -174,9 +174,13 @@ def test_loop_is_refused(service: Service) -> None:
     ],
 )
 def test_wrong_body_is_refused(service: Service, body: bytes, kind: str, status: int) -> None:
-    """A body with a wrong encoding, syntax, media type or size is rejected with problem details."""
+    """A body with a wrong encoding, syntax, media type or size is rejected with problem details.
+
+    The detail is in the words of JSON, and never of Python.
+    """
     answer = service.post("/api/links", data=body, headers={"Content-Type": kind})
     assert answer.status_code == status, answer.text
+    assert not re.search(r"sys\.|str\(|int\(|codec|recursion", answer.json()["detail"])
     assert answer.headers["Content-Type"] == "application/problem+json"
 
 
@@ -186,6 +190,7 @@ def test_client_that_sends_too_much_gets_its_answer(service: Service) -> None:
         for _ in range(3):
             answer = client.post("/api/links", data=b" " * 900_000, headers=JSON)
             assert answer.status_code == 413
+            assert answer.json()["detail"] == "The body is too large."
             assert client.get("/livez").status_code == 200
 
 
