@@ -39,7 +39,7 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"slipway: {error}")
     except UNAVAILABLE as error:
-        sys.exit(f"slipway: the database does not answer: {getattr(error, 'orig', error)}")
+        sys.exit(f"slipway: the database is not available: {getattr(error, 'orig', error)}")
 
 
 def _timespan(_context: object, _option: object, value: str | None) -> timedelta | None:

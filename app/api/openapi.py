@@ -141,7 +141,7 @@ PROBLEMS = {
     429: "The rate limit is exceeded. Wait for the seconds in Retry-After, then try again.",
     431: "The headers are too large.",
     500: "The service failed. The error is logged under the request's id (X-Request-Id).",
-    503: "The service is overloaded, not ready, or its database does not answer. Try again.",
+    503: "The service is overloaded, not ready, or its database is not available. Try again.",
 }
 PROBLEM_HEADERS = dict.fromkeys((401, 403), ("WWW-Authenticate",))
 PROBLEM_HEADERS |= dict.fromkeys((409, 429, 503), ("Retry-After",))

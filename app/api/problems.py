@@ -128,7 +128,7 @@ def database_unavailable(error: Exception) -> Response:
     """Return 503 and log why the database can't do this now."""
     response = http_error(
         exceptions.ServiceUnavailable(
-            "The database does not answer. Try again.", retry_after=RETRY_AFTER
+            "The database is not available. Try again.", retry_after=RETRY_AFTER
         )
     )
     add_log_context(error=str(getattr(error, "orig", error)))

@@ -107,7 +107,7 @@ def test_more_requests_than_it_can_serve_are_refused_at_once(
     assert len({answer.headers["X-Request-Id"] for answer in answers}) == len(answers)
     problems = [json.loads(answer.body) for answer in answers]
     details = {problem["detail"].partition(".")[0] for problem in problems}
-    assert details == {"The database does not answer", "The service is overloaded"}
+    assert details == {"The database is not available", "The service is overloaded"}
 
 
 def _answer(connection: socket.socket) -> RawAnswer:
