@@ -35,6 +35,7 @@ def test_page_tells_every_operation_and_schema(service: Service) -> None:
     for name in contract.document()["components"]["schemas"]:
         assert f'id="{name}"' in answer.text
     assert answer.text.count(f"{service.url}/") >= len(contract.document()["paths"])
+    assert "<p>Requires a token.</p>" in answer.text  # of any scope, as for /api/me
     assert " --json " not in answer.text  # an option that curl has only since 7.82
 
 
