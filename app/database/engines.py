@@ -31,6 +31,61 @@ SQLITE_FUNCTIONS: dict[str, Callable[..., Any]] = {}
 A module adds the functions that its queries use, when it is imported."""
 
 
+class Pool(QueuePool):
+    """A pool that charges each wait for a connection, and its use, to the request's budget.
+
+    Any thread or greenlet may use it. It relies on private names of SQLAlchemy, which
+    tests/unit/test_private_parts.py lists.
+    """
+
+    limits: Limits  # set by each engine's subclass
+    _queue_class = FairQueue
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self._in_use = metrics.POOL_IN_USE.labels(self.logging_name)
+        self._waited = metrics.POOL_WAIT_SECONDS.labels(self.logging_name)
+        self._timeouts = metrics.POOL_TIMEOUTS.labels(self.logging_name)
+
+    def connect(self) -> PoolProxiedConnection:
+        """Return a connection, and measure the time to get it."""
+        began = time.perf_counter()
+        try:
+            connection = super().connect()
+        except PoolTimeoutError:
+            self._timeouts.inc()
+            raise
+        self._waited.observe(time.perf_counter() - began)
+        return connection
+
+    # The next two methods are not event handlers, since SQLAlchemy's `checkout` comes too late:
+    # after the wait, and only if there is a connection.
+    def _do_get(self) -> Any:
+        start_charging()
+        try:
+            record = super()._do_get()
+        except BaseException:
+            stop_charging()
+            raise
+        self._in_use.inc()
+        return record
+
+    def _do_return_conn(self, record: Any) -> None:
+        stop_charging()
+        self._in_use.dec()
+        super()._do_return_conn(record)
+
+    # Seconds to wait for a connection. QueuePool has a constant; here the time that the request
+    # has left limits it.
+    @property
+    def _timeout(self) -> float:
+        return max(min(self.limits.pool, time_left(self.limits)), 0)
+
+    @_timeout.setter
+    def _timeout(self, _value: float) -> None:
+        pass  # ignore the constant, which QueuePool's constructor sets
+
+
 def autocommit_engine(settings: Settings, name: str, limits: Limits, size: int) -> Engine:
     """Return an engine on which each statement commits itself, in one round trip."""
     autocommit = {"isolation_level": "AUTOCOMMIT", "skip_autocommit_rollback": True}
@@ -69,7 +124,7 @@ def _engine(
         settings.database_url,
         connect_args=arguments,
         hide_parameters=True,  # errors are logged, and parameters can contain secrets
-        poolclass=_pool_class(limits),
+        poolclass=type("Pool", (Pool,), {"limits": limits}),
         pool_logging_name=name,
         pool_size=size,
         max_overflow=0,
@@ -84,59 +139,6 @@ def _engine(
         event.listen(engine, "connect", _prepare_sqlite)
     metrics.POOL_SIZE.labels(name).set(size * settings.web_concurrency)
     return engine
-
-
-def _pool_class(limits: Limits) -> type[QueuePool]:
-    class Pool(QueuePool):
-        """A pool that charges each wait for a connection, and its use, to the request's budget.
-
-        Any thread or greenlet may use it. It relies on private names of SQLAlchemy, which
-        tests/unit/test_private_parts.py lists.
-        """
-
-        _queue_class = FairQueue
-
-        def __init__(self, *args: Any, **options: Any) -> None:
-            super().__init__(*args, **options)
-            self._in_use = metrics.POOL_IN_USE.labels(self.logging_name)
-            self._waited = metrics.POOL_WAIT_SECONDS.labels(self.logging_name)
-            self._timeouts = metrics.POOL_TIMEOUTS.labels(self.logging_name)
-
-        def connect(self) -> PoolProxiedConnection:
-            """Return a connection, and measure the time to get it."""
-            began = time.perf_counter()
-            try:
-                connection = super().connect()
-            except PoolTimeoutError:
-                self._timeouts.inc()
-                raise
-            self._waited.observe(time.perf_counter() - began)
-            return connection
-
-        # The next two methods are not event handlers, since SQLAlchemy's `checkout` comes too late:
-        # after the wait, and only if there is a connection.
-        def _do_get(self) -> Any:
-            start_charging()
-            record = super()._do_get()
-            self._in_use.inc()
-            return record
-
-        def _do_return_conn(self, record: Any) -> None:
-            stop_charging()
-            self._in_use.dec()
-            super()._do_return_conn(record)
-
-        # Seconds to wait for a connection. QueuePool has a constant; here the time that the request
-        # has left limits it.
-        @property
-        def _timeout(self) -> float:
-            return max(min(limits.pool, time_left(limits)), 0)
-
-        @_timeout.setter
-        def _timeout(self, _value: float) -> None:
-            pass  # ignore the constant, which QueuePool's constructor sets
-
-    return Pool
 
 
 def _prepare_sqlite(connection: "sqlite3.Connection", _record: object) -> None:

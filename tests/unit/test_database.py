@@ -5,10 +5,13 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
 from sqlalchemy import QueuePool, make_url
+from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
 from app.database import Database
+from app.database.deadline import Budget, budget
 from tests.support.checkout import ROOT
 from tests.support.environ import bare_environ
 
@@ -60,3 +63,17 @@ def test_a_connection_takes_no_longer_than_the_request_has() -> None:
         command = [sys.executable, "-c", CONNECT, url]
         took = float(subprocess.check_output(command, cwd=ROOT, env=bare_environ()))
     assert took < 1
+
+
+def test_failed_connection_ends_its_charge() -> None:
+    """If no connection can be opened, the request's time budget stops running."""
+    database = Database(Settings(make_url("mysql+pymysql://app@127.0.0.1:9/slipway")))
+    current = Budget()
+    token = budget.set(current)
+    try:
+        with pytest.raises(OperationalError), database.read():
+            pass
+    finally:
+        budget.reset(token)
+    assert current.charging_since is None
+    assert current.spent > 0

@@ -25,7 +25,6 @@ from sqlalchemy import QueuePool
 from sqlalchemy.util import queue
 
 from app.database import engines
-from app.database.deadline import SHORT_LIMITS
 from app.database.fair_queue import FairQueue
 from app.identity.sessions import CookieSessions
 from app.server import worker
@@ -37,7 +36,7 @@ DRIVER, ENGINES, QUEUE = (f"app/database/{name}.py" for name in ("driver", "engi
 WORKER, CONNECTION = "app/server/worker.py", "app/server/connection.py"
 RESOURCES, OPENAPI = "app/api/resources.py", "app/api/openapi.py"
 CONFIGURATION = "gunicorn.conf.py"
-POOL = engines._pool_class(SHORT_LIMITS)
+POOL = engines.Pool
 
 
 class Part(NamedTuple):
