@@ -21,7 +21,8 @@ run: export SECRET_KEY_FILE ?= $(if $(SECRET_KEY),,data/secret_key)
 run: .venv/run ## run the service without Docker, on SQLite, on PORT (default: 8000)
 	@mkdir -p data
 	@test -s data/secret_key || (umask 077; python -c 'import secrets; print(secrets.token_hex())' > data/secret_key)
-	@echo "Database: $${DATABASE_URL%%:*}, in data/. For the full stack with MySQL: docker compose up"
+	@case $$DATABASE_URL in sqlite:*) echo "Database: $$DATABASE_URL" ;; *) echo "Database: $${DATABASE_URL%%:*}" ;; esac
+	@echo "For the full stack with MySQL: docker compose up --wait"
 	@echo "Metrics: http://127.0.0.1:$$(($(PORT) + 1100))/metrics"
 	alembic upgrade heads
 	exec gunicorn --bind $(BIND_ADDRESS):$(PORT) --bind 127.0.0.1:$$(($(PORT) + 1100))

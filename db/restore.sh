@@ -12,4 +12,7 @@ refuse() {
 gzip -dc "$file" | tail -n 1 | grep -q '^-- Dump completed' || refuse "$file is damaged or incomplete."
 gzip -dc "$file" | docker compose exec -T db bash -c "$(<db/load.sh)" || refuse "$file could not be loaded."
 # The backup can be from an older version, so run the migrations that it lacks.
-docker compose run --rm migrate
+docker compose run --rm migrate || {
+  echo "restore: The data is loaded, but the migration failed. Run: docker compose run --rm migrate" >&2
+  exit 1
+}

@@ -114,7 +114,7 @@ def test_make_run(checkout: Path) -> None:
         assert server.stdout
         printed = server.stdout.read()
     assert greeting.startswith("Hello, World! SQLite version: 3.")
-    assert "Database: sqlite" in printed
+    assert "Database: sqlite:///data/slipway.db\n" in printed
     assert "docker compose up" in printed
     assert (checkout / "data/secret_key").stat().st_mode & 0o777 == 0o600
 

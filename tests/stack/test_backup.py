@@ -147,3 +147,15 @@ def test_restore_of_a_damaged_file_changes_nothing(
 def test_restore_needs_a_file(empty: Stack) -> None:
     """A restore without FILE fails and says to set it."""
     assert "FILE=" in refused(empty, "restore")
+
+
+def test_restore_names_a_migration_that_failed(stack: Stack, backups: Path) -> None:
+    """If the migration after a restore fails, the message says that the data is loaded."""
+    file = backups / "it.sql.gz"
+    stack.make("backup", FILE=file)
+    with Stack(tag=stack.tag) as other:
+        other.up()
+        other.env["LOG_LEVEL"] = "loud"  # stops the migration
+        error = refused(other, "restore", FILE=file)
+    assert "The data is loaded, but the migration failed." in error
+    assert "docker compose run --rm migrate" in error
