@@ -10,7 +10,7 @@ from apispec import APISpec, BasePlugin
 from werkzeug.http import HTTP_STATUS_CODES
 
 from app.api.headers import BASE_HEADERS, PAGE_HEADERS
-from app.api.problems import MEDIA_TYPE, ProblemSchema, problem_body
+from app.api.problems import DETAILS, MEDIA_TYPE, ProblemSchema, problem_body
 
 ABOUT = """\
 Requests and responses are JSON in UTF-8. A body with an unknown field is rejected (422). Unknown
@@ -130,7 +130,7 @@ PROBLEMS = {
     400: "The request is malformed.",
     401: "The token is missing or not valid.",
     403: "This request needs a token with scope 'write'.",
-    404: "Nothing exists at this URL.",
+    404: DETAILS[404],
     409: "The request conflicts with existing data, or with another request.",
     410: "The resource has expired.",
     412: "The resource has changed since you read it. Read it again, then retry.",

@@ -42,9 +42,10 @@ def example(before: str) -> str:
         name = setting.name.upper()
         comment = textwrap.indent(textwrap.fill(description(setting), 98), "# ")
         block = f"{comment}\n#{name}={default_of(setting)}\n"
-        before, found = re.subn(rf"(?:^# .*\n)*^#{name}=.*\n", block, before, flags=re.MULTILINE)
-        if not found:
+        old = re.search(rf"(?:^# .*\n)*^#{name}=.*\n", before, flags=re.MULTILINE)
+        if not old:
             raise ValueError(f".env.example has no line #{name}=")
+        before = before.replace(old[0], block)
     return before
 
 
@@ -55,7 +56,7 @@ def page(before: str) -> str:
         name, default = setting.name.upper(), default_of(setting)
         shown = f" `{default}`" if default else ""
         rows.append(f"| `{name}` |{shown} | {description(setting)} |")
-    return TABLE.sub("\n".join(rows), before)
+    return before.replace(TABLE.findall(before)[0], "\n".join(rows))
 
 
 if __name__ == "__main__":
