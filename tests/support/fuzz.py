@@ -3,11 +3,16 @@
 `make fuzz` runs this module on a stack of its own.
 """
 
+import base64
+import json
 import subprocess
-import sys
+import tempfile
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import requests
 import schemathesis
 
 from tests.support.checkout import ROOT
@@ -19,19 +24,48 @@ EXAMPLES = 400  # test cases for each operation in one pass
 TIME = 240
 
 
-def fuzz(url: str, token: str, *options: str) -> subprocess.CompletedProcess[str]:
-    """Run schemathesis on a service with all its checks, and return the finished process.
+def fuzz(url: str, token: str, record: Path, *options: str) -> list[dict[str, Any]]:
+    """Run schemathesis on a service with all its checks.
+
+    It does not shrink a failing request, which can take five minutes for each.
 
     :param token: a token with the scope write.
+    :param record: where to write all requests and responses (HTTP Archive 1.2).
+    :returns: the entries of `record`: `request` and `response`.
+    :raises AssertionError: a check failed, or a request was answered with 503 twice.
     """
     command = ["schemathesis", "--config-file=tests/schemathesis.toml", "run", "--no-color"]
-    return subprocess.run(
+    command += ["--no-shrink", f"--report-har-path={record}"]
+    done = subprocess.run(
         [*command, f"--header=Authorization: Bearer {token}", *options, f"{url}/openapi.json"],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
         check=False,
     )
+    print(done.stdout)
+    assert done.returncode == 0
+    entries: list[dict[str, Any]] = json.loads(record.read_text())["log"]["entries"]
+    assert list(_unavailable_again(entries)) == []
+    return entries
+
+
+def body(content: dict[str, str]) -> bytes:
+    """Return the body that an HTTP Archive holds, as text or in base64."""
+    text = content.get("text", "")
+    return base64.b64decode(text) if content.get("encoding") == "base64" else text.encode()
+
+
+def _unavailable_again(entries: list[dict[str, Any]]) -> Iterator[str]:
+    """Send each request that was answered with 503 again, and yield those that still are."""
+    for request in (entry["request"] for entry in entries if entry["response"]["status"] == 503):
+        headers = {field["name"]: field["value"] for field in request["headers"]}
+        sent = body(request.get("postData", {}))
+        again = requests.request(
+            request["method"], request["url"], headers=headers, data=sent, timeout=10
+        )
+        if again.status_code == 503:
+            yield f"{request['method']} {request['url']} {sent!r}: {again.text}"
 
 
 @schemathesis.hook
@@ -52,6 +86,6 @@ if __name__ == "__main__":
         stack.env |= {"RATE_LIMIT_CREATE": "1000000/minute", "RATE_LIMIT_AUTH": "1000000/minute"}
         stack.up("--build")
         token = stack.exec("app", "slipway", "tokens", "create", "fuzz").strip()
-        done = fuzz(stack.url, token, f"--max-examples={EXAMPLES}", f"--max-time={TIME}")
-        print(done.stdout)
-    sys.exit(done.returncode)
+        with tempfile.TemporaryDirectory() as folder:
+            options = [f"--max-examples={EXAMPLES}", f"--max-time={TIME}"]
+            fuzz(stack.url, token, Path(folder) / "record.json", *options)
