@@ -78,12 +78,9 @@ lock: .venv/dev ## update the lock files from pyproject.toml
 settings: .venv/dev ## write the settings of app/config.py into .env.example and docs/configuration.md
 	python -m tests.support.settings_pages
 
-rename: ## rename the service to NAME in all files; see docs/your-own-service.md
-	@echo '$(NAME)' | grep -Eqx '[a-z][a-z0-9]{1,29}' || { \
-		echo 'Set NAME to 2 to 30 characters of a-z and 0-9, starting with a letter: make rename NAME=beacon' >&2; exit 1; }
-	git mv bin/slipway bin/$(NAME)
-	git grep -lIz -i slipway -- . ':!LICENSE' ':!requirements' \
-		| xargs -0 perl -pi -e 's/slipway/$(NAME)/g; s/Slipway/\u$(NAME)/g'
+rename: .venv/dev ## rename the service to NAME in all files; see docs/your-own-service.md
+	@python -m tests.support.rename '$(NAME)'
+	ruff format --quiet
 
 #@ Release
 

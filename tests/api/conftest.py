@@ -37,14 +37,14 @@ class Deployment:
     options: dict[str, Any]  # for `subprocess`, to run the command line
     stack: Stack | None = None
 
-    def slipway(self, *arguments: str, text: str | None = None) -> str:
+    def cli(self, *arguments: str, text: str | None = None) -> str:
         """Run the command line with `text` on its standard input, and return its output."""
         return run(*self.command, *arguments, text=text, **self.options)
 
     def token(self, scope: str = "write", *options: str) -> str:
         """Create a token with a new name, and return it."""
         name = f"test-{secrets.token_hex(4)}"
-        return self.slipway("tokens", "create", name, "--scope", scope, *options).strip()
+        return self.cli("tokens", "create", name, "--scope", scope, *options).strip()
 
     def line(self, request_id: str) -> dict[str, Any]:
         """Return the one log line of a request.
