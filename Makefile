@@ -1,6 +1,6 @@
 # Each target is one or two commands, which you can also type yourself.
 .DEFAULT_GOAL := help
-.PHONY: help run token check test fuzz faults bench screenshots lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename
+.PHONY: help run token check test fuzz faults bench screenshots lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -77,6 +77,12 @@ lock: .venv/dev ## update the lock files from pyproject.toml
 
 settings: .venv/dev ## write the settings of app/config.py into .env.example and docs/configuration.md
 	python -m tests.support.settings_pages
+
+clean: ## remove .venv, caches, and what tests and benchmarks left; keep all data of your stack
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.* test-results tests/browser/artefacts
+	find . -name __pycache__ -prune -exec rm -r {} +
+	@$(PYTHON) -B -m tests.support.leftovers
+	@echo 'Your stack, data/, backups/ and .env are still here. To delete the stack with its data: docker compose down -v'
 
 rename: .venv/dev ## rename the service to NAME in all files; see docs/your-own-service.md
 	@python -m tests.support.rename '$(NAME)'

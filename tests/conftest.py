@@ -1,12 +1,19 @@
-"""The stack that all tests share, and the report of tests that a missing tool skips."""
+"""The stack that tests share, interrupted runs, and the report of tests that were skipped."""
 
 import os
+import shutil
+import signal
+import tempfile
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.support import leftovers
 from tests.support.compose import Stack, engine_answers
+from tests.support.waiting import wait_until
 
 NO_ENGINE = "Docker with Compose is not available"
 NO_PROMTOOL = "promtool is not installed"
@@ -14,6 +21,9 @@ NO_NODE = "Node.js is not installed"
 NO_BROWSER = "Chromium is not installed"
 NO_ROOT = "only root can add a name to /etc/hosts"
 SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_ROOT)
+# Has one file for each worker that is running tests; its name is the worker's process id.
+BUSY = Path(tempfile.gettempdir()) / leftovers.RUN
+STOP_LIMIT = 120  # seconds for the workers to remove what they have started
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,6 +31,43 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "engine" in getattr(item, "fixturenames", ()):
             item.add_marker("engine")
+
+
+def _interrupt(*_: Any) -> None:
+    """Handle SIGTERM as Ctrl-C."""
+    raise KeyboardInterrupt
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Prepare for an interruption, after which fixtures remove what they have started.
+
+    pytest-xdist kills its workers ten seconds after Ctrl-C, while some still remove their stacks.
+    So the workers ignore the Ctrl-C that a terminal sends to all processes, and wait for the
+    SIGTERM of the main process, which then waits for them.
+    """
+    signal.signal(signal.SIGTERM, _interrupt)
+    if leftovers.IS_MAIN:
+        BUSY.mkdir()
+    elif hasattr(session.config, "workerinput"):
+        signal.signal(signal.SIGINT, lambda *_: None)
+        (BUSY / str(os.getpid())).touch()
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Interrupt the workers, and wait until they have removed what they have started."""
+    if leftovers.IS_MAIN:
+        for worker in BUSY.iterdir():
+            os.kill(int(worker.name), signal.SIGTERM)
+        wait_until(lambda: not list(BUSY.iterdir()), STOP_LIMIT)
+
+
+def pytest_unconfigure() -> None:
+    """Remove what is left of an interrupted run: a killed command does not finish its work."""
+    if leftovers.IS_MAIN:
+        shutil.rmtree(BUSY)
+        leftovers.remove(leftovers.RUN)
+    else:
+        (BUSY / str(os.getpid())).unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

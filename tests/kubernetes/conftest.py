@@ -3,7 +3,6 @@
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
-from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import yaml
 from tests.support.checkout import copy_project
 from tests.support.compose import Stack, docker, run
 from tests.support.kubernetes.pods import Cluster, Pod
+from tests.support.leftovers import new_name
 
 # A second kustomization on top, as a user writes it to deploy another image.
 OVERLAY = """
@@ -25,7 +25,7 @@ images:
 @pytest.fixture(scope="session")
 def tools(engine: None) -> Iterator[str]:  # noqa: ARG001
     """The image with kubectl and checkov."""
-    image = f"slipway-test-tools:{token_hex(4)}"
+    image = f"slipway-tools:{new_name()}"
     docker("build", "--quiet", "--tag", image, str(Path(__file__).parent / "tools"))
     yield image
     docker("image", "rm", image)

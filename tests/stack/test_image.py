@@ -11,6 +11,7 @@ import pytest
 
 from tests.support.checkout import ROOT, copy_project
 from tests.support.compose import Stack, docker
+from tests.support.leftovers import new_name
 from tests.support.waiting import wait_until
 
 MYSQL = "mysql+pymysql://nobody@nowhere/nothing"
@@ -22,7 +23,7 @@ HARDENED = ["--read-only", "--tmpfs=/tmp", "--user=10001", "--cap-drop=ALL", "--
 def files(image: str, tmp_path_factory: pytest.TempPathFactory) -> list[tarfile.TarInfo]:
     """All files in the image."""
     listing = tmp_path_factory.mktemp("image") / "files.tar"
-    container = docker("create", image).strip()
+    container = docker("create", "--name", new_name(), image).strip()
     try:
         docker("export", "--output", str(listing), container)
     finally:
@@ -128,7 +129,7 @@ def test_says_how_it_is_run(image: str) -> None:
 
 def test_is_healthy_without_a_database(image: str) -> None:
     """The image's health check asks /livez, which needs no database."""
-    started = ["--detach", *HARDENED, f"--env=DATABASE_URL={MYSQL}", image]
+    started = ["--detach", "--name", new_name(), *HARDENED, f"--env=DATABASE_URL={MYSQL}", image]
     container = docker("run", *started).strip()
     try:
         status = ["inspect", "--format={{.State.Health.Status}}", container]

@@ -4,7 +4,6 @@ import functools
 import json
 import os
 import re
-import secrets
 import subprocess
 from pathlib import Path
 from typing import Any, Self
@@ -12,6 +11,7 @@ from typing import Any, Self
 import requests
 
 from tests.support.checkout import ROOT
+from tests.support.leftovers import new_name
 from tests.support.waiting import free_port, wait_until
 
 # A shell command for the database's container. It reads SQL from standard input.
@@ -48,7 +48,7 @@ class Stack:
         :param tag: the tag of another stack, to run the image that it has built.
         """
         self.root = root
-        self.project = f"slipway-test-{secrets.token_hex(4)}"
+        self.project = new_name()
         self.tag = tag or self.project
         self.image = f"slipway:{self.tag}"
         self.port = free_port()

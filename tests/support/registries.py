@@ -11,6 +11,7 @@ import trustme
 from moto.server import ThreadedMotoServer
 
 from tests.support.compose import docker
+from tests.support.leftovers import new_name
 from tests.support.waiting import wait_until
 
 # Name, password, and the password's bcrypt hash: a registry accepts no other kind of hash. The
@@ -32,7 +33,8 @@ def _registry(folder: Path, login: tuple[str, str, str], *options: str) -> Itera
     settings = {"REALM": "test", "PATH": "/config/htpasswd"}
     environ = [f"--env=REGISTRY_AUTH_HTPASSWD_{name}={value}" for name, value in settings.items()]
     mount = f"--volume={folder}:/config:ro"
-    command = ["run", "--detach", "--rm", "--volume=/var/lib/registry", mount, *environ, *options]
+    command = ["run", "--detach", "--rm", "--name", new_name(), "--volume=/var/lib/registry"]
+    command += [mount, *environ, *options]
     container = docker(*command, "registry:2").strip()
     try:
         yield container

@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.support.checkout import ROOT
 from tests.support.compose import Stack, docker
+from tests.support.leftovers import new_name
 from tests.support.waiting import wait_until
 
 RECEIVER = (ROOT / "tests" / "support" / "receiver.py").read_text()
@@ -43,7 +44,8 @@ class Traces:
 @contextmanager
 def received(stack: Stack) -> Iterator[Traces]:
     """Start a receiver, and restart the service with tracing to it. Undo both at the end."""
-    options = ["--detach", "--read-only", f"--network={stack.project}_edge", "--network-alias=otel"]
+    options = ["--detach", "--name", new_name(), "--read-only"]
+    options += [f"--network={stack.project}_edge", "--network-alias=otel"]
     command = ["python3", "-c", RECEIVER, str(PORT)]
     container = docker("run", *options, stack.image, *command).strip()
     stack.env["OTEL_EXPORTER_OTLP_ENDPOINT"] = f"http://otel:{PORT}"

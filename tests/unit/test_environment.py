@@ -1,12 +1,14 @@
-"""`make` creates the virtual environment, and recovers if it was interrupted before."""
+"""`make` creates the virtual environment, recovers if that was interrupted, and cleans up."""
 
 import os
 import subprocess
+import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
-from tests.support.checkout import ROOT
+from tests.support.checkout import ROOT, copy_project
 
 # In place of Python: it only notes how it was called, and creates what `-m venv` creates first.
 VENV = """#!/bin/sh
@@ -17,6 +19,13 @@ if [ "$2" = venv ]; then
   chmod +x .venv/bin/python
   exit {status}
 fi
+"""
+# In place of Docker: it lists three names of each kind, and notes what is to be removed.
+DOCKER = """#!/bin/sh
+case "$*" in
+  *format*) echo slipway-test-{checkout:08x}-1 slipway-bench-compare slipway ;;
+  *) echo "$@" >> calls ;;
+esac
 """
 
 
@@ -62,3 +71,28 @@ def test_missing_venv_module_is_named(folder: Path) -> None:
     assert ran.returncode != 0
     assert "apt install python3-venv" in ran.stderr
     assert not (folder / ".venv").exists()
+
+
+def test_clean_keeps_data(tmp_path: Path) -> None:
+    """`make clean` removes what commands made, in Docker too, but no data and no settings."""
+    project = copy_project(tmp_path / "slipway")
+    before = {path for path in project.rglob("*") if path.is_file()}
+    made = (".venv/bin/python", ".pytest_cache/x", "app/__pycache__/x.pyc", ".coverage")
+    kept = (".env", "data/slipway.db", "backups/monday.sql.gz")
+    for name in made + kept:
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).touch()
+    docker = tmp_path / "docker"
+    docker.write_text(DOCKER.format(checkout=zlib.crc32(bytes(project))))
+    docker.chmod(0o755)
+    env = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    command = ["make", "clean", f"PYTHON={sys.executable}"]
+    subprocess.run(command, cwd=project, env=env, check=True, capture_output=True)
+    calls = project / "calls"
+    removed = f"slipway-test-{zlib.crc32(bytes(project)):08x}-1"
+    removals = ["rm --force --volumes", "network rm", "volume rm", "image rm --force"]
+    assert calls.read_text().splitlines() == [
+        f"{removal} {name}" for name in (removed, "slipway-bench-compare") for removal in removals
+    ]
+    left = {path for path in project.rglob("*") if path.is_file()} - {calls}
+    assert left == before | {project / name for name in kept}

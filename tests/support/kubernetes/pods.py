@@ -14,6 +14,7 @@ import requests
 
 from tests.support.compose import docker, run
 from tests.support.kubernetes.objects import Object, containers, find
+from tests.support.leftovers import new_name
 from tests.support.waiting import wait_until
 
 HELPER = "python:3.14-slim-trixie"
@@ -48,7 +49,7 @@ class Cluster:
 
     def __init__(self, objects: list[Object]) -> None:
         self.objects = objects
-        self.name = f"slipway-test-{secrets.token_hex(4)}"
+        self.name = new_name()
         self.label = f"slipway.test={self.name}"
 
     def __enter__(self) -> Self:
