@@ -1,5 +1,6 @@
 """The stack that tests share, interrupted runs, and the report of tests that were skipped."""
 
+import json
 import os
 import shutil
 import signal
@@ -100,7 +101,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show in red how many tests were skipped for each reason."""
-    for reason, count in Counter(_skip_reasons(terminalreporter)).items():
+    """Show in red how many tests were skipped for each reason.
+
+    `make test` calls pytest twice, and names a file in SKIPPED, so that the second call shows the
+    sums of both.
+    """
+    skipped = Counter(_skip_reasons(terminalreporter))
+    if "SKIPPED" in os.environ and leftovers.IS_MAIN:
+        path = Path(os.environ["SKIPPED"])
+        skipped += Counter(json.loads(path.read_text()) if path.exists() else {})
+        path.write_text(json.dumps(skipped))
+    for reason, count in skipped.items():
         line = f"{count} TESTS WERE SKIPPED: {reason}"
         terminalreporter.write_line(line, red=True, bold=True)
