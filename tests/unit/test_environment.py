@@ -102,7 +102,7 @@ def test_clean_keeps_data(tmp_path: Path) -> None:
     assert left == before | {project / name for name in kept}
 
 
-@pytest.mark.parametrize(("target", "program"), NEEDS)
+@pytest.mark.parametrize(("target", "program"), NEEDS, ids=" ".join)
 def test_missing_program_is_named(target: str, program: str, tmp_path: Path) -> None:
     """A target whose program is missing says what to install, before it does anything else."""
     make = shutil.which("make")
