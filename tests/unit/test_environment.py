@@ -25,7 +25,10 @@ fi
 # In place of Docker: it lists three names of each kind, and notes what is to be removed.
 DOCKER = """#!/bin/sh
 case "$*" in
-  *format*) echo slipway-test-{checkout:08x}-1 slipway-bench-compare slipway ;;
+  *format*)
+    echo slipway-test-{checkout:08x}-1
+    echo slipway-bench-compare
+    echo slipway ;;
   *) echo "$@" >> calls ;;
 esac
 """
