@@ -20,8 +20,9 @@ NO_ENGINE = "Docker with Compose is not available"
 NO_PROMTOOL = "promtool is not installed"
 NO_NODE = "Node.js is not installed"
 NO_BROWSER = "Chromium is not installed"
+NO_CURL = "curl is not installed"
 NO_ROOT = "only root can add a name to /etc/hosts"
-SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_ROOT)
+SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_CURL, NO_ROOT)
 # Has one file for each worker that is running tests; its name is the worker's process id.
 BUSY = Path(tempfile.gettempdir()) / leftovers.RUN
 STOP_LIMIT = 120  # seconds for the workers to remove what they have started

@@ -39,7 +39,8 @@ def test_export_comes_back(member: Visitor, links: Links, kind: str) -> None:
 def send(visitor: Visitor, content: bytes, name: str = "links.jsonl") -> requests.Response:
     """Upload a file."""
     fields = form(visitor.get("/links/-/transfer").text)
-    return visitor.post("/links/-/transfer", data=fields, files={"file": (name, content)})
+    upload = {"file": (name, content)}
+    return visitor.post("/links/-/transfer", data=fields, files=upload, timeout=120)
 
 
 def sums(page: str) -> tuple[int, ...]:
