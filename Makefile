@@ -34,10 +34,10 @@ token: .venv/run ## create a token for the service of make run, named NAME (defa
 #@ Develop
 
 check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
-	pytest -n 2 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
+	pytest -n 3 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
 
 test: lint ## run lint and all tests, on stacks separate from yours
-	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
+	pytest -n 4 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
 	pytest -m alone
 
 fuzz: .venv/dev ## send thousands of generated requests to the API
