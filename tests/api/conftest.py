@@ -32,7 +32,7 @@ class Deployment:
 
     url: str
     command: list[str]
-    slipway: Callable[..., str]
+    cli: Callable[..., str]
     """Runs the command line with `text` on its standard input, and returns its output."""
     sql: Callable[[str], list[list[Any]]]
     log: Callable[[], str]
@@ -43,7 +43,7 @@ class Deployment:
     def token(self, scope: str = "write", *options: str) -> str:
         """Create a token with a new name, and return it."""
         name = f"test-{secrets.token_hex(4)}"
-        return self.slipway("tokens", "create", name, "--scope", scope, *options).strip()
+        return self.cli("tokens", "create", name, "--scope", scope, *options).strip()
 
     def line(self, request_id: str) -> dict[str, Any]:
         """Return the one log line of a request.
@@ -90,8 +90,8 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
             cli = [str(PYTHON), "-m", "app"]
             metrics = Metrics(partial(run, PYTHON, "-c"), metrics_port)
             options = {"cwd": ROOT, "env": environ}
-            slipway = partial(forked.run, env=environ)
-            yield Deployment(service.url, cli, slipway, sql, log.read_text, metrics, options)
+            run_forked = partial(forked.run, env=environ)
+            yield Deployment(service.url, cli, run_forked, sql, log.read_text, metrics, options)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -117,8 +117,8 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
         log = partial(found.compose, "logs", "--no-log-prefix", "app")
         metrics = Metrics(partial(found.python, "app"))
         options = {"cwd": found.root, "env": found.env}
-        slipway = partial(run, *cli, **options)
-        return Deployment(found.url, cli, slipway, found.mysql_root, log, metrics, options, found)
+        run_there = partial(run, *cli, cwd=found.root, env=found.env)
+        return Deployment(found.url, cli, run_there, found.mysql_root, log, metrics, options, found)
     assert isinstance(found, Deployment)
     return found
 

@@ -18,7 +18,9 @@ IN_FLIGHT = 0.1  # seconds: a request can be on its way to a worker when that is
 # statement again.
 WHEN_IT_WORKS = """
 export MYSQL_PWD=$(</run/secrets/app_password)
-until mysql --host=127.0.0.1 --user=app --execute='{}' slipway; do sleep 0.02; done &>/dev/null
+until mysql --host=127.0.0.1 --user=app --execute='{}' slipway; do
+  sleep 0.02
+done &>/dev/null
 echo $EPOCHREALTIME
 """
 WRITE = """
