@@ -34,12 +34,16 @@ token: .venv/run ## create a token for the service of make run, named NAME (defa
 #@ Develop
 
 check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
-	pytest -n 2 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
+	pytest -n 3 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
 
 test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
+<<<<<<< HEAD
+	pytest -n 4 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
+=======
 	@mkdir -p .pytest_cache && rm -f $$SKIPPED
 	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
+>>>>>>> track-b
 	pytest -m alone
 
 fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
