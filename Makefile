@@ -38,12 +38,8 @@ check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
 
 test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
-<<<<<<< HEAD
-	pytest -n 4 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
-=======
 	@mkdir -p .pytest_cache && rm -f $$SKIPPED
-	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
->>>>>>> track-b
+	pytest -n 4 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
 	pytest -m alone
 
 fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
