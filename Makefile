@@ -136,7 +136,7 @@ need-%:
 # One without pip is the rest of an interrupted run.
 .venv/run .venv/dev .venv/bench: .venv/%: requirements/%.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
-	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv && $(PYTHON) -m venv .venv; } || { \
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv && $(PYTHON) -m venv .venv >/dev/null; } || { \
 		rm -rf .venv; echo 'The module venv of $(PYTHON) does not work. On Debian: apt install python3-venv' >&2; exit 1; }
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
