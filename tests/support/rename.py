@@ -24,6 +24,19 @@ def _files(root: Path, name: str, *but: str) -> list[Path]:
     return [root / path for path in found.stdout.split("\0") if path]
 
 
+def places(root: Path, name: str, *but: str) -> list[str]:
+    """Return file and number of each line that `rename` would change, as in `app/cli.py:3`.
+
+    :param but: pathspecs of git that exclude files.
+    """
+    return [
+        f"{path.relative_to(root)}:{number}"
+        for path in _files(root, name, *but)
+        for number, line in enumerate(path.read_bytes().splitlines(), 1)
+        if _word(name).search(line)
+    ]
+
+
 def problem(root: Path, name: str) -> str | None:
     """Return why the service can't have this name, or None if it can.
 
@@ -33,12 +46,8 @@ def problem(root: Path, name: str) -> str | None:
     """
     if not re.fullmatch("[a-z][a-z0-9]{1,29}", name):
         return "Set NAME to 2 to 30 of a-z and 0-9, starting with a letter: make rename NAME=…"
-    for path in _files(root, name, PAGES):
-        content = path.read_bytes()
-        if found := _word(name).search(content):
-            line = content.count(b"\n", 0, found.start()) + 1
-            place = f"{path.relative_to(root)}:{line}"
-            return f"{name} can't be the name: {place} uses this word already. Choose another."
+    if used := places(root, name, PAGES):
+        return f"{name} can't be the name: {used[0]} uses this word already. Choose another."
     return None
 
 

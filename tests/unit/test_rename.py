@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.checkout import ROOT, copy_project
 from tests.support.compose import run
-from tests.support.rename import problem
+from tests.support.rename import places, problem
 
 SHORTEST = "q" + "j"  # this file must not contain the name itself
 LONGEST = SHORTEST * 15
@@ -54,6 +54,7 @@ def test_every_name_follows_the_rules(project: Path) -> None:
     for name in (SHORTEST, LONGEST):
         rename(project, name)
         assert [path.name for path in (project / "bin").iterdir()] == [name]
+        assert places(project, program.name) == []
         for rule in RULES:
             run(*rule.split(), cwd=project)
     rename(project, program.name)
