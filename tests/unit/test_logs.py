@@ -33,7 +33,8 @@ ID = {"X-Request-Id": "this-one"}
 def run(code: str, **environ: str) -> str:
     """Run code after `APP` in a new process and return what it logs."""
     environ = bare_environ(**{"DATABASE_URL": "sqlite:///unused.db", **environ})
-    command = [sys.executable, "-c", APP + code]
+    # Not after -c, because tracebacks show the source of such code since Python 3.13.
+    command = [sys.executable, "-c", "import sys; exec(sys.argv[1])", APP + code]
     done = subprocess.run(
         command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True
     )

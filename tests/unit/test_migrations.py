@@ -4,6 +4,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 from alembic.script import ScriptDirectory
@@ -29,7 +30,7 @@ def test_migrations_make_the_tables_of_the_code_and_take_them_back(tmp_path: Pat
     alembic(database, "upgrade", "heads")
     assert "No new upgrade operations detected." in alembic(database, "check")
     alembic(database, "downgrade", "base")
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         assert {name for (name,) in tables} <= {"alembic_version", "sqlite_sequence"}
     alembic(database, "upgrade", "heads")
@@ -43,10 +44,10 @@ def test_old_version_leaves_a_newer_schema_as_it_is(tmp_path: Path) -> None:
     database = tmp_path / "test.db"
     alembic(database, "upgrade", "heads")
     newer = "UPDATE alembic_version SET version_num = 'f00d' WHERE version_num LIKE '0%'"
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         connection.execute(newer)
     assert "the schema is newer than this code" in alembic(database, "upgrade", "heads")
-    with sqlite3.connect(database) as connection:
+    with closing(sqlite3.connect(database)) as connection, connection:
         revisions = connection.execute("SELECT version_num FROM alembic_version").fetchall()
     assert ("f00d",) in revisions
 
