@@ -133,8 +133,8 @@ class Settings:
         default=None,
     )
     public_url: str | None = _setting(
-        "Address that the service's own URLs begin with, for example https://go.example.com. Without"
-        " it, they begin with the host that the request was sent to.",
+        "Address that the service's own URLs begin with, for example https://go.example.com."
+        " Without it, they begin with the host that the request was sent to.",
         fields.String(validate=_is_base_url),
         default=None,
     )

@@ -13,7 +13,11 @@ CODE = re.compile(r"```.*?```|`[^`]+`", flags=re.DOTALL)
 LINK = re.compile(r'(?:\]\(|src=")([^)":]+)[)"]')
 PATH = re.compile(r"`((?:app|bench|db|deploy|findings|tests)/[\w./-]+\.(?:cnf|py|sh|yaml))`")
 # Files that the reader of docs/your-own-service.md creates.
-THEIRS = {"app/incidents.py", "tests/api/test_incidents.py"}
+THEIRS = {
+    f"{folder}{name}.py"
+    for folder in ("app/", "tests/api/test_")
+    for name in ("incidents", "incident_updates")
+}
 TREE = re.compile(r"```\n(app/.*?)```", flags=re.DOTALL)
 LINKS = sorted({(page, to) for page in PAGES for to in LINK.findall(page.read_text())})
 
