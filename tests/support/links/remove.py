@@ -11,6 +11,7 @@ In files that stay, the parts of the example are marked. In Markdown, a mark is 
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
@@ -100,5 +101,8 @@ def remove() -> None:
 
 
 if __name__ == "__main__":
-    remove()
+    try:
+        remove()
+    except subprocess.CalledProcessError:
+        sys.exit("The example could not be removed. The message of git above says why.")
     print("The example is removed. See the changes with git diff HEAD, then commit them.")
