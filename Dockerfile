@@ -8,7 +8,7 @@ RUN --mount=type=cache,target=/root/.cache/pip \
     pip install --require-hashes --only-binary :all: --root-user-action ignore \
         --requirement /tmp/run.txt
 
-RUN useradd --uid 10001 --home-dir /srv --no-create-home slipway
+RUN useradd --uid 10001 --home-dir /srv --no-create-home app
 
 WORKDIR /srv
 COPY pyproject.toml gunicorn.conf.py ./

@@ -34,32 +34,34 @@ token: .venv/run ## create a token for the service of make run, named NAME (defa
 #@ Develop
 
 check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
-	pytest -n 2 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
+	pytest -n 3 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
 
+test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
-	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
+	@mkdir -p .pytest_cache && rm -f $$SKIPPED
+	pytest -n 4 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
 	pytest -m alone
 
-fuzz: .venv/dev ## send thousands of generated requests to the API
+fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
 	python -m tests.support.fuzz
 
 # example
 .PHONY: faults bench screenshots remove-example check-rest
 
-faults: .venv/dev ## inject random faults into a stack; takes half an hour; SEED=… repeats a run
+faults: need-docker .venv/dev ## inject random faults into a stack; takes half an hour; SEED=… repeats a run
 	python -m tests.support.links.faults
 
-bench: .venv/bench ## benchmark the service and its peers, and plot the results in docs/
+bench: need-docker need-wrk .venv/bench ## benchmark the service and its peers, and plot the results in docs/
 	bench/overload
 	bench/compare
 
-screenshots: .venv/dev .venv/bench ## update the README's screenshots of the web page
+screenshots: need-chromium need-npm .venv/dev .venv/bench ## update the README's screenshots of the web page
 	bench/screenshots
 
 remove-example: ## take out the example, with its documents and tests; see docs/your-own-service.md
 	@$(PYTHON) -m tests.support.links.remove
 
-check-rest: .venv/dev ## run all tests on a copy without the example; takes half an hour
+check-rest: need-docker .venv/dev ## run all tests on a copy without the example; takes half an hour
 	python -m tests.support.links.rest
 # /example
 
@@ -75,7 +77,7 @@ lint: .venv/dev ## check style and types
 audit: .venv/dev ## check the packages for known vulnerabilities
 	pip-audit --strict --disable-pip --require-hashes --requirement requirements/run.txt
 
-lock: .venv/dev ## update the lock files from pyproject.toml
+lock: need-npm .venv/dev ## update the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
 	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group checkov --output-file tests/kubernetes/tools/checkov.txt
@@ -96,26 +98,23 @@ clean: ## remove .venv, caches, and what tests and benchmarks left; keep all dat
 	@$(PYTHON) -B -m tests.support.leftovers
 	@echo 'Your stack, data/, backups/ and .env are still here. To delete the stack with its data: docker compose down -v'
 
-rename: ## rename the service to NAME in all files; see docs/your-own-service.md
-	@echo '$(NAME)' | grep -Eqx '[a-z][a-z0-9]{1,29}' || { \
-		echo 'Set NAME to 2 to 30 characters of a-z and 0-9, starting with a letter: make rename NAME=beacon' >&2; exit 1; }
-	git mv bin/slipway bin/$(NAME)
-	git grep -lIz -i slipway -- . ':!LICENSE' ':!requirements' \
-		| xargs -0 perl -pi -e 's/slipway/$(NAME)/g; s/Slipway/\u$(NAME)/g'
+rename: .venv/dev ## rename the service to NAME in all files; see docs/your-own-service.md
+	@python -m tests.support.rename '$(NAME)'
+	ruff format --quiet
 
 #@ Release
 
 # Use the user's own aws command, which has their credentials, not the one in .venv for the tests.
 push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
-push: ## build the image of the last commit, for PLATFORMS if set, and push it as IMAGE:TAG
+push: need-docker ## build the image of the last commit, for PLATFORMS if set, and push it as IMAGE:TAG
 	@deploy/push
 
-sbom: ## print the SBOM (CycloneDX) of the image IMAGE:TAG
+sbom: need-docker ## print the SBOM (CycloneDX) of the image IMAGE:TAG
 	@docker run --rm --network none $(or $(IMAGE),slipway):$(or $(TAG),latest) \
 		python3 -c 'print(open("/srv/sbom.cdx.json").read())'
 
 # This runs in a container, because not every system's openssl supports what the script needs.
-kubernetes-secrets: ## create missing passwords and certificates for deploy/kubernetes/local
+kubernetes-secrets: need-docker ## create missing passwords and certificates for deploy/kubernetes/local
 	@mkdir -p deploy/kubernetes/local/secrets
 	@docker run --rm --network none --user "$$(id -u):$$(id -g)" \
 		--env MYSQL_DATABASE=slipway --env DATABASE_HOST=slipway-db \
@@ -125,15 +124,25 @@ kubernetes-secrets: ## create missing passwords and certificates for deploy/kube
 
 #@ Data of the running stack
 
-db-shell: ## open a MySQL shell as root in the database's container
+db-shell: need-docker ## open a MySQL shell as root in the database's container
 	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
 
-backup: ## save all data to FILE, or to a new file in backups/, while the service runs
+backup: need-docker ## save all data to FILE, or to a new file in backups/, while the service runs
 	@db/backup.sh $(FILE)
 
-restore: ## load the backup FILE into an empty stack
+restore: need-docker ## load the backup FILE into an empty stack
 	@test -n "$(FILE)" || { echo 'Set FILE to the backup: make restore FILE=backups/monday.sql.gz' >&2; exit 1; }
 	@db/restore.sh $(FILE)
+
+# Programs that a target needs besides Python, so that it names a missing one before it begins.
+ONE_OF_chromium = chromium chromium-browser google-chrome
+INSTALL_chromium = On Debian: apt install chromium
+INSTALL_docker = With Compose: https://docs.docker.com/engine/install
+INSTALL_npm = On Debian: apt install npm
+INSTALL_wrk = On Debian: apt install wrk
+need-%:
+	@$(foreach program,$(or $(ONE_OF_$*),$*),command -v $(program) ||) { \
+		echo 'make $(MAKECMDGOALS) needs $*, which is not installed. $(INSTALL_$*)' >&2; exit 1; } >/dev/null
 
 # Virtual environment with the packages of a lock file: .venv/run to run the service, .venv/dev to
 # develop it.

@@ -1,4 +1,4 @@
-"""`python -m app`: the command line, for use without the program `slipway`."""
+"""`python -m app`: the command line, without the program `slipway`."""
 
 from app.cli import main
 

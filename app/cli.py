@@ -1,4 +1,4 @@
-"""The command line, with `slipway tokens …`. Features add their own commands to it."""
+"""The command line: `slipway tokens …`. Features add commands to it."""
 
 import re
 import sys
@@ -39,7 +39,8 @@ def main() -> None:
     except SettingsError as error:
         sys.exit(f"slipway: {error}")
     except UNAVAILABLE as error:
-        sys.exit(f"slipway: the database is not available: {getattr(error, 'orig', error)}")
+        reason = getattr(error, "orig", error)
+        sys.exit(f"slipway: the database is not available: {reason}")
 
 
 def _timespan(_context: object, _option: object, value: str | None) -> timedelta | None:
@@ -109,6 +110,6 @@ def revoke(name: str) -> None:
     Requests with this token then get 401, and browsers that signed in with it are signed out.
     """
     if not revoke_token(database(), name):
-        message = f"No token is named {name!r}. To see all names, run: slipway tokens list"
-        raise click.ClickException(message)
+        hint = "To see all names, run: slipway tokens list"
+        raise click.ClickException(f"No token is named {name!r}. {hint}")
     click.echo(f"Revoked token {name!r}.", err=True)

@@ -15,7 +15,8 @@ print(next(p for p in map(Path, ("{V2}", "{V1}")) if p.exists()).read_text())"""
 LOOK_IN_DB = f"cat {V2} 2> /dev/null || cat {V1}"
 # `cat` runs from another image, so that it shares no memory with the processes that it measures.
 LOOK_AT_MEMORY = "cat $(grep -l gunico[r]n /proc/[0-9]*/cmdline | sed s/cmdline/smaps_rollup/)"
-ROOT_SQL = 'MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root -BN slipway -e "$1"'
+AS_ROOT = "MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root"
+ROOT_SQL = f'{AS_ROOT} -BN slipway -e "$1"'
 
 
 def run(*command, **options):

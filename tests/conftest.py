@@ -1,5 +1,6 @@
 """The stack that tests share, interrupted runs, and the report of tests that were skipped."""
 
+import json
 import os
 import shutil
 import signal
@@ -19,8 +20,9 @@ NO_ENGINE = "Docker with Compose is not available"
 NO_PROMTOOL = "promtool is not installed"
 NO_NODE = "Node.js is not installed"
 NO_BROWSER = "Chromium is not installed"
+NO_CURL = "curl is not installed"
 NO_ROOT = "only root can add a name to /etc/hosts"
-SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_ROOT)
+SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_CURL, NO_ROOT)
 # Has one file for each worker that is running tests; its name is the worker's process id.
 BUSY = Path(tempfile.gettempdir()) / leftovers.RUN
 STOP_LIMIT = 120  # seconds for the workers to remove what they have started
@@ -100,7 +102,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show in red how many tests were skipped for each reason."""
-    for reason, count in Counter(_skip_reasons(terminalreporter)).items():
+    """Show in red how many tests were skipped for each reason.
+
+    `make test` calls pytest twice, and names a file in SKIPPED, so that the second call shows the
+    sums of both.
+    """
+    skipped = Counter(_skip_reasons(terminalreporter))
+    if "SKIPPED" in os.environ and leftovers.IS_MAIN:
+        path = Path(os.environ["SKIPPED"])
+        skipped += Counter(json.loads(path.read_text()) if path.exists() else {})
+        path.write_text(json.dumps(skipped))
+    for reason, count in skipped.items():
         line = f"{count} TESTS WERE SKIPPED: {reason}"
         terminalreporter.write_line(line, red=True, bold=True)

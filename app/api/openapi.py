@@ -18,8 +18,9 @@ query parameters are ignored. Times are RFC 3339; in responses they are in UTC. 
 operation also supports `HEAD`. Methods that are not listed get 405 with `Allow`.
 
 Authentication: everything under `/api` needs a token. Send it as `Authorization: Bearer TOKEN`.
-Create one on the command line with `slipway tokens create NAME`. Without a valid token you get
-401. A token with scope `read` gets 403 for every method that can change something.
+Create one on the command line with `slipway tokens create NAME`.
+Without a valid token you get 401. A token with scope `read` gets 403 for every method that can
+change something.
 
 Errors: every error is a problem document (RFC 9457), even if the request is not valid HTTP (400,
 414, 417, 431, 501). `detail` explains the error, and `errors` names each invalid field. Outside

@@ -50,7 +50,10 @@ class Readiness(Collector):
         self.app = app
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Query the database, and yield the metrics. If it is unavailable, `slipway_ready` is 0."""
+        """Query the database, and yield the metrics.
+
+        If the database is unavailable, `slipway_ready` is 0.
+        """
         with self.app.app_context():
             try:
                 applied = _applied_heads(database())

@@ -42,9 +42,9 @@ def export_links(file_format: str) -> None:
 def import_links(file: IO[bytes], file_format: str | None) -> None:
     """Create links from FILE, or from standard input if FILE is -.
 
-    FILE has one link per line, in the format of "slipway links export". Each line needs a code and
-    a url. Creation and update times are kept if the file has them. Clicks are not imported, since
-    an export has only their sum.
+    FILE has one link per line, in the format of "slipway links export".
+    Each line needs a code and a url. Creation and update times are kept if the file has them.
+    Clicks are not imported, since an export has only their sum.
 
     Existing links are never changed. If an identical link already exists, the line is counted as
     unchanged. A line is refused if it is invalid or if another link has its code. Refused lines

@@ -17,7 +17,8 @@ from app.links.service import UnknownCodeError
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
 END_OF_PATH = re.compile("[?#]")
 CACHE_CONTROL = "private, max-age=0"
-FAILURE = "slipway.links.failure"  # key in the WSGI environ: the exception that the fast path met
+# Key in the WSGI environ: the exception that the fast path met.
+FAILURE = "slipway.links.failure"
 ROUTE, ROUTE_WITH_REST = "/<unreserved:code>", "/<unreserved:code>/<rest:rest>"
 REST = {
     "type": "string",

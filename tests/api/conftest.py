@@ -17,6 +17,7 @@ import pytest
 from tests.support.checkout import ROOT
 from tests.support.compose import Stack, run
 from tests.support.environ import bare_environ
+from tests.support.forked import command_line
 from tests.support.scrape import Metrics
 from tests.support.service import Service
 from tests.support.visitor import Visitor
@@ -31,20 +32,18 @@ class Deployment:
 
     url: str
     command: list[str]
+    cli: Callable[..., str]
+    """Runs the command line with `text` on its standard input, and returns its output."""
     sql: Callable[[str], list[list[Any]]]
     log: Callable[[], str]
     metrics: Metrics
     options: dict[str, Any]  # for `subprocess`, to run the command line
     stack: Stack | None = None
 
-    def slipway(self, *arguments: str, text: str | None = None) -> str:
-        """Run the command line with `text` on its standard input, and return its output."""
-        return run(*self.command, *arguments, text=text, **self.options)
-
     def token(self, scope: str = "write", *options: str) -> str:
         """Create a token with a new name, and return it."""
         name = f"test-{secrets.token_hex(4)}"
-        return self.slipway("tokens", "create", name, "--scope", scope, *options).strip()
+        return self.cli("tokens", "create", name, "--scope", scope, *options).strip()
 
     def line(self, request_id: str) -> dict[str, Any]:
         """Return the one log line of a request.
@@ -81,6 +80,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
     ]
     log = folder / "log"
     with (
+        command_line() as forked,
         log.open("w") as output,
         subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output) as server,
     ):
@@ -90,7 +90,8 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
             cli = [str(PYTHON), "-m", "app"]
             metrics = Metrics(partial(run, PYTHON, "-c"), metrics_port)
             options = {"cwd": ROOT, "env": environ}
-            yield Deployment(service.url, cli, sql, log.read_text, metrics, options)
+            run_forked = partial(forked.run, env=environ)
+            yield Deployment(service.url, cli, run_forked, sql, log.read_text, metrics, options)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -116,7 +117,8 @@ def _deployment(request: pytest.FixtureRequest) -> Deployment:
         log = partial(found.compose, "logs", "--no-log-prefix", "app")
         metrics = Metrics(partial(found.python, "app"))
         options = {"cwd": found.root, "env": found.env}
-        return Deployment(found.url, cli, found.mysql_root, log, metrics, options, found)
+        run_there = partial(run, *cli, cwd=found.root, env=found.env)
+        return Deployment(found.url, cli, run_there, found.mysql_root, log, metrics, options, found)
     assert isinstance(found, Deployment)
     return found
 

@@ -8,7 +8,7 @@ from tests.api.conftest import Deployment
 from tests.support import fuzz
 from tests.support.service import Service
 
-EXAMPLES = 20  # per operation, about 1,000 in total
+EXAMPLES = 5  # per operation, with the coverage phase several hundred in total
 
 
 # example

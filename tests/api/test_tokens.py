@@ -62,7 +62,7 @@ def test_wrong_token_is_refused(deployment: Deployment, header: str) -> None:
 def test_me_tells_name_and_scope(deployment: Deployment, scope: str) -> None:
     """/api/me returns the name and scope of the client's token."""
     name = f"me-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name, "--scope", scope).strip()
+    token = deployment.cli("tokens", "create", name, "--scope", scope).strip()
     with Service(deployment.url, token) as client:
         assert client.get("/api/me").json() == {"name": name, "scope": scope}
 
@@ -76,13 +76,13 @@ def test_read_token_only_reads(deployment: Deployment, method: str) -> None:
         assert answer.status_code == 200
     else:
         assert answer.status_code == 403
-        challenge = 'Bearer realm="slipway", error="insufficient_scope", scope="write"'
-        assert answer.headers["WWW-Authenticate"] == challenge
+        error = 'error="insufficient_scope", scope="write"'
+        assert answer.headers["WWW-Authenticate"] == f'Bearer realm="slipway", {error}'
 
 
 def test_default_scope_is_write(deployment: Deployment) -> None:
     """A token that is created without --scope can write."""
-    token = deployment.slipway("tokens", "create", f"d-{secrets.token_hex(4)}").strip()
+    token = deployment.cli("tokens", "create", f"d-{secrets.token_hex(4)}").strip()
     with Service(deployment.url, token) as client:
         assert client.get("/api/me").json()["scope"] == "write"
 
@@ -90,19 +90,19 @@ def test_default_scope_is_write(deployment: Deployment) -> None:
 def test_revoked_token_is_worthless(deployment: Deployment) -> None:
     """A revoked token is rejected with 401 at once, by every worker."""
     name = f"revoked-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name).strip()
+    token = deployment.cli("tokens", "create", name).strip()
     with Service(deployment.url, token) as client:
         assert {client.get("/api/me").status_code for _ in range(10)} == {200}
-        deployment.slipway("tokens", "revoke", name)
+        deployment.cli("tokens", "revoke", name)
         headers = address()
         assert {client.get("/api/me", headers=headers).status_code for _ in range(10)} == {401}
-    assert name not in deployment.slipway("tokens", "list")
+    assert name not in deployment.cli("tokens", "list")
 
 
 def test_expired_token_is_worthless(deployment: Deployment) -> None:
     """An expired token is rejected with 401."""
     name = f"expired-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name, "--expires", "1m").strip()
+    token = deployment.cli("tokens", "create", name, "--expires", "1m").strip()
     with Service(deployment.url, token) as client:
         assert client.get("/api/me").status_code == 200
         deployment.sql(f"UPDATE tokens SET expires_at = '2020-01-01' WHERE name = '{name}'")
@@ -113,8 +113,8 @@ def test_list_shows_everything_but_the_token(deployment: Deployment) -> None:
     """`tokens list` shows each token's name, scope, times and last use, but not the token."""
     name = f"listed-{secrets.token_hex(4)}"
     options = ("--scope", "read", "--expires", "90d")
-    token = deployment.slipway("tokens", "create", name, *options).strip()
-    listed = deployment.slipway("tokens", "list")
+    token = deployment.cli("tokens", "create", name, *options).strip()
+    listed = deployment.cli("tokens", "list")
     [line] = [line for line in listed.splitlines() if name in line]
     assert token not in listed
     assert line.split()[1] == "read"
@@ -124,7 +124,7 @@ def test_list_shows_everything_but_the_token(deployment: Deployment) -> None:
 
     with Service(deployment.url, token) as client:
         client.get("/api/me")
-    [line] = [x for x in deployment.slipway("tokens", "list").splitlines() if name in x]
+    [line] = [x for x in deployment.cli("tokens", "list").splitlines() if name in x]
     used = datetime.fromisoformat(line.split()[4])
     assert abs(used - datetime.now(UTC)) < timedelta(minutes=1)
 
@@ -132,18 +132,18 @@ def test_list_shows_everything_but_the_token(deployment: Deployment) -> None:
 def test_use_is_not_written_for_each_request(deployment: Deployment) -> None:
     """A token's last use is recorded about once a minute, not at each request."""
     name = f"used-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name).strip()
+    token = deployment.cli("tokens", "create", name).strip()
     with Service(deployment.url, token) as client:
         client.get("/api/me")
         recent = (datetime.now(UTC) - timedelta(seconds=30)).strftime("%Y-%m-%d %H:%M:%S")
         deployment.sql(f"UPDATE tokens SET last_used_at = '{recent}' WHERE name = '{name}'")
         client.get("/api/me")
-    assert recent.replace(" ", "T") + "Z" in deployment.slipway("tokens", "list")
+    assert recent.replace(" ", "T") + "Z" in deployment.cli("tokens", "list")
 
 
 def test_token_is_alone_on_standard_output(deployment: Deployment) -> None:
-    """`TOKEN=$(slipway tokens create …)` works: only the token is printed."""
-    output = deployment.slipway("tokens", "create", f"out-{secrets.token_hex(4)}")
+    """`TOKEN=$(slipway tokens create …)`: only the token is printed."""
+    output = deployment.cli("tokens", "create", f"out-{secrets.token_hex(4)}")
     assert re.fullmatch(r"slipway_[A-Za-z0-9_-]{43}\n", output)
 
 
@@ -162,7 +162,7 @@ def test_token_is_alone_on_standard_output(deployment: Deployment) -> None:
 def test_wrong_command_is_refused(deployment: Deployment, arguments: tuple[str, ...]) -> None:
     """A wrong command fails without a traceback and prints no token."""
     with pytest.raises(subprocess.CalledProcessError) as caught:
-        deployment.slipway("tokens", *arguments)
+        deployment.cli("tokens", *arguments)
     assert "Traceback" not in str(caught.value.stderr)
     assert not str(caught.value.stdout).strip()
 
@@ -170,9 +170,9 @@ def test_wrong_command_is_refused(deployment: Deployment, arguments: tuple[str, 
 def test_names_are_exact(deployment: Deployment) -> None:
     """Names are compared with accents: revoking "Jose" does not revoke "José"."""
     name = f"José-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name).strip()
+    token = deployment.cli("tokens", "create", name).strip()
     with pytest.raises(subprocess.CalledProcessError):
-        deployment.slipway("tokens", "revoke", name.replace("é", "e"))
+        deployment.cli("tokens", "revoke", name.replace("é", "e"))
     with Service(deployment.url, token) as client:
         assert client.get("/api/me").json()["name"] == name
 
@@ -180,9 +180,9 @@ def test_names_are_exact(deployment: Deployment) -> None:
 def test_name_is_taken_once(deployment: Deployment) -> None:
     """A second token with the same name is rejected."""
     name = f"twice-{secrets.token_hex(4)}"
-    deployment.slipway("tokens", "create", name)
+    deployment.cli("tokens", "create", name)
     with pytest.raises(subprocess.CalledProcessError):
-        deployment.slipway("tokens", "create", name)
+        deployment.cli("tokens", "create", name)
 
 
 def test_guessing_is_slowed(deployment: Deployment) -> None:

@@ -45,8 +45,8 @@ def project(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Path:  # 
 
 def build(tools: str, project: Path, overlay: str) -> list[dict[str, Any]]:
     """Return the objects of an overlay."""
-    mount = f"--volume={project}:/slipway:ro"
-    folder = f"/slipway/deploy/kubernetes/{overlay}"
+    mount = f"--volume={project}:/project:ro"
+    folder = f"/project/deploy/kubernetes/{overlay}"
     printed = docker("run", "--rm", "--network=none", mount, tools, "kubectl", "kustomize", folder)
     return list(yaml.safe_load_all(printed))
 

@@ -15,6 +15,9 @@ from tests.support.checkout import ROOT
 from tests.support.compose import docker, run
 from tests.support.kubernetes.objects import Object, containers, find, templates
 
+# conftest.py does not see that tests which ask for an overlay by its name need Docker.
+pytestmark = pytest.mark.engine
+
 # The three minor versions that Kubernetes supports.
 VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
 OVERLAYS = ("local", "cloud")

@@ -5,6 +5,9 @@ import pytest
 from tests.support.kubernetes.objects import Object, find
 from tests.support.kubernetes.policies import Peer, allowed, pod
 
+# conftest.py does not see that tests which ask for an overlay by its name need Docker.
+pytestmark = pytest.mark.engine
+
 SYSTEM = {"kubernetes.io/metadata.name": "kube-system"}
 PEERS = {
     "stranger here": Peer({"run": "stranger"}),

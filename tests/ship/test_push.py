@@ -15,6 +15,7 @@ from tests.support.checkout import ROOT
 from tests.support.compose import Stack, docker, run
 
 PAGE = (ROOT / "docs/push.md").read_text()
+HUB_IMAGE = "docker.io/you/slipway"
 ECR_PUSH = f"make push IMAGE={registries.ECR_HOST}/slipway TAG=1.2.3"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 RUN = ["run", "--rm", "--read-only", "--tmpfs=/tmp", "--env=DATABASE_URL=sqlite:////tmp/test.db"]
@@ -85,7 +86,7 @@ def test_page(pushed: Pushed) -> None:
     )
     with Stack(pushed.checkout.folder) as stack:
         stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
-        bash = ["bash", "-exc", script.replace("docker.io/you/slipway", pushed.image)]
+        bash = ["bash", "-exc", script.replace(HUB_IMAGE, pushed.image)]
         run(*bash, cwd=stack.root, env=stack.env)
         stack.env["TAG"] = "1.2.3"
         assert stack.inspect("app")["Config"]["Image"] == f"{pushed.image}:1.2.3"
@@ -131,7 +132,7 @@ def test_ecr(checkout: Checkout, ecr: str) -> None:
     [
         pytest.param(
             {"image": "slipway"},
-            "Set IMAGE to registry and repository, for example IMAGE=docker.io/you/slipway",
+            f"Set IMAGE to registry and repository, for example IMAGE={HUB_IMAGE}",
             id="image without a registry",
         ),
         pytest.param({"tag": ""}, "Set TAG to the version, for example TAG=1.2.3", id="no tag"),

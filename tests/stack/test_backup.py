@@ -26,7 +26,8 @@ def tables(stack: Stack) -> list[list[str]]:
     """Return the checksum of every table, including those of additional schemas."""
     names = stack.mysql_root(
         "SELECT CONCAT('`', table_schema, '`.`', table_name, '`')"
-        " FROM information_schema.tables WHERE table_schema LIKE 'slipway%'"
+        " FROM information_schema.tables"
+        " WHERE table_schema REGEXP '^slipway(_|$)'"
     )
     return stack.mysql_root(f"CHECKSUM TABLE {', '.join(name for (name,) in names)}")
 

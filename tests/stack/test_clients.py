@@ -14,8 +14,6 @@ from tests.support.compose import Stack, docker
 from tests.support.service import RawAnswer
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.alone
-
 PLACES = 2 * 900  # the most connections that two workers keep open
 BUSY = 2 * 400  # the most requests that two workers process at once
 HEAD = b"GET %s HTTP/1.1\r\nHost: localhost\r\n"
@@ -44,6 +42,7 @@ def lives(stack: Stack) -> bool:
     return requests.get(f"{stack.url}/livez", timeout=5).ok
 
 
+@pytest.mark.alone
 def test_slow_and_idle_clients_give_way(stack: Stack, connect: Connect) -> None:
     """More slow and idle connections than the service can keep do not shut out new clients."""
     for number in range(PLACES + 400):
@@ -88,6 +87,7 @@ def test_client_that_reads_nothing_is_let_go(stack: Stack, connect: Connect) -> 
     wait_until(lambda: lives(stack) and stack.python("app", STUCK).strip() == "0")
 
 
+@pytest.mark.alone
 def test_more_requests_than_it_can_serve_are_refused_at_once(
     stack: Stack, connect: Connect
 ) -> None:

@@ -85,7 +85,8 @@ def no_writes(stack: Stack) -> Iterator[None]:
 
 def test_several_migrations_at_once(first: Stack) -> None:
     """Three migrations that start at once on an empty schema all succeed."""
-    first.mysql_root("DROP DATABASE slipway; CREATE DATABASE slipway")
+    schema = "slipway"
+    first.mysql_root(f"DROP DATABASE `{schema}`; CREATE DATABASE `{schema}`")
     migrate = ("run", "--rm", "--no-TTY", "--no-deps", "migrate")
     waiting = (
         "SELECT COUNT(*) FROM information_schema.processlist"

@@ -17,7 +17,8 @@ from tests.support.waiting import free_port, wait_until
 # A shell command for the database's container. It reads SQL from standard input.
 MYSQL_ROOT = (
     "MYSQL_PWD=$(</run/secrets/root_password)"
-    " exec mysql --user=root --batch --skip-column-names --default-character-set=utf8mb4 slipway"
+    " exec mysql --user=root --batch --skip-column-names --default-character-set=utf8mb4"
+    " slipway"
 )
 SETTINGS = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
 

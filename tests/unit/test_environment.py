@@ -1,6 +1,8 @@
-"""`make` creates the virtual environment, recovers if that was interrupted, and cleans up."""
+"""`make` creates the virtual environment, names missing programs, and cleans up."""
 
 import os
+import re
+import shutil
 import subprocess
 import sys
 import zlib
@@ -23,10 +25,15 @@ fi
 # In place of Docker: it lists three names of each kind, and notes what is to be removed.
 DOCKER = """#!/bin/sh
 case "$*" in
-  *format*) echo slipway-test-{checkout:08x}-1 slipway-bench-compare slipway ;;
+  *format*)
+    echo slipway-test-{checkout:08x}-1
+    echo slipway-bench-compare
+    echo slipway ;;
   *) echo "$@" >> calls ;;
 esac
 """
+# Targets, each with the first program that it needs besides Python.
+NEEDS = re.findall(r"^([a-z-]+): need-(\w+)", (ROOT / "Makefile").read_text(), re.MULTILINE)
 
 
 @pytest.fixture
@@ -96,3 +103,17 @@ def test_clean_keeps_data(tmp_path: Path) -> None:
     ]
     left = {path for path in project.rglob("*") if path.is_file()} - {calls}
     assert left == before | {project / name for name in kept}
+
+
+@pytest.mark.parametrize(("target", "program"), NEEDS, ids=" ".join)
+def test_missing_program_is_named(target: str, program: str, tmp_path: Path) -> None:
+    """A target whose program is missing says what to install, before it does anything else."""
+    make = shutil.which("make")
+    assert make
+    command = [make, f"--directory={ROOT}", "FILE=x", target]
+    ran = subprocess.run(
+        command, env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert ran.returncode != 0
+    missing = f"make {target} needs {program}, which is not installed."
+    assert re.match(rf"{re.escape(missing)} (On Debian: apt install|With .*https:).+\n", ran.stderr)

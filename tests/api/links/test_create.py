@@ -4,6 +4,7 @@ import html
 import json
 import os
 import re
+import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import NO_CURL
 from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
@@ -196,6 +198,8 @@ def test_client_that_sends_too_much_gets_its_answer(service: Service) -> None:
 
 def test_documented_command_creates_the_example(service: Service) -> None:
     """The curl command on /docs works in a shell, and creates the example link."""
+    if not shutil.which("curl"):
+        pytest.skip(NO_CURL)
     commands = re.findall(r"<code>(curl .*?)</code>", service.get("/docs").text)
     [pasted] = [text for text in commands if " -d " in text and text.endswith("/api/links")]
     command = ["bash", "-c", html.unescape(pasted)]

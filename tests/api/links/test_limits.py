@@ -21,7 +21,7 @@ def test_responses_show_the_remaining_rate(service: Service, links: Links) -> No
 def test_limit_holds_over_all_workers(deployment: Deployment) -> None:
     """The limit is exact across all workers."""
     name = f"limit-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name).strip()
+    token = deployment.cli("tokens", "create", name).strip()
     with Service(deployment.url, token) as client:
         links = Links(client)
         links.create()
@@ -50,7 +50,7 @@ def test_limit_holds_over_all_workers(deployment: Deployment) -> None:
 def test_window_ends(deployment: Deployment) -> None:
     """When the window ends, the token can create links again."""
     name = f"window-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name).strip()
+    token = deployment.cli("tokens", "create", name).strip()
     with Service(deployment.url, token) as client:
         links = Links(client)
         links.create()

@@ -1,4 +1,4 @@
-"""`slipway links export` and `slipway links import`."""
+"""`slipway links`: export and import."""
 
 import json
 import os
@@ -49,7 +49,7 @@ class Refused:
 
     def __init__(self, deployment: Deployment, form: str, text: str) -> None:
         with pytest.raises(CalledProcessError) as failed:
-            deployment.slipway("links", "import", "-", "--format", form, text=text)
+            deployment.cli("links", "import", "-", "--format", form, text=text)
         assert failed.value.returncode == 1
         self.sums = str(failed.value.stdout)
         self.lines = str(failed.value.stderr).splitlines()
@@ -93,15 +93,15 @@ def test_round_trip_is_exact(
         for number, title in enumerate(TITLES)
     ]
     service.patch(f"/api/links/{codes[0]}", json={"tags": ["edited"]})
-    before = of(codes, deployment.slipway("links", "export", "--format", form), form)
+    before = of(codes, deployment.cli("links", "export", "--format", form), form)
     links.delete()
     for expected in (
         "15 created, 0 unchanged, 0 refused\n",
         "0 created, 15 unchanged, 0 refused\n",
     ):
-        output = deployment.slipway("links", "import", "-", "--format", form, text=before)
+        output = deployment.cli("links", "import", "-", "--format", form, text=before)
         assert output == expected
-    assert of(codes, deployment.slipway("links", "export", "--format", form), form) == before
+    assert of(codes, deployment.cli("links", "export", "--format", form), form) == before
     over_http = service.get(f"/api/export?format={form}").content.decode().replace("\r\n", "\n")
     assert of(codes, over_http, form) == before
 
@@ -195,7 +195,7 @@ def test_times_are_kept_where_given(deployment: Deployment, service: Service, li
     times = {"created_at": "2020-01-01T00:00:00.000001Z", "updated_at": "2021-01-01T00:00:00Z"}
     old, new = ({"code": links.new_code(), "url": TARGET} for _ in range(2))
     before = links.create()["created_at"]
-    deployment.slipway("links", "import", "-", text=jsonl(old | times, new))
+    deployment.cli("links", "import", "-", text=jsonl(old | times, new))
     assert service.get(f"/api/links/{old['code']}").json().items() >= times.items()
     imported = service.get(f"/api/links/{new['code']}").json()
     assert imported["created_at"] == imported["updated_at"] > before
@@ -205,7 +205,7 @@ def test_clicks_are_not_taken_over(deployment: Deployment, service: Service, lin
     """Clicks are not imported, because an export does not have them by hour."""
     code = links.new_code()
     line = jsonl({"code": code, "url": TARGET, "clicks": 5})
-    deployment.slipway("links", "import", "-", text=line)
+    deployment.cli("links", "import", "-", text=line)
     assert service.get(f"/api/links/{code}").json()["clicks"] == 0
 
 
@@ -228,7 +228,7 @@ def test_import_goes_on_after_a_kill(
             else:
                 process.kill()
         assert process.returncode in {-9, 137}
-        again = deployment.slipway("links", "import", "-", text="".join(lines))
+        again = deployment.cli("links", "import", "-", text="".join(lines))
         counted = deployment.sql(f"SELECT COUNT(*) FROM links WHERE code LIKE '{prefix}%'")
     finally:
         deployment.sql(f"DELETE FROM links WHERE code LIKE '{prefix}%'")
@@ -246,7 +246,7 @@ def test_format_follows_the_file_name(
     """
     text = f"code,url\n{','.join(json.loads(line).values())}" if name == "x.csv" else line
     (tmp_path / name).write_text(text, encoding="utf-8-sig")
-    output = embedded.slipway("links", "import", str(tmp_path / name))
+    output = embedded.cli("links", "import", str(tmp_path / name))
     assert output == "1 created, 0 unchanged, 0 refused\n"
 
 

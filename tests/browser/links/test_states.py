@@ -77,7 +77,7 @@ def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 
 def fill(service: Deployment) -> None:
     """Create the links, with clicks in the working hours of a month."""
-    service.slipway("links", "import", "-", text="\n".join(map(line, LINKS)))
+    service.cli("links", "import", "-", text="\n".join(map(line, LINKS)))
     counts = []
     for hour in (NOW - timedelta(hours=hours) for hours in range(24 * 30)):
         busy = max(0, sin((hour.hour - 6) / 12 * pi)) * (0.2 if hour.weekday() > 4 else 1)
@@ -100,7 +100,7 @@ def cookies(browser: Browser, service: Deployment) -> Any:
     with browser.new_context(base_url=service.url) as context:
         page = context.new_page()
         page.goto("/sign-in")
-        sign_in(page, service.slipway("tokens", "create", "ada").strip())
+        sign_in(page, service.cli("tokens", "create", "ada").strip())
         return context.storage_state()
 
 

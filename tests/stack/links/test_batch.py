@@ -33,7 +33,8 @@ def test_batch_takes_few_statements(stack: Stack, links: Links, prefix: str) -> 
 
 def test_batch_waits_longer_than_a_single_link(stack: Stack, links: Links) -> None:
     """While the table is locked, a single link gets 503, but a batch waits and succeeds."""
-    client = "MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root --unbuffered slipway"
+    access = "MYSQL_PWD=$(</run/secrets/root_password)"
+    client = f"{access} exec mysql --user=root --unbuffered slipway"
     locker = subprocess.Popen(
         stack.command("exec", "--no-TTY", "db", "bash", "-c", client),
         cwd=stack.root,

@@ -68,7 +68,7 @@ def test_many_at_once_lose_no_click(stack: Stack, links: Links) -> None:
         ]
         edited = [
             pool.submit(repeat, 200, "PATCH", f"/api/links/{codes[0]}", json={"title": title})
-            for title in "ab"
+            for title in ("a", "b")
         ]
         try:
             for _ in range(ROUNDS):

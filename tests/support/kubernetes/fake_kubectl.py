@@ -40,8 +40,8 @@ def docker(*arguments: str) -> str:
 
 def build(folder: Path, namespace: str) -> None:
     """Build a kustomization with the real kubectl, and start a container with its DNS names."""
-    where = f"/slipway/{folder.relative_to(FAKE['project'])}"
-    mount = f"--volume={FAKE['project']}:/slipway:ro"
+    where = f"/project/{folder.relative_to(FAKE['project'])}"
+    mount = f"--volume={FAKE['project']}:/project:ro"
     built = docker("run", "--rm", mount, FAKE["tools"], "kubectl", "kustomize", where)
     assert "kind: Namespace\n" in built
     assert f"  name: {namespace}\n" in built

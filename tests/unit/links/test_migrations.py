@@ -15,10 +15,10 @@ def test_older_links_get_their_tags(tmp_path: Path) -> None:
             """
             INSERT INTO links
                 (code, lookup_key, url, title, tags, created_at, updated_at, revision)
-            VALUES ('A-b', 'ab', '', '', '["Old", "ä🚀"]', '2026-01-01 00:00', '', 1)
+            VALUES ('Old-1', 'old1', '', '', '["Old", "ä🚀"]', '2026-01-01 00:00', '', 1)
             """
         )
     alembic(database, "upgrade", "heads")
     with sqlite3.connect(database) as connection:
         rows = connection.execute("SELECT * FROM link_tags ORDER BY tag").fetchall()
-    assert rows == [(1, tag, "2026-01-01 00:00", "ab") for tag in ("Old", "ä🚀")]
+    assert rows == [(1, tag, "2026-01-01 00:00", "old1") for tag in ("Old", "ä🚀")]

@@ -80,10 +80,10 @@ def test_reader_only_reads(reader: Visitor, links: Links) -> None:
 def test_revoked_token_signs_its_browsers_out(deployment: Deployment) -> None:
     """Revoking a token signs its browsers out at once."""
     name = f"gone-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name).strip()
+    token = deployment.cli("tokens", "create", name).strip()
     with Visitor(deployment.url, token) as visitor:
         assert name in visitor.get("/links").text
-        deployment.slipway("tokens", "revoke", name)
+        deployment.cli("tokens", "revoke", name)
         answer = visitor.get("/links")
         assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in?next=/links")
         assert "Sign out" not in visitor.get("/docs").text
@@ -93,7 +93,7 @@ def test_revoked_token_signs_its_browsers_out(deployment: Deployment) -> None:
 def test_expired_token_signs_its_browsers_out(deployment: Deployment) -> None:
     """When a token expires, its browsers are signed out."""
     name = f"old-{secrets.token_hex(4)}"
-    token = deployment.slipway("tokens", "create", name, "--expires", "1d").strip()
+    token = deployment.cli("tokens", "create", name, "--expires", "1d").strip()
     with Visitor(deployment.url, token) as visitor:
         assert visitor.get("/links").status_code == 200
         deployment.sql(

@@ -39,7 +39,8 @@ def test_export_comes_back(member: Visitor, links: Links, kind: str) -> None:
 def send(visitor: Visitor, content: bytes, name: str = "links.jsonl") -> requests.Response:
     """Upload a file."""
     fields = form(visitor.get("/links/-/transfer").text)
-    return visitor.post("/links/-/transfer", data=fields, files={"file": (name, content)})
+    upload = {"file": (name, content)}
+    return visitor.post("/links/-/transfer", data=fields, files=upload, timeout=120)
 
 
 def sums(page: str) -> tuple[int, ...]:
@@ -114,7 +115,8 @@ def test_one_file_at_a_time(tmp_path: Path) -> None:
         host, _, port = alone.url.removeprefix("http://").partition(":")
         head = f"POST /links/-/transfer HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n"
         head += f"Content-Type: multipart/form-data; boundary=x\r\nAccept: {ACCEPT}\r\n"
-        head += f"Cookie: slipway={member.cookies['slipway']}\r\n\r\n--x"
+        session = member.cookies["slipway"]
+        head += f"Cookie: slipway={session}\r\n\r\n--x"
         with socket.create_connection((host, int(port))) as slow:
             slow.sendall(head.encode())
             wait_until(lambda: send(member, b"").status_code == 503)
@@ -148,7 +150,8 @@ def test_too_large_file_is_refused(member: Visitor) -> None:
     head |= {"Content-Length": str(64 * 1024 * 1024 + 1)}
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     request = f"POST /links/-/transfer HTTP/1.1\r\nHost: localhost\r\n{lines}"
-    cookie = f"Cookie: slipway={member.cookies['slipway']}\r\n"
+    session = member.cookies["slipway"]
+    cookie = f"Cookie: slipway={session}\r\n"
     service = Service(member.url)
     assert service.speak(f"{request}{cookie}\r\n".encode()).status == 413
     assert service.speak(f"{request}\r\n".encode()).status == 303

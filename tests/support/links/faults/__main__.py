@@ -53,7 +53,8 @@ def main() -> None:
             tokens[name] = stack.exec("app", "slipway", "tokens", "create", "faults").strip()
         wrong = mixed(stacks, tokens, seed)
         small.remove()
-        violations = rolling.run(large, tokens["large"], ROLLING)
+        with rolling.two_replicas(large) as proxy:
+            violations = rolling.run(large, proxy, tokens["large"], ROLLING)
         print(*violations, sep="\n")
         before, after = memory.run(large, tokens["large"], WARM_UP, REQUESTS)
     print(rounds.table())

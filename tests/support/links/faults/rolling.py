@@ -35,25 +35,22 @@ def two_replicas(stack: Stack) -> Iterator[Proxy]:
         stack.up()
 
 
-def unnoticed(
-    stack: Stack, token: str, name: str, change: Callable[[Proxy], None]
-) -> list[Violation]:
+def unnoticed(stack: Stack, token: str, name: str, change: Callable[[], object]) -> list[Violation]:
     """Change two replicas under load, and return the violations. Each failed request is one."""
-    with two_replicas(stack) as proxy:
 
-        def inject(_: Stack) -> float:
-            began = time.time()
-            change(proxy)
-            return began
+    def inject(_: Stack) -> float:
+        began = time.time()
+        change()
+        return began
 
-        fault = Fault(name, inject, lambda _: time.time(), cuts=True, limit=-math.inf)
-        return rounds.run(stack, token, fault)
+    fault = Fault(name, inject, lambda _: time.time(), cuts=True, limit=-math.inf)
+    return rounds.run(stack, token, fault)
 
 
-def run(stack: Stack, token: str, times: int) -> list[Violation]:
+def run(stack: Stack, proxy: Proxy, token: str, times: int) -> list[Violation]:
     """Restart both replicas in turn, several times, and return the violations."""
 
-    def restart_each(proxy: Proxy) -> None:
+    def restart_each() -> None:
         for container in stack.compose("ps", "--quiet", "app").split() * times:
             docker("restart", container)
             wait_until(lambda: all(proxy.ready.values()))
