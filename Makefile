@@ -1,6 +1,6 @@
 # Each target is one or two commands, which you can also type yourself.
 .DEFAULT_GOAL := help
-.PHONY: help run token check test fuzz faults bench screenshots lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
+.PHONY: help run token check test fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -45,6 +45,9 @@ test: lint ## run lint and all tests, on stacks separate from yours
 fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
 	python -m tests.support.fuzz
 
+# example
+.PHONY: faults bench screenshots remove-example check-rest
+
 faults: need-docker .venv/dev ## inject random faults into a stack; takes half an hour; SEED=… repeats a run
 	python -m tests.support.links.faults
 
@@ -55,13 +58,20 @@ bench: need-docker need-wrk .venv/bench ## benchmark the service and its peers, 
 screenshots: need-chromium need-npm .venv/dev .venv/bench ## update the README's screenshots of the web page
 	bench/screenshots
 
+remove-example: ## take out the example, with its documents and tests; see docs/your-own-service.md
+	@$(PYTHON) -m tests.support.links.remove
+
+check-rest: need-docker .venv/dev ## run all tests on a copy without the example; takes half an hour
+	python -m tests.support.links.rest
+# /example
+
 lint: .venv/dev ## check style and types
 	ruff format --check
 	ruff check
 	mypy
 	yamllint --strict .
 	zizmor --quiet --offline .github
-	hadolint Dockerfile Dockerfile.multistage tests/kubernetes/tools/Dockerfile bench/peers/*/Dockerfile
+	hadolint $$(git ls-files '*Dockerfile*')
 	shellcheck $$(git ls-files '*.sh' .ci/run bench/image deploy/push)
 
 audit: .venv/dev ## check the packages for known vulnerabilities
@@ -70,12 +80,14 @@ audit: .venv/dev ## check the packages for known vulnerabilities
 lock: need-npm .venv/dev ## update the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
-	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group checkov --output-file tests/kubernetes/tools/checkov.txt
+# example
+	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
 	for peer in bare_flask fastapi flask_orm; do \
 		uv pip compile --quiet --python-platform linux --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group $$peer --output-file bench/peers/$$peer/requirements.txt || exit; \
 	done
 	npm update --prefix bench/peers/express --package-lock-only --omit-lockfile-registry-resolved
+# /example
 
 settings: .venv/dev ## write the settings of app/config.py into .env.example and docs/configuration.md
 	python -m tests.support.settings_pages
@@ -132,9 +144,10 @@ need-%:
 	@$(foreach program,$(or $(ONE_OF_$*),$*),command -v $(program) ||) { \
 		echo 'make $(MAKECMDGOALS) needs $*, which is not installed. $(INSTALL_$*)' >&2; exit 1; } >/dev/null
 
-# Virtual environment: packages to run the service, to develop it, and to draw the benchmarks' plots.
+# Virtual environment with the packages of a lock file: .venv/run to run the service, .venv/dev to
+# develop it.
 # One without pip is the rest of an interrupted run.
-.venv/run .venv/dev .venv/bench: .venv/%: requirements/%.txt
+.venv/%: requirements/%.txt
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed")'
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { rm -rf .venv && $(PYTHON) -m venv .venv >/dev/null; } || { \
 		rm -rf .venv; echo 'The module venv of $(PYTHON) does not work. On Debian: apt install python3-venv' >&2; exit 1; }

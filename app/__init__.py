@@ -61,10 +61,12 @@ def create_app(settings: Settings | None = None) -> Flask:
     for part in (hello, probes, docs, static, tokens):
         api.register_blueprint(part.blueprint)
 
+    # example
     # Last: the first path segment of every route before it is reserved, and can't be a code.
     from app import links  # noqa: PLC0415 this line and the next plug the example in
 
     links.init_app(app, api)
+    # /example
 
     if settings.trusted_proxies:
         hops = settings.trusted_proxies

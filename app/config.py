@@ -133,8 +133,8 @@ class Settings:
         default=None,
     )
     public_url: str | None = _setting(
-        "Address that short URLs begin with, for example https://go.example.com. Without it, they"
-        " begin with the host that the request was sent to.",
+        "Address that the service's own URLs begin with, for example https://go.example.com."
+        " Without it, they begin with the host that the request was sent to.",
         fields.String(validate=_is_base_url),
         default=None,
     )
@@ -156,8 +156,7 @@ class Settings:
         default=5,
     )
     rate_limit_create: RateLimit = _setting(
-        "How many resources, such as links, one token can create per second, minute, hour or day."
-        " An import on the web page counts as one.",
+        "How many resources one token can create per second, minute, hour or day.",
         _RateLimit(),
         default=RateLimit(3000, 60),
     )

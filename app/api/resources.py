@@ -5,7 +5,7 @@ It relies on private names of flask-smorest and apispec: see tests/unit/test_pri
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import wraps
 from typing import Any, NoReturn
@@ -24,6 +24,7 @@ from app.api.openapi import ABOUT, CommonParts
 JSON_TYPES = {"application/json", "application/merge-patch+json"}
 # Not allowed in any text: control characters, and lone surrogates, which UTF-8 can't encode.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+LINE_BREAK = re.compile(r"\r\n?")  # of Windows and of HTML forms, and of old systems
 RFC3339 = re.compile(
     r"(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
     flags=re.ASCII,
@@ -34,6 +35,10 @@ LARGEST_ID = 10**18 - 1
 # The validation rules of fields, as far as JSON Schema can express them.
 ID_SCHEMA = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID, "examples": [1]}
 TEXT_SCHEMA = {"pattern": r"^[^\u0000-\u001f\u007f-\u009f]*$"}
+MULTILINE_SCHEMA = {
+    "pattern": r"^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]*$",
+    "description": "Text of one or more lines. Line breaks are returned as `\\n`.",
+}
 
 
 class StrictJsonParser(FlaskParser):
@@ -104,6 +109,23 @@ class Timestamp(fields.DateTime):
             raise ValidationError(
                 "Must be an RFC 3339 time with an offset, from 1970 on: 2030-01-01T00:00:00Z."
             ) from None
+
+
+class MultilineText(fields.String):
+    """Text of one or more lines, without control characters other than line breaks and tabs.
+
+    Every line break becomes one LF, as browsers normalise text (WHATWG Infra, "normalize
+    newlines"), so the same text is stored however a client sent it. Validators see the result.
+    """
+
+    def __init__(self, *, metadata: Mapping[str, Any] | None = None, **kwargs: Any) -> None:
+        super().__init__(metadata={**MULTILINE_SCHEMA, **(metadata or {})}, **kwargs)
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        text = LINE_BREAK.sub("\n", super()._deserialize(value, *args, **kwargs))
+        if CONTROL_CHARACTERS.search(text.translate({ord("\n"): None, ord("\t"): None})):
+            raise ValidationError("Must contain no control characters but line breaks and tabs.")
+        return text
 
 
 class ResponseSchema(Schema):

@@ -1,20 +1,24 @@
 """A small, deterministic part of `make fuzz` that runs with the other tests."""
 
-import json
+import json  # example
 import secrets
 from pathlib import Path
 
 from tests.api.conftest import Deployment
-from tests.support.fuzz import body, fuzz
+from tests.support import fuzz
 from tests.support.service import Service
 
 EXAMPLES = 5  # per operation, with the coverage phase several hundred in total
 
 
+# example
 def created(content: dict[str, str]) -> list[str]:
     """Return the codes of the links in an answer: one link, or a batch."""
-    made = json.loads(body(content))
+    made = json.loads(fuzz.body(content))
     return [link["code"] for link in made.get("links", [made]) if "code" in link]
+
+
+# /example
 
 
 def test_generated_requests_are_answered_as_documented(
@@ -24,7 +28,7 @@ def test_generated_requests_are_answered_as_documented(
 
     Schemathesis sends them one by one and in sequences.
     """
-    entries = fuzz(
+    entries = fuzz.fuzz(
         deployment.url,
         service.token,
         tmp_path / "record.json",
@@ -33,7 +37,10 @@ def test_generated_requests_are_answered_as_documented(
         # Its own address, because it sends wrong tokens, which are rate-limited by address.
         f"--header=X-Forwarded-For: 10.0.0.{secrets.randbelow(256)}",
     )
+    assert len(entries) > EXAMPLES
+    # example
     for entry in entries:
         if entry["response"]["status"] == 201:
             for code in created(entry["response"]["content"]):
                 service.delete(f"/api/links/{code}")
+    # /example

@@ -20,7 +20,7 @@ from tests.support.compose import Stack
 
 EXAMPLES = 400  # test cases for each operation in one pass
 # Seconds for the whole run. Passes repeat until then, which leaves much time for stateful tests:
-# sequences of requests, such as to create a link and then read it.
+# sequences of requests, such as to create a resource and then read it.
 TIME = 240
 
 

@@ -111,15 +111,6 @@ def test_gevent_is_known_to_the_server_and_two_files_of_the_database() -> None:
             assert "gevent" not in names, path
 
 
-def test_only_create_app_imports_the_example() -> None:
-    """Outside app/links, only create_app() imports the example, so that it can be deleted."""
-    for source in SOURCES:
-        path = relative(source)
-        if not path.startswith("app/links/") and path != "app/__init__.py":
-            names = imported(source.read_text())
-            assert not [name for name in names if f"{name}.".startswith("app.links.")], path
-
-
 def test_modules_are_short() -> None:
     """A module has at most 300 lines, including tests and benchmarks."""
     files = [path for path in {*SOURCES, *TESTS} if is_python(path)]
