@@ -65,7 +65,7 @@ lint: .venv/dev ## check style and types
 	mypy
 	yamllint --strict .
 	zizmor --quiet --offline .github
-	hadolint Dockerfile Dockerfile.multistage tests/kubernetes/tools/Dockerfile bench/peers/*/Dockerfile
+	hadolint Dockerfile Dockerfile.multistage db/Dockerfile deploy/replica/Dockerfile tests/kubernetes/tools/Dockerfile bench/peers/*/Dockerfile
 	shellcheck $$(git ls-files '*.sh' .ci/run bench/image deploy/push)
 
 audit: .venv/dev ## check the packages for known vulnerabilities

@@ -70,13 +70,12 @@ def test_commands_of_the_documentation_work(development: Stack) -> None:
 
 
 def test_one_command_goes_back_to_production(development: Stack) -> None:
-    """`up` runs the production image again, and `down -v` leaves nothing of either."""
-    development.up()
-    assert (
-        development.inspect("app")["Config"]["Image"]
-        == development.env["IMAGE"] + ":" + (development.env["TAG"])
-    )
-    assert greeting(development).startswith("Hello, World!")
+    """`make up` runs the edit from the production image, and `down -v` leaves nothing of either."""
+    development.env["TAG"] = development.project  # build an image of its own
+    assert development.make("up") == f"Open {development.url.replace('127.0.0.1', 'localhost')}\n"
+    assert development.inspect("app")["Config"]["Image"] == development.image
+    assert greeting(development).startswith("Hello, edit!")
+    assert f'"Open http://localhost:{development.port}"' in development.compose("logs", "app")
     development.compose("down", "--volumes")
     ours = ("--quiet", "--filter", f"label=com.docker.compose.project={development.project}")
     assert docker("ps", "--all", *ours) == ""
