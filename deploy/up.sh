@@ -22,7 +22,7 @@ if [ -z "$(docker compose ps --quiet --status running app)" ]; then
     if ! taken "$port"; then free=$port; fi
   done
   if [ -z "$free" ]; then
-    echo "Port $ports of $address is taken. Choose another one: PORT=8080 make up" >&2
+    echo "Port $ports of $address is taken. Choose another one: PORT=8080 docker compose up --wait" >&2
     exit 1
   fi
 fi
