@@ -11,9 +11,10 @@ RUN --mount=type=cache,target=/root/.cache/pip \
 RUN useradd --uid 10001 --home-dir /srv --no-create-home app
 
 WORKDIR /srv
-COPY pyproject.toml gunicorn.conf.py ./
-COPY bin bin
-# The container's user owns these folders, because the sync writes files as that user.
+# The container's user owns the files, because the sync writes as that user, and because the
+# checkout's modes may let nobody but the owner read them.
+COPY --chown=10001:10001 pyproject.toml gunicorn.conf.py ./
+COPY --chmod=0555 bin/* bin/
 COPY --chown=10001:10001 db/migrations db/migrations
 COPY --chown=10001:10001 app app
 

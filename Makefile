@@ -1,6 +1,6 @@
 # Each target is one or two commands, which you can also type yourself.
 .DEFAULT_GOAL := help
-.PHONY: help run token check test fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
+.PHONY: help up run token check test fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -12,11 +12,17 @@ help: ## list all targets
 	@awk -F ':.*## ' '/^#@/ {print "\n" substr($$0, 4)} /^[a-z-]+:.*## / {printf "%-18s  %s\n", $$1, $$2}' Makefile
 	@printf '\n%s\n' 'Set variables after the target: make run PORT=8080, make backup FILE=backups/monday.sql.gz'
 
+#@ Run with Docker
+
+up: ## build and start the stack, if its port is free, and print the address
+	@deploy/up.sh
+
 #@ Run without Docker
 
 run token: export DATABASE_URL ?= sqlite:///data/slipway.db
 run: export LOG_FORMAT ?= console
 run: export SHUTDOWN_DELAY ?= 0
+run: export PUBLISHED = $(BIND_ADDRESS):$(PORT)
 run: export SECRET_KEY_FILE ?= $(if $(SECRET_KEY),,data/secret_key)
 run: .venv/run ## run the service without Docker, on SQLite, on PORT (default: 8000)
 	@mkdir -p data
@@ -109,8 +115,9 @@ push: export PATH := $(subst $(CURDIR)/.venv/bin:,,$(PATH))
 push: need-docker ## build the image of the last commit, for PLATFORMS if set, and push it as IMAGE:TAG
 	@deploy/push
 
-sbom: need-docker ## print the SBOM (CycloneDX) of the image IMAGE:TAG
-	@docker run --rm --network none $(or $(IMAGE),slipway):$(or $(TAG),latest) \
+sbom: need-docker ## print the SBOM (CycloneDX) of the image IMAGE:TAG, or of this stack
+	@docker run --rm --network none \
+		"$$(docker compose config app | awk '/^  app:/ {app = 1} app && $$1 == "image:" {print $$2; exit}')" \
 		python3 -c 'print(open("/srv/sbom.cdx.json").read())'
 
 # This runs in a container, because not every system's openssl supports what the script needs.

@@ -88,8 +88,10 @@ def child_exit(_server: object, worker: Any) -> None:
     metrics.release_worker_slot(worker.slot)
 
 
-def when_ready(_server: object) -> None:
-    """Delay gunicorn's stop after SIGTERM, and exempt imported objects from garbage collection."""
+def when_ready(server: Any) -> None:
+    """Log the address, delay the stop after SIGTERM, and keep imported objects out of GC."""
+    if address := settings.public_url or logs.published_address():
+        server.log.info("Open %s", address)
     shutdown.delay(settings.shutdown_delay)
     # Imported objects are never garbage. After `gc.freeze`, the garbage collector of a worker does
     # not visit them. Each visit writes to an object, and so copies its memory page (copy-on-write).

@@ -7,6 +7,7 @@ only the metric `metrics.SHED` counts them.
 
 import errno
 import logging.config
+import os
 import re
 import secrets
 import sys
@@ -126,6 +127,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "filters": {
             "opentelemetry": {"()": lambda: throttle_opentelemetry},
             "queries": {"()": lambda: strip_query_strings},
+            "development": {"()": lambda: tidy_development_server},
         },
         "formatters": {"line": line},
         "handlers": {"stdout": stdout | {"filters": ["opentelemetry"]}},
@@ -133,6 +135,7 @@ def logging_config(settings: Settings) -> dict[str, Any]:
         "loggers": {
             # Without this, gunicorn adds its own handlers, which use another format.
             "gunicorn.error": {"propagate": True, "handlers": [], "filters": ["queries"]},
+            "werkzeug": {"filters": ["development"]},
             # SQLAlchemy sets this level for its own loggers. Our pool has another logger.
             "app.database.engines.Pool": {"level": "WARNING"},
         },
@@ -174,6 +177,32 @@ def strip_query_strings(record: logging.LogRecord) -> bool:
     if isinstance(record.args, tuple):
         record.args = tuple(a.partition("?")[0] if isinstance(a, str) else a for a in record.args)
     return not str(record.msg).startswith("Invalid request from ip=")
+
+
+def tidy_development_server(record: logging.LogRecord) -> bool:
+    """Return whether to log a record of Flask's development server.
+
+    Its lines of requests are dropped, since `log_request` writes one for each. It knows only the
+    address in the container, so the line with it gets the published one.
+    """
+    text = str(record.msg)
+    address = published_address()
+    if " * Running on " in text and address:
+        record.msg, record.args = "Open %s", (address,)
+    return " - - [" not in text
+
+
+def published_address() -> str | None:
+    """Return the address to open in a browser, or None if whoever started the service sent none.
+
+    PUBLISHED is ADDRESS:PORT, as Compose and `make run` publish the service. Of a range of ports,
+    for several replicas, the first one is used.
+    """
+    host, _, ports = os.environ.get("PUBLISHED", "").rpartition(":")
+    if not host:
+        return None
+    host = "localhost" if host in {"127.0.0.1", "0.0.0.0", "[::1]", "[::]"} else host  # noqa: S104
+    return f"http://{host}:{ports.partition('-')[0]}"
 
 
 def _shared_processors() -> list[Any]:

@@ -55,6 +55,8 @@ def own(checkout: Path) -> Iterator[Stack]:
             named = f"name={stack.project}-"
             if left := docker(kind, "ls", *every, "--quiet", "--filter", named).split():
                 docker(kind, "rm", "--force", *left)
+        if left := docker("image", "ls", "--quiet", f"{stack.project}-*").split():
+            docker("image", "rm", "--force", *left)
 
 
 @pytest.mark.usefixtures("stack")  # it fills the build cache
@@ -73,7 +75,6 @@ def test_console_blocks(checkout: Path, own: Stack, pages: str) -> None:
         "127.0.0.1:8000": f"127.0.0.1:{own.port}",
         "slipway-": f"{own.project}-",
         "slipway_": f"{own.project}_",
-        "slipway:latest": own.image,
     }
     for theirs, ours in names.items():
         script = script.replace(theirs, ours)

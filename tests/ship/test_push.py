@@ -100,7 +100,7 @@ def test_compose(pushed: Pushed) -> None:
         stack.env |= {"IMAGE": pushed.image, "DOCKER_CONFIG": pushed.checkout.env["DOCKER_CONFIG"]}
         name = f"{pushed.image}:by-compose"
         docker("image", "tag", pushed.digest, name)
-        stack.compose("push")
+        stack.compose("push", "migrate")
         docker("image", "rm", "--force", name)
         stack.env["TAG"] += "@" + pushed.digest.partition("@")[2]
         stack.compose("pull", "app")

@@ -1,5 +1,6 @@
 """The first start of a stack: its order, recovery from an interruption, and a fresh start."""
 
+import socket
 import subprocess
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,21 @@ def test_interrupted_first_start_begins_anew(first: Stack) -> None:
     docker("restart", first.id("db"))
     first.wait_ready()
     assert first.compose("logs", "db").count("Initializing database files") == 2
+
+
+@pytest.mark.usefixtures("engine")
+def test_taken_port_is_reported_before_anything_is_built() -> None:
+    """`make up` names the taken port and the way out, and starts nothing."""
+    stack = Stack()
+    with (
+        socket.create_server(("127.0.0.1", stack.port)),
+        pytest.raises(subprocess.CalledProcessError) as refused,
+    ):
+        stack.make("up")
+    way_out = "Choose another one: PORT=8080 docker compose up --wait"
+    assert f"Port {stack.port} of 127.0.0.1 is taken. {way_out}" in refused.value.stderr
+    assert docker("image", "ls", "--quiet", stack.db_image) == ""
+    assert stack.compose("ps", "--all", "--quiet") == ""
 
 
 @contextmanager

@@ -87,11 +87,10 @@ def test_networks(stack: Stack) -> None:
 def test_database_cannot_be_reached_from_the_edge(stack: Stack) -> None:
     """From the outer network, the service can be reached but the database can't."""
     networks = stack.inspect("db")["NetworkSettings"]["Networks"]
-    image = stack.inspect("secrets")["Config"]["Image"]
 
     def reach(host: str, port: int) -> None:
         connect = f"import socket; socket.create_connection(({host!r}, {port}), timeout=2)"
-        neighbour = ["run", "--rm", "--network", f"{stack.project}_edge", image]
+        neighbour = ["run", "--rm", "--network", f"{stack.project}_edge", stack.image]
         docker(*neighbour, "python3", "-c", connect)
 
     reach("app", 8000)

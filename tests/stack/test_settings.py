@@ -2,7 +2,9 @@
 
 import json
 import re
+import shutil
 from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -29,14 +31,24 @@ OPENTELEMETRYS = {
 @pytest.fixture(scope="module", name="raw")
 def _raw() -> dict[str, Any]:
     config: dict[str, Any] = json.loads(
-        Stack().compose("--profile", "*", "config", "--no-interpolate", "--format", "json")
+        Stack().compose("config", "--no-interpolate", "--format", "json")
     )
     return config
 
 
-def test_compose_file_is_valid() -> None:
-    """Compose reports no errors or warnings, with any profile."""
-    assert Stack().compose("--profile", "*", "config", "--quiet") == ""
+@pytest.mark.parametrize(
+    "more",
+    [
+        pytest.param("", id="production"),
+        pytest.param(":docker-compose.dev.yaml", id="development"),
+        pytest.param(":deploy/replica/compose.yaml", id="replica"),
+    ],
+)
+def test_compose_files_are_valid(more: str) -> None:
+    """Compose reports no errors or warnings."""
+    stack = Stack()
+    stack.env["COMPOSE_FILE"] = f"docker-compose.yaml{more}"
+    assert stack.compose("config", "--quiet") == ""
 
 
 def test_example_lists_every_setting_with_its_default() -> None:
@@ -48,7 +60,7 @@ def test_example_lists_every_setting_with_its_default() -> None:
         name: str(default) if isinstance(default, str | int | RateLimit) else ""
         for name, default in SERVICE.items()
     }
-    assert example == wanted | OPENTELEMETRYS | {"COMPOSE_PROJECT_NAME": "slipway"}
+    assert example == wanted | OPENTELEMETRYS
 
 
 def test_example_sets_nothing() -> None:
@@ -63,22 +75,60 @@ def test_compose_passes_every_setting_on(raw: dict[str, Any], service: str) -> N
     environment = raw["services"][service]["environment"]
     stacks_own = {"DATABASE_URL_FILE", "DATABASE_CA_FILE"}
     if service == "app":
-        stacks_own |= {"SECRET_KEY_FILE"}
+        stacks_own |= {"SECRET_KEY_FILE", "PUBLISHED"}
     assert {name for name, value in environment.items() if value is None} == (
         SERVICE.keys() - {"DATABASE_URL", "DATABASE_CA_FILE", "SECRET_KEY"} | OPENTELEMETRYS.keys()
     )
     assert {name for name, value in environment.items() if value} == stacks_own
 
 
-def test_name_of_the_project_can_be_set() -> None:
-    """COMPOSE_PROJECT_NAME overrides the project name in docker-compose.yaml."""
-    stack = Stack()
-    assert json.loads(stack.compose("config", "--format", "json"))["name"] == stack.project
-    del stack.env["COMPOSE_PROJECT_NAME"]
-    assert json.loads(stack.compose("config", "--format", "json"))["name"] == "slipway"
+@pytest.mark.parametrize(
+    ("folder", "project"),
+    [
+        pytest.param("slipway", "slipway", id="plain"),
+        pytest.param("second-clone", "second-clone", id="another"),
+        pytest.param("_My App.2", "myapp2", id="characters that Compose leaves out"),
+    ],
+)
+def test_each_folder_is_a_stack_of_its_own(tmp_path: Path, folder: str, project: str) -> None:
+    """Containers, images, volumes and networks are named after the folder of the checkout."""
+    checkout = tmp_path / folder
+    checkout.mkdir()
+    for name in ("docker-compose.yaml", "docker-compose.dev.yaml"):
+        shutil.copy(ROOT / name, checkout)
+    stack = Stack(checkout)
+    for name in ("COMPOSE_PROJECT_NAME", "IMAGE", "TAG", "DB_IMAGE"):
+        del stack.env[name]
+    config = json.loads(stack.compose("config", "--format", "json"))
+    assert config["name"] == project
+    images = {name: service["image"] for name, service in config["services"].items()}
+    assert images == {
+        "secrets": f"{project}-db",
+        "db": f"{project}-db",
+        "migrate": f"{project}-app:latest",
+        "app": f"{project}-app:latest",
+    }
+    made = [*config["volumes"].values(), *config["networks"].values()]
+    assert all(each["name"].startswith(f"{project}_") for each in made)
+    stack.env["COMPOSE_FILE"] = "docker-compose.yaml:docker-compose.dev.yaml"
+    config = json.loads(stack.compose("config", "--format", "json"))
+    assert config["services"]["app"]["image"] == f"{project}-dev"
 
 
 def test_development_is_not_started_by_itself() -> None:
-    """`docker compose up` starts the four services of the stack, but not dev."""
-    services = Stack().compose("config", "--services").split()
-    assert sorted(services) == ["app", "db", "migrate", "secrets"]
+    """`docker compose up` starts the four services of the stack, and builds for production."""
+    config = json.loads(Stack().compose("config", "--format", "json"))
+    builds = {name: service.get("build") for name, service in config["services"].items()}
+    assert builds.keys() == {"app", "db", "migrate", "secrets"}
+    dockerfiles = [build["dockerfile"] for build in builds.values() if build]
+    assert sorted(dockerfiles) == ["Dockerfile", "Dockerfile.multistage"]
+
+
+def test_each_image_is_built_once() -> None:
+    """Only one service builds each image, in production and in development."""
+    stack = Stack()
+    for files in ("docker-compose.yaml", "docker-compose.yaml:docker-compose.dev.yaml"):
+        stack.env["COMPOSE_FILE"] = files
+        services = json.loads(stack.compose("config", "--format", "json"))["services"].values()
+        built = [service["image"] for service in services if "build" in service]
+        assert sorted(built) == sorted({service["image"] for service in services})

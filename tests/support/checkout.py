@@ -7,8 +7,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def copy_project(target: Path) -> Path:
-    """Copy all files that git tracks or does not ignore into a folder, and return the folder."""
+def copy_project(target: Path, mode: str = "") -> Path:
+    """Copy all files that git tracks or does not ignore into a folder, and return the folder.
+
+    :param mode: change the mode of every file and folder like this, in the notation of chmod.
+    """
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -20,4 +23,6 @@ def copy_project(target: Path) -> Path:
         if (ROOT / name).exists():
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, target / name)
+    if mode:
+        subprocess.run(["chmod", "-R", mode, target], check=True)
     return target

@@ -45,12 +45,13 @@ class Stack:
     def __init__(self, root: Path = ROOT, tag: str | None = None) -> None:
         """Choose a project name, a port and an image tag.
 
-        :param tag: the tag of another stack, to run the image that it has built.
+        :param tag: the tag of another stack, to run the images that it has built.
         """
         self.root = root
         self.project = new_name()
         self.tag = tag or self.project
         self.image = f"slipway:{self.tag}"
+        self.db_image = f"slipway-db:{self.tag}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         # Keep the settings of the user who runs the tests out of this stack.
@@ -59,9 +60,10 @@ class Stack:
         mine |= {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
         self.env = {name: value for name, value in os.environ.items() if name not in mine} | {
             "COMPOSE_PROJECT_NAME": self.project,
-            "COMPOSE_PROFILES": "",
             "PORT": str(self.port),
+            "IMAGE": "slipway",
             "TAG": self.tag,
+            "DB_IMAGE": self.db_image,
             "SHUTDOWN_DELAY": "1",
             "TRUSTED_PROXIES": "1",  # lets a test choose its address with X-Forwarded-For
         }
@@ -93,7 +95,7 @@ class Stack:
 
     def remove(self) -> None:
         """Remove containers, networks, volumes, and the images that this stack has built."""
-        self.compose("--profile", "*", "down", "--volumes", "--remove-orphans", "--timeout", "0")
+        self.compose("down", "--volumes", "--remove-orphans", "--timeout", "0")
         label = f"label=com.docker.compose.project={self.project}"
         # `down` misses volumes of Compose files that COMPOSE_FILE no longer names.
         if volumes := docker("volume", "ls", "--quiet", "--filter", label).split():

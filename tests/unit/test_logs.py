@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from app.telemetry.logs import published_address
 from tests.support.checkout import ROOT
 from tests.support.environ import bare_environ
 
@@ -141,6 +142,23 @@ log.error("Error handling request %s %s", "GET", "/code?token=s3cret")
 """
     (line,) = lines(code)
     assert line["event"] == "Error handling request GET /code"
+
+
+@pytest.mark.parametrize(
+    ("published", "address"),
+    [
+        pytest.param("127.0.0.1:8080", "http://localhost:8080", id="this machine"),
+        pytest.param("0.0.0.0:8000-8001", "http://localhost:8000", id="a range, all addresses"),
+        pytest.param("192.0.2.7:80", "http://192.0.2.7:80", id="one address"),
+        pytest.param("", None, id="not said, as on Kubernetes"),
+    ],
+)
+def test_published_address(
+    monkeypatch: pytest.MonkeyPatch, published: str, address: str | None
+) -> None:
+    """The address to open is that on the machine, with a name that browsers trust."""
+    monkeypatch.setenv("PUBLISHED", published)
+    assert published_address() == address
 
 
 def test_a_receiver_that_is_away_does_not_flood_the_log() -> None:

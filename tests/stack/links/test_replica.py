@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from tests.support.checkout import ROOT
+from tests.support.checkout import ROOT, copy_project
 from tests.support.compose import MYSQL_ROOT, Stack, docker
 from tests.support.links.client import TARGET
 from tests.support.service import Service
@@ -18,10 +18,15 @@ ACCOUNT = (ROOT / "deploy" / "replica" / "account.sh").read_text()
 
 
 @pytest.fixture(scope="module", name="replicated")
-def _replicated(stack: Stack) -> Iterator[Stack]:
-    """A stack whose service reads from a replica."""
-    with Stack(tag=stack.tag) as replicated:
-        replicated.env["COMPOSE_FILE"] = FILES
+def _replicated(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A stack whose service reads from a replica.
+
+    Its checkout is as on a file system without modes, where everybody can write each file. MySQL
+    would ignore such a file of settings.
+    """
+    folder = copy_project(tmp_path_factory.mktemp("replica") / "slipway", mode="a=rwx")
+    with Stack(folder) as replicated:
+        replicated.env |= {"COMPOSE_FILE": FILES, "IMAGE": "slipway", "TAG": stack.tag}
         replicated.up("db")
         replicated.exec("db", "bash", "-c", ACCOUNT)
         replicated.up()
