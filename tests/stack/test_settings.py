@@ -101,9 +101,9 @@ def test_each_folder_is_a_stack_of_its_own(tmp_path: Path, folder: str, project:
         del stack.env[name]
     config = json.loads(stack.compose("config", "--format", "json"))
     assert config["name"] == project
-    images = {name: service["image"] for name, service in config["services"].items()}
+    images = {name: each.get("image") for name, each in config["services"].items()}
     assert images == {
-        "secrets": f"{project}-db",
+        "secrets": None,  # Compose's default: its project and its service
         "db": f"{project}-db",
         "migrate": f"{project}-app:latest",
         "app": f"{project}-app:latest",
@@ -121,7 +121,7 @@ def test_development_is_not_started_by_itself() -> None:
     builds = {name: service.get("build") for name, service in config["services"].items()}
     assert builds.keys() == {"app", "db", "migrate", "secrets"}
     dockerfiles = [build["dockerfile"] for build in builds.values() if build]
-    assert sorted(dockerfiles) == ["Dockerfile", "Dockerfile.multistage"]
+    assert sorted(dockerfiles) == ["Dockerfile", "Dockerfile", "Dockerfile.multistage"]
 
 
 def test_each_image_is_built_once() -> None:
