@@ -28,8 +28,8 @@ def new_name() -> str:
     return f"{RUN}-{secrets.token_hex(4)}"
 
 
-def remove(text: str) -> list[str]:
-    """Remove all containers, networks, volumes and images that have `text` in their name.
+def remove(prefix: str) -> list[str]:
+    """Remove all containers, networks, volumes and images with this prefix in their name or tag.
 
     :returns: the names of what was removed. Without Docker there is nothing.
     """
@@ -41,7 +41,7 @@ def remove(text: str) -> list[str]:
             ).split()
         except (OSError, subprocess.CalledProcessError):
             return []
-        if found := [name for name in names if text in name]:
+        if found := [n for n in names if n.startswith(prefix) or f":{prefix}" in n]:
             subprocess.run(["docker", *removal, *found], check=False, stdout=subprocess.DEVNULL)
             removed += found
     return removed

@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.support.checkout import ROOT
 
 PAGES = ":!*.md"  # their prose can use the word
+FOREIGN = (":!LICENSE", ":!requirements", ":!findings")  # these are not about the service
 
 
 def _word(name: str) -> re.Pattern[bytes]:
@@ -19,7 +20,7 @@ def _word(name: str) -> re.Pattern[bytes]:
 
 def _files(root: Path, name: str, *but: str) -> list[Path]:
     """Return the text files that git tracks and that contain a name, as a word or within one."""
-    command = ["git", "grep", "-lIzi", name, "--", ".", ":!LICENSE", ":!requirements", *but]
+    command = ["git", "grep", "-lIzi", name, "--", ".", *FOREIGN, *but]
     found = subprocess.run(command, cwd=root, check=False, stdout=subprocess.PIPE, text=True)
     return [root / path for path in found.stdout.split("\0") if path]
 
