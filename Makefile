@@ -45,7 +45,7 @@ check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
 test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
 	@mkdir -p .pytest_cache && rm -f $$SKIPPED
-	pytest -n 4 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
+	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
 	pytest -m alone
 
 fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
@@ -148,8 +148,8 @@ INSTALL_docker = With Compose: https://docs.docker.com/engine/install
 INSTALL_npm = On Debian: apt install npm
 INSTALL_wrk = On Debian: apt install wrk
 need-%:
-	@$(foreach program,$(or $(ONE_OF_$*),$*),command -v $(program) ||) { \
-		echo 'make $(MAKECMDGOALS) needs $*, which is not installed. $(INSTALL_$*)' >&2; exit 1; } >/dev/null
+	@$(foreach program,$(or $(ONE_OF_$*),$*),command -v $(program) >/dev/null ||) { \
+		echo 'make $(MAKECMDGOALS) needs $*, which is not installed. $(INSTALL_$*)' >&2; exit 1; }
 
 # Virtual environment with the packages of a lock file: .venv/run to run the service, .venv/dev to
 # develop it.

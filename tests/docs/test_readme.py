@@ -124,4 +124,4 @@ def test_ci_runs_the_readmes_test_command() -> None:
     """CI runs the test command that the README gives."""
     documented = blocks(README, "sh")
     last_line = (ROOT / ".ci" / "run").read_text().splitlines()[-1]
-    assert [last_line.removeprefix("CI=true ") + "\n"] == documented
+    assert last_line.removeprefix("CI=true ") + "\n" in documented

@@ -74,7 +74,7 @@ def test_taken_port_is_reported_before_anything_is_built() -> None:
         stack.make("up")
     way_out = "Choose another one: PORT=8080 docker compose up --wait"
     assert f"Port {stack.port} of 127.0.0.1 is taken. {way_out}" in refused.value.stderr
-    assert docker("image", "ls", "--quiet", stack.db_image) == ""
+    assert docker("image", "ls", "--quiet", stack.image) == ""
     assert stack.compose("ps", "--all", "--quiet") == ""
 
 

@@ -26,7 +26,7 @@ from tests.support.compose import Stack
 def test_waits(number):
     with Stack() as stack, subprocess.Popen(["sleep", "300"]) as process:
         try:
-            stack.compose("create", "db")
+            stack.compose("create", "secrets", "db")
             Path(f"{number}.started").write_text(str(process.pid))
             process.wait()
         finally:

@@ -122,13 +122,13 @@ def test_no_secret_is_in_logs_or_metadata(stack: Stack) -> None:
     ]
     secrets.append(key)
     assert [len(secret) for secret in secrets] == [32, 32, 32, 32, 64]
+    images = [stack.image, f"{stack.project}-db", f"{stack.project}-secrets"]
     places = {
         "logs": stack.compose("logs"),
         "processes": stack.compose("top"),
         "containers": docker("inspect", *stack.compose("ps", "--all", "--quiet").split()),
-        "images": docker("image", "inspect", stack.image, stack.db_image),
-        "history": docker("history", "--no-trunc", stack.image),
-        "history of db": docker("history", "--no-trunc", stack.db_image),
+        "images": docker("image", "inspect", *images),
+        "history": "".join(docker("history", "--no-trunc", image) for image in images),
     }
     assert "ready for connections" in places["logs"]
     assert [name for name, text in places.items() if any(s in text for s in secrets)] == []

@@ -97,14 +97,14 @@ def test_each_folder_is_a_stack_of_its_own(tmp_path: Path, folder: str, project:
     for name in ("docker-compose.yaml", "docker-compose.dev.yaml"):
         shutil.copy(ROOT / name, checkout)
     stack = Stack(checkout)
-    for name in ("COMPOSE_PROJECT_NAME", "IMAGE", "TAG", "DB_IMAGE"):
+    for name in ("COMPOSE_PROJECT_NAME", "IMAGE", "TAG"):
         del stack.env[name]
     config = json.loads(stack.compose("config", "--format", "json"))
     assert config["name"] == project
     images = {name: each.get("image") for name, each in config["services"].items()}
     assert images == {
-        "secrets": None,  # Compose's default: its project and its service
-        "db": f"{project}-db",
+        "secrets": None,  # Compose's default: project and service
+        "db": None,
         "migrate": f"{project}-app:latest",
         "app": f"{project}-app:latest",
     }

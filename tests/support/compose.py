@@ -45,13 +45,12 @@ class Stack:
     def __init__(self, root: Path = ROOT, tag: str | None = None) -> None:
         """Choose a project name, a port and an image tag.
 
-        :param tag: the tag of another stack, to run the images that it has built.
+        :param tag: the tag of another stack, to run the image that it has built.
         """
         self.root = root
         self.project = new_name()
         self.tag = tag or self.project
         self.image = f"slipway:{self.tag}"
-        self.db_image = f"slipway-db:{self.tag}"
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         # Keep the settings of the user who runs the tests out of this stack.
@@ -63,7 +62,6 @@ class Stack:
             "PORT": str(self.port),
             "IMAGE": "slipway",
             "TAG": self.tag,
-            "DB_IMAGE": self.db_image,
             "SHUTDOWN_DELAY": "1",
             "TRUSTED_PROXIES": "1",  # lets a test choose its address with X-Forwarded-For
         }
