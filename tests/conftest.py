@@ -1,5 +1,6 @@
 """The stack that tests share, interrupted runs, and the report of tests that were skipped."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -23,9 +24,9 @@ NO_BROWSER = "Chromium is not installed"
 NO_CURL = "curl is not installed"
 NO_ROOT = "only root can add a name to /etc/hosts"
 SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_CURL, NO_ROOT)
-# Has one file for each worker that is running tests; its name is the worker's process id.
-BUSY = Path(tempfile.gettempdir()) / leftovers.RUN
-STOP_LIMIT = 120  # seconds for the workers to remove what they have started
+# Has one file for each worker: PROCESS_ID.running, then PROCESS_ID.ending during its teardown.
+WORKERS = Path(tempfile.gettempdir()) / leftovers.RUN
+STOP_TRIES, STOP_INTERVAL = 12, 10  # how often workers are interrupted, and how many seconds apart
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,27 +50,33 @@ def pytest_sessionstart(session: pytest.Session) -> None:
     """
     signal.signal(signal.SIGTERM, _interrupt)
     if leftovers.IS_MAIN:
-        BUSY.mkdir()
+        WORKERS.mkdir()
     elif hasattr(session.config, "workerinput"):
         signal.signal(signal.SIGINT, lambda *_: None)
-        (BUSY / str(os.getpid())).touch()
+        (WORKERS / f"{os.getpid()}.running").touch()
 
 
 def pytest_keyboard_interrupt() -> None:
-    """Interrupt the workers, and wait until they have removed what they have started."""
-    if leftovers.IS_MAIN:
-        for worker in BUSY.iterdir():
-            os.kill(int(worker.name), signal.SIGTERM)
-        wait_until(lambda: not list(BUSY.iterdir()), STOP_LIMIT)
+    """Interrupt the workers, and wait until they have removed what they have started.
+
+    Those that still run tests are interrupted again: some code catches every exception.
+    """
+    for _ in range(STOP_TRIES if leftovers.IS_MAIN else 0):
+        for worker in WORKERS.glob("*.running"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(worker.stem), signal.SIGTERM)
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not list(WORKERS.iterdir()), STOP_INTERVAL)
+            break
 
 
 def pytest_unconfigure() -> None:
     """Remove what is left of an interrupted run: a killed command does not finish its work."""
     if leftovers.IS_MAIN:
-        shutil.rmtree(BUSY)
+        shutil.rmtree(WORKERS)
         leftovers.remove(leftovers.RUN)
     else:
-        (BUSY / str(os.getpid())).unlink(missing_ok=True)
+        (WORKERS / f"{os.getpid()}.ending").unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")
@@ -95,7 +102,13 @@ def _skip_reasons(reporter: pytest.TerminalReporter) -> list[str]:
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Fail the run in CI if a missing tool skipped a test, since nobody would notice it there."""
+    """Mark the beginning of a worker's teardown, and fail a run in CI that has skipped a test.
+
+    Nobody would notice there that a tool is missing.
+    """
+    running = WORKERS / f"{os.getpid()}.running"
+    if running.exists():
+        running.rename(running.with_suffix(".ending"))
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") == "true" and reporter and _skip_reasons(reporter):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
