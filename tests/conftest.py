@@ -108,6 +108,7 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """
     running = WORKERS / f"{os.getpid()}.running"
     if running.exists():
+        signal.signal(signal.SIGTERM, lambda *_: None)  # an interruption would end the teardown
         running.rename(running.with_suffix(".ending"))
     reporter = session.config.pluginmanager.get_plugin("terminalreporter")
     if os.environ.get("CI") == "true" and reporter and _skip_reasons(reporter):
