@@ -27,7 +27,8 @@ def tables(stack: Stack) -> list[list[str]]:
     names = stack.mysql_root(
         "SELECT CONCAT('`', table_schema, '`.`', table_name, '`')"
         " FROM information_schema.tables"
-        " WHERE table_schema REGEXP '^slipway(_|$)' ORDER BY table_schema, table_name"
+        " WHERE table_schema REGEXP '^slipway(_|$)'"
+        " ORDER BY table_schema, table_name"
     )
     return stack.mysql_root(f"CHECKSUM TABLE {', '.join(name for (name,) in names)}")
 
