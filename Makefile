@@ -67,7 +67,7 @@ screenshots: need-chromium need-npm .venv/dev .venv/bench ## update the README's
 remove-example: ## take out the example, with its documents and tests; see docs/your-own-service.md
 	@$(PYTHON) -m tests.support.links.remove
 
-check-rest: need-docker .venv/dev ## run all tests on a copy without the example; takes half an hour
+check-rest: need-docker .venv/dev ## run all tests on a copy without the example; takes 15 minutes
 	python -m tests.support.links.rest
 # /example
 
