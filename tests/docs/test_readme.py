@@ -122,6 +122,6 @@ def test_make_run(checkout: Path) -> None:
 
 def test_ci_runs_the_readmes_test_command() -> None:
     """CI runs the test command that the README gives."""
-    documented = blocks(README, "sh")
+    documented = [block for block in blocks(README, "sh") if block.startswith("make ")]
     last_line = (ROOT / ".ci" / "run").read_text().splitlines()[-1]
-    assert last_line.removeprefix("CI=true ") + "\n" in documented
+    assert [last_line.removeprefix("CI=true ") + "\n"] == documented

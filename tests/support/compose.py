@@ -11,6 +11,7 @@ from typing import Any, Self
 import requests
 
 from tests.support.checkout import ROOT
+from tests.support.environ import SET_BY_MAKE
 from tests.support.leftovers import new_name
 from tests.support.waiting import free_port, wait_until
 
@@ -55,8 +56,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         # Keep the settings of the user who runs the tests out of this stack.
         mine = SETTINGS | {f"{name}_FILE" for name in SETTINGS} | {"COMPOSE_FILE"}
-        # `make test` sets these, and a test's own make must not inherit them.
-        mine |= {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+        mine |= SET_BY_MAKE
         self.env = {name: value for name, value in os.environ.items() if name not in mine} | {
             "COMPOSE_PROJECT_NAME": self.project,
             "PORT": str(self.port),
@@ -146,8 +146,17 @@ def run(*command: str | Path, check: bool = True, text: str | None = None, **opt
     done: subprocess.CompletedProcess[str] = subprocess.run(
         command, input=text, capture_output=True, text=True, check=False, **options
     )
-    if check and done.returncode:
-        error = subprocess.CalledProcessError(done.returncode, command, done.stdout, done.stderr)
+    return output(done) if check else done.stdout
+
+
+def output(done: subprocess.CompletedProcess[str]) -> str:
+    """Return what a process that has ended has printed on standard output.
+
+    :raises CalledProcessError: it failed. A note has its output.
+    """
+    try:
+        done.check_returncode()
+    except subprocess.CalledProcessError as error:
         error.add_note(done.stdout + done.stderr)
-        raise error
+        raise
     return done.stdout

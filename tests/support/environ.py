@@ -2,6 +2,9 @@
 
 import os
 
+# `make test` sets these, and another make that a test runs must not inherit them.
+SET_BY_MAKE = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
+
 
 def bare_environ(**settings: str) -> dict[str, str]:
     """Return an environment with only these settings, the user's PATH and coverage's variables.

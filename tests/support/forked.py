@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from multiprocessing.connection import Connection
 
 from tests.support.checkout import ROOT
+from tests.support.compose import output
 from tests.support.environ import bare_environ
 
 
@@ -28,12 +29,7 @@ class CommandLine:
         :raises CalledProcessError: it failed. A note has its output.
         """
         self._connection.send((arguments, env, text or ""))
-        status, output, errors = self._connection.recv()
-        if status:
-            error = subprocess.CalledProcessError(status, arguments, output, errors)
-            error.add_note(output + errors)
-            raise error
-        return str(output)
+        return output(subprocess.CompletedProcess(arguments, *self._connection.recv()))
 
 
 @contextlib.contextmanager
@@ -65,13 +61,13 @@ def _serve(connection: Connection) -> None:
             arguments, env, text = connection.recv()
             with (
                 tempfile.TemporaryFile("w+") as given,
-                tempfile.TemporaryFile("w+") as output,
+                tempfile.TemporaryFile("w+") as printed,
                 tempfile.TemporaryFile("w+") as errors,
             ):
                 given.write(text)
                 given.seek(0)
                 if not (child := os.fork()):
-                    for number, file in enumerate((given, output, errors)):
+                    for number, file in enumerate((given, printed, errors)):
                         os.dup2(file.fileno(), number)
                     os.environ.clear()
                     os.environ.update(env)
@@ -79,9 +75,9 @@ def _serve(connection: Connection) -> None:
                     main()
                     sys.exit()
                 status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-                output.seek(0)
+                printed.seek(0)
                 errors.seek(0)
-                connection.send((status, output.read(), errors.read()))
+                connection.send((status, printed.read(), errors.read()))
 
 
 if __name__ == "__main__":

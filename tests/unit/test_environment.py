@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.checkout import ROOT, copy_project
+from tests.support.environ import SET_BY_MAKE
 
 # In place of Python: it only notes how it was called, and creates what `-m venv` creates first.
 VENV = """#!/bin/sh
@@ -54,8 +55,7 @@ def make(folder: Path, *, status: int) -> subprocess.CompletedProcess[str]:
     python.write_text(VENV.format(status=status))
     python.chmod(0o755)
     command = ["make", ".venv/run", f"PYTHON={python}"]
-    names = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
-    env = {name: value for name, value in os.environ.items() if name not in names}
+    env = {name: value for name, value in os.environ.items() if name not in SET_BY_MAKE}
     return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
 
 

@@ -14,7 +14,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[3]
+from tests.support.checkout import ROOT
 
 # Patterns of git for what goes as a whole. Each must match a file.
 GONE = [

@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 
 from tests.support.checkout import ROOT, copy_project
+from tests.support.environ import SET_BY_MAKE
 
 YOU = {"GIT_AUTHOR_NAME": "You", "GIT_AUTHOR_EMAIL": "you@example.com"}
 YOU |= {name.replace("AUTHOR", "COMMITTER"): value for name, value in YOU.items()}
@@ -30,8 +31,6 @@ def clone_project(target: Path) -> Path:
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as folder:
         project = clone_project(Path(folder) / "rest")
-        # The environment of this make must not reach the other one.
-        names = {"MAKEFLAGS", "MAKELEVEL", "MFLAGS"}
-        env = {name: value for name, value in os.environ.items() if name not in names}
+        env = {name: value for name, value in os.environ.items() if name not in SET_BY_MAKE}
         subprocess.run(["make", "remove-example"], cwd=project, env=env, check=True)
         sys.exit(subprocess.run(["make", "test"], cwd=project, env=env, check=False).returncode)
