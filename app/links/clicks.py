@@ -4,32 +4,32 @@ Each worker process has one batcher for both. The batcher takes all waiting requ
 links in one statement, and upserts their clicks in a second one. It answers the requests after that
 is committed, so every redirect that a client receives is counted. While one batch commits, the next
 one forms. Under load, many requests share one commit. A request that comes alone does not wait.
+
+If another transaction has locked rows, only clicks on the links of these rows wait. A first batch
+runs into the lock. From then on, clicks on these links go to a second batcher, which skips locked
+rows and tries again until the rows are free.
 """
 
-import json
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
-from functools import cache
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from enum import Enum, auto
 from queue import SimpleQueue
-from typing import NamedTuple
 
 import structlog
 from flask import Flask, current_app
 from prometheus_client import Histogram
-from sqlalchemy import Connection, Engine, TextClause, bindparam, select, text
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
+from app.database import Database
 from app.database.batching import BATCH_LIMIT, Batcher, run_in_background
 from app.database.errors import is_conflict
-from app.links.tables import LINK_CLICKS, LINKS
+from app.links.click_counts import Target, count_clicks, find_targets, lock_free_rows
 from app.telemetry import metrics
 
 ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, or slightly more
-# Seconds from the start of a batch in which it can be retried. After a deadlock, that is enough. A
-# lock wait time-out takes longer (1 s) and is not retried, since all other requests wait meanwhile.
+# Seconds from the start of a batch in which it can be retried, if a link was deleted meanwhile.
 RETRY_WITHIN = 0.5
 
 BATCH_SIZE = Histogram(
@@ -42,21 +42,16 @@ COMMIT_SECONDS = Histogram(
     "Time to look up, count and commit one batch, in seconds.",
     buckets=metrics.SECONDS,
 )
-FIND_TARGETS = select(LINKS.c.lookup_key, LINKS.c.id, LINKS.c.url, LINKS.c.expires_at).where(
-    LINKS.c.lookup_key.in_(bindparam("keys", expanding=True))
-)
-
 log = structlog.get_logger()
 
 
-class Target(NamedTuple):
-    """The part of a link that a redirect needs."""
+class Later(Enum):
+    """LATER: the request waits for a locked row, and gets its outcome later."""
 
-    id: int
-    url: str
-    expired: bool
+    LATER = auto()
 
 
+LATER = Later.LATER
 Outcome = Target | None | BaseException
 """The target of a lookup key, None if no link has it, or the exception that the lookup raised."""
 
@@ -72,8 +67,10 @@ class PendingRequest:
         self.since = time.monotonic()
         self.on_outcome = [on_outcome]  # emptied by the call, so that it is called only once
 
-    def resolve(self, outcome: Outcome) -> None:
-        """Report the outcome, unless one was already reported."""
+    def resolve(self, outcome: Outcome | Later) -> None:
+        """Report the outcome, unless one was already reported, or it comes later."""
+        if outcome is LATER:
+            return
         try:
             on_outcome = self.on_outcome.pop()  # atomic: two threads can get here
         except IndexError:
@@ -91,9 +88,12 @@ class Resolver:
     must not wait, so it may call only `submit`.
     """
 
-    def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._batcher = Batcher("clicks", self._resolve_all)
+        self._locked_batcher = Batcher("locked clicks", self._resolve_free)
+        self._locked_keys: set[str] = set()  # until a click on the link is counted
+        self._locked: deque[PendingRequest] = deque()  # `_watch` tries them again
         self._submitted: deque[PendingRequest] = deque()  # oldest first; some are resolved already
         self._is_watching = False
 
@@ -126,9 +126,12 @@ class Resolver:
         self._batcher.submit(pending, pending.resolve)
 
     def _watch(self) -> None:
-        """Fail requests that have waited too long for their batch."""
+        """Try again to count clicks on locked rows, and fail requests that have waited too long."""
         while True:
             time.sleep(ANSWER_WITHIN / 20)
+            for _ in range(len(self._locked)):
+                again = self._locked.popleft()
+                self._locked_batcher.submit(again, again.resolve)
             overdue = time.monotonic() - ANSWER_WITHIN
             while self._submitted:
                 first = self._submitted[0]
@@ -137,86 +140,81 @@ class Resolver:
                 self._submitted.popleft()
                 first.resolve(DatabaseTimeoutError("The batch did not finish in time."))
 
-    def _resolve_all(self, batch: Sequence[PendingRequest]) -> list[Outcome]:
+    def _resolve_all(self, batch: Sequence[PendingRequest]) -> list[Outcome | Later]:
         pending = [request for request in batch if request.on_outcome]
-        targets: dict[str, Target] = {}
-        if pending:
+        locked = {r for r in pending if r.counts and r.key in self._locked_keys}
+        for request in locked:
+            self._locked_batcher.submit(request, request.resolve)
+        outcomes: dict[PendingRequest, Outcome | Later] = dict.fromkeys(locked, LATER)
+        if pending := [request for request in pending if request not in locked]:
             BATCH_SIZE.observe(len(pending))
             with COMMIT_SECONDS.time():
-                targets = self._find_and_count(pending)
-        return [targets.get(request.key) for request in batch]
+                outcomes |= self._find_and_count(pending)
+        return [outcomes.get(request) for request in batch]
 
-    def _find_and_count(self, pending: list[PendingRequest]) -> dict[str, Target]:
-        """Resolve and count a batch; retry if it conflicts with another transaction."""
+    def _find_and_count(
+        self, pending: list[PendingRequest]
+    ) -> Mapping[PendingRequest, Outcome | Later]:
+        """Resolve and count a batch; after a conflict, only clicks on rows that are free."""
         deadline = time.monotonic() + RETRY_WITHIN
         while True:
             try:
-                with self._engine.connect() as connection:
-                    targets = _find_targets(connection, {request.key for request in pending})
-                    clicks = Counter(request.key for request in pending if request.counts)
-                    _count_clicks(connection, clicks, targets)
-                    return targets
-            except (IntegrityError, OperationalError) as error:
-                # IntegrityError: a link was deleted between the two statements.
-                again = isinstance(error, IntegrityError) or is_conflict(error)
-                if not again or time.monotonic() > deadline:
+                with self._database.autocommit.connect() as connection:
+                    targets = find_targets(connection, {request.key for request in pending})
+                    count_clicks(connection, _clicks(pending), targets)
+                    return {request: targets.get(request.key) for request in pending}
+            except IntegrityError:  # a link was deleted between the two statements
+                if time.monotonic() > deadline:
                     raise
+            except OperationalError as error:
+                if not is_conflict(error):
+                    raise
+                return self._find_and_count_free(pending)
+
+    def _resolve_free(self, batch: Sequence[PendingRequest]) -> list[Outcome | Later]:
+        pending = [request for request in batch if request.on_outcome]
+        outcomes = self._find_and_count_free(pending) if pending else {}
+        return [outcomes.get(request) for request in batch]
+
+    def _find_and_count_free(
+        self, pending: list[PendingRequest]
+    ) -> Mapping[PendingRequest, Outcome | Later]:
+        """Resolve and count a batch, apart from clicks on locked rows: those get LATER.
+
+        A batch of another worker can also have locked the rows, for milliseconds.
+        """
+        targets: dict[str, Target] = {}
+        try:
+            with self._database.transactional.begin() as connection:
+                targets = find_targets(connection, {request.key for request in pending})
+                free = lock_free_rows(connection, [targets[key] for key in sorted(targets)])
+                later = {
+                    request
+                    for request in pending
+                    if request.counts
+                    and (target := targets.get(request.key))
+                    and not target.expired
+                    and target.id not in free
+                }
+                counted = [request for request in pending if request not in later]
+                count_clicks(connection, _clicks(counted), targets)
+        except OperationalError as error:
+            if not is_conflict(error):
+                raise
+            later = set(pending)
+        self._locked_keys -= {request.key for request in pending}
+        self._locked_keys |= {request.key for request in later}
+        self._locked += later
+        return {r: LATER if r in later else targets.get(r.key) for r in pending}
 
 
-def _find_targets(connection: Connection, keys: set[str]) -> dict[str, Target]:
-    now = datetime.now(UTC)
-    return {
-        row.lookup_key: Target(row.id, row.url, bool(row.expires_at and row.expires_at <= now))
-        for row in connection.execute(FIND_TARGETS, {"keys": list(keys)})
-    }
-
-
-def _count_clicks(connection: Connection, clicks: Counter[str], targets: dict[str, Target]) -> None:
-    hour = datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
-    # In the order of the primary key, so that the batches of two workers can't deadlock.
-    counts = {
-        target.id: clicks[key]
-        for key, target in sorted(targets.items(), key=lambda item: item[1].id)
-        if clicks[key] and not target.expired
-    }
-    if counts:
-        upsert_counts(connection, hour, counts)
-
-
-def upsert_counts(connection: Connection, hour: datetime, counts: Mapping[int, int]) -> None:
-    """Add clicks to the rows of links for an hour, and insert rows that are missing (an upsert).
-
-    The rows are passed as one JSON value. So the statement has the same text for any number of
-    rows, and SQLAlchemy compiles it only once.
-
-    :param counts: clicks by the link's id.
-    """
-    values = {"rows": json.dumps(list(counts.items())), "hour": hour}
-    connection.execute(_upsert(connection.dialect.name), values)
-
-
-@cache
-def _upsert(dialect: str) -> TextClause:
-    if dialect == "mysql":
-        statement = """
-            INSERT INTO link_clicks (link_id, hour, clicks)
-            SELECT * FROM (
-                SELECT link_id, :hour, clicks FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
-                    link_id BIGINT PATH '$[0]', clicks BIGINT PATH '$[1]')) AS given
-            ) AS new (link_id, hour, clicks)
-            ON DUPLICATE KEY UPDATE clicks = link_clicks.clicks + new.clicks"""
-    else:
-        statement = """
-            INSERT INTO link_clicks (link_id, hour, clicks)
-            SELECT json_extract(value, '$[0]'), :hour, json_extract(value, '$[1]')
-            FROM json_each(:rows) WHERE true
-            ON CONFLICT DO UPDATE SET clicks = link_clicks.clicks + excluded.clicks"""
-    return text(statement).bindparams(bindparam("hour", type_=LINK_CLICKS.c.hour.type))
+def _clicks(pending: Iterable[PendingRequest]) -> Counter[str]:
+    return Counter(request.key for request in pending if request.counts)
 
 
 def init_app(app: Flask) -> None:
     """Create the app's resolver."""
-    app.extensions["clicks"] = Resolver(app.extensions["database"].autocommit)
+    app.extensions["clicks"] = Resolver(app.extensions["database"])
 
 
 def resolver() -> Resolver:

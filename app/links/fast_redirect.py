@@ -15,7 +15,8 @@ from werkzeug.exceptions import HTTPException
 
 from app.api.headers import BASE_HEADERS
 from app.links import codes, redirect
-from app.links.clicks import Outcome, Resolver, Target
+from app.links.click_counts import Target
+from app.links.clicks import Outcome, Resolver
 from app.server import fast_path
 from app.telemetry import logs, metrics, tracing
 

@@ -11,7 +11,8 @@ from app.api.openapi import named, problem_responses
 from app.api.problems import http_error
 from app.api.resources import Blueprint
 from app.links import codes, targets
-from app.links.clicks import Target, resolver
+from app.links.click_counts import Target
+from app.links.clicks import resolver
 from app.links.service import UnknownCodeError
 
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)

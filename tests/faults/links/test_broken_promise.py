@@ -13,13 +13,16 @@ from tests.support.links.faults import rounds
 pytestmark = pytest.mark.alone
 
 # This service answers before it counts the click, as many services do.
-RIGHT, WRONG = "_count_clicks(connection, ", "_count_later(self._engine, "
+RIGHT, WRONG = (
+    "count_clicks(connection, _clicks(pending)",
+    "_count_later(self._database.autocommit, _clicks(pending)",
+)
 LATER = """
 
-def _count_later(engine: Engine, clicks: Counter[str], targets: dict[str, Target]) -> None:
-    def count() -> None:
+def _count_later(engine, clicks, targets):
+    def count():
         with engine.connect() as connection:
-            _count_clicks(connection, clicks, targets)
+            count_clicks(connection, clicks, targets)
 
     import threading
 

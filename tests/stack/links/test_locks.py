@@ -1,5 +1,6 @@
 """Locks of other transactions: requests wait, retry, and get 503 in time."""
 
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.alone
 LIMIT = 2  # seconds for an answer
 TRIES = 10  # attempts of a test, because a slow machine can miss the service's retry
 
+CLICKS = "SELECT clicks FROM link_clicks WHERE link_id = {id} FOR UPDATE"
 LINK = "SELECT id FROM links WHERE lookup_key = '{code}' FOR UPDATE"
 TAG = "SELECT tag FROM link_tags WHERE link_id = {id} FOR UPDATE"
 KEY = "SELECT status FROM idempotency_keys WHERE `key` = '{code}' FOR UPDATE"
@@ -204,3 +206,33 @@ def test_time_limit_holds_for_the_sum_of_waits(stack: Stack, links: Links) -> No
         answer = links.service.post("/api/links", json=body, headers=headers)
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
     assert answer.elapsed.total_seconds() < LIMIT
+
+
+def follow(links: Links, code: str, times: int) -> Counter[int]:
+    """Follow a link several times, one after the other, and count the statuses."""
+    with links.service.again() as client:
+        return Counter(client.get(f"/{code}").status_code for _ in range(times))
+
+
+@pytest.mark.parametrize("held", [CLICKS, LINK], ids=["clicks", "link"])
+def test_only_clicks_on_a_locked_row_wait(stack: Stack, links: Links, held: str) -> None:
+    """While rows of one link are locked, redirects of all other links succeed and are counted.
+
+    The other links have clicks in this hour, or none yet. When the lock is released, the link works
+    again, and no answered click is lost.
+    """
+    locked = prepare(CASES["follow"], links)
+    others = [links.create()["code"] for _ in range(8)]
+    for code in (locked["code"], *others[:4]):
+        follow(links, code, 1)
+    with ThreadPoolExecutor() as pool:
+        with RootSession(stack) as holder:
+            holder.run(f"START TRANSACTION; {held.format(**locked)}")
+            waiting = [pool.submit(follow, links, locked["code"], 2) for _ in range(4)]
+            running = [pool.submit(follow, links, code, 100) for code in others]
+            assert [each.result() for each in running] == [{302: 100}] * len(others)
+            assert [each.result() for each in waiting] == [{503: 2}] * len(waiting)
+        assert follow(links, locked["code"], 10) == {302: 10}
+    clicks = {c: links.service.get(f"/api/links/{c}").json()["clicks"] for c in others}
+    assert list(clicks.values()) == [101] * 4 + [100] * 4
+    assert 11 <= links.service.get(f"/api/links/{locked['code']}").json()["clicks"] <= 19

@@ -1,0 +1,107 @@
+"""SQL for counting clicks: find the links, lock rows that are free, and upsert the counts."""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cache
+from typing import NamedTuple
+
+from sqlalchemy import Connection, TextClause, bindparam, select, text
+
+from app.links.tables import LINK_CLICKS, LINKS
+
+FIND_TARGETS = select(LINKS.c.lookup_key, LINKS.c.id, LINKS.c.url, LINKS.c.expires_at).where(
+    LINKS.c.lookup_key.in_(bindparam("keys", expanding=True))
+)
+# A click changes the row of its hour. For a new row, and for the foreign key of an existing one, it
+# also locks the link's row. A join alone can't tell a locked row of clicks from a missing one.
+LOCK_FREE_ROWS = text("""
+    SELECT l.id FROM links AS l
+    LEFT JOIN link_clicks AS c ON c.link_id = l.id AND c.hour = :hour
+    WHERE l.id IN :ids AND (c.link_id IS NOT NULL OR NOT EXISTS (
+        SELECT * FROM link_clicks WHERE link_id = l.id AND hour = :hour))
+    ORDER BY l.id
+    FOR SHARE OF l SKIP LOCKED FOR UPDATE OF c SKIP LOCKED""").bindparams(
+    bindparam("ids", expanding=True), bindparam("hour", type_=LINK_CLICKS.c.hour.type)
+)
+
+
+class Target(NamedTuple):
+    """The part of a link that a redirect needs."""
+
+    id: int
+    url: str
+    expired: bool
+
+
+def find_targets(connection: Connection, keys: Iterable[str]) -> dict[str, Target]:
+    """Return the targets of lookup keys, without those that no link has."""
+    now = datetime.now(UTC)
+    return {
+        row.lookup_key: Target(row.id, row.url, bool(row.expires_at and row.expires_at <= now))
+        for row in connection.execute(FIND_TARGETS, {"keys": list(keys)})
+    }
+
+
+def lock_free_rows(connection: Connection, targets: Sequence[Target]) -> set[int]:
+    """Lock the rows that clicks on these links need, and return the ids of the links.
+
+    Links that have a row that another transaction has locked are left out.
+    """
+    if not targets:
+        return set()
+    values = {"ids": [target.id for target in targets], "hour": _this_hour()}
+    return set(connection.scalars(LOCK_FREE_ROWS, values))
+
+
+def count_clicks(
+    connection: Connection, clicks: Mapping[str, int], targets: Mapping[str, Target]
+) -> None:
+    """Add clicks to the current hour of links, apart from those that have expired.
+
+    :param clicks: clicks by the lookup key.
+    :raises sqlalchemy.exc.IntegrityError: a link was deleted.
+    """
+    # In the order of the primary key, so that the batches of two workers can't deadlock.
+    counts = {
+        target.id: clicks[key]
+        for key, target in sorted(targets.items(), key=lambda item: item[1].id)
+        if clicks.get(key) and not target.expired
+    }
+    if counts:
+        upsert_counts(connection, _this_hour(), counts)
+
+
+def _this_hour() -> datetime:
+    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+
+
+def upsert_counts(connection: Connection, hour: datetime, counts: Mapping[int, int]) -> None:
+    """Add clicks to the rows of links for an hour, and insert rows that are missing (an upsert).
+
+    The rows are passed as one JSON value. So the statement has the same text for any number of
+    rows, and SQLAlchemy compiles it only once.
+
+    :param counts: clicks by the link's id.
+    """
+    values = {"rows": json.dumps(list(counts.items())), "hour": hour}
+    connection.execute(_upsert(connection.dialect.name), values)
+
+
+@cache
+def _upsert(dialect: str) -> TextClause:
+    if dialect == "mysql":
+        statement = """
+            INSERT INTO link_clicks (link_id, hour, clicks)
+            SELECT * FROM (
+                SELECT link_id, :hour, clicks FROM JSON_TABLE(:rows, '$[*]' COLUMNS (
+                    link_id BIGINT PATH '$[0]', clicks BIGINT PATH '$[1]')) AS given
+            ) AS new (link_id, hour, clicks)
+            ON DUPLICATE KEY UPDATE clicks = link_clicks.clicks + new.clicks"""
+    else:
+        statement = """
+            INSERT INTO link_clicks (link_id, hour, clicks)
+            SELECT json_extract(value, '$[0]'), :hour, json_extract(value, '$[1]')
+            FROM json_each(:rows) WHERE true
+            ON CONFLICT DO UPDATE SET clicks = link_clicks.clicks + excluded.clicks"""
+    return text(statement).bindparams(bindparam("hour", type_=LINK_CLICKS.c.hour.type))
