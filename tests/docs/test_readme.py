@@ -61,7 +61,11 @@ def own(checkout: Path) -> Iterator[Stack]:
 
 @pytest.mark.usefixtures("stack")  # it fills the build cache
 @pytest.mark.parametrize(
-    "pages", [["README.md"], ["docs/operate.md", "docs/learn/*.md", "docs/scale.md"]]
+    "pages",
+    [
+        pytest.param(["README.md"], id="README"),
+        pytest.param(["docs/operate.md", "docs/learn/*.md", "docs/scale.md"], id="docs"),
+    ],
 )
 def test_console_blocks(checkout: Path, own: Stack, pages: list[str]) -> None:
     """Every command succeeds and prints what the page shows. The pages of one row share a stack."""
