@@ -1,6 +1,6 @@
 # Each target is one or two commands, which you can also type yourself.
 .DEFAULT_GOAL := help
-.PHONY: help up run token check test fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
+.PHONY: help up run token check test coverage fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -45,8 +45,12 @@ check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
 test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
 	@mkdir -p .pytest_cache && rm -f $$SKIPPED
-	pytest -n 3 --dist loadfile --no-loadscope-reorder --cov -m 'not alone'
+	pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not timed and not alone'
+	pytest -n 3 --dist loadfile --no-loadscope-reorder -m timed || test $$? = 5
 	pytest -m alone
+
+coverage: .venv/dev ## print the branch coverage of unit tests and of tests of the API on SQLite
+	pytest -n 3 --cov -m 'not engine' tests/unit tests/api
 
 fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
 	python -m tests.support.fuzz

@@ -118,8 +118,8 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Show in red how many tests were skipped for each reason.
 
-    `make test` calls pytest twice, and names a file in SKIPPED, so that the second call shows the
-    sums of both.
+    `make test` calls pytest several times, and names a file in SKIPPED, so that the last call shows
+    the sums of all.
     """
     skipped = Counter(_skip_reasons(terminalreporter))
     if "SKIPPED" in os.environ and leftovers.IS_MAIN:

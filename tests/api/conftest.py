@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.checkout import ROOT
-from tests.support.compose import Stack, run
+from tests.support.compose import Stack, docker, run
 from tests.support.environ import bare_environ
 from tests.support.forked import command_line
 from tests.support.scrape import Metrics
@@ -80,7 +80,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
     ]
     log = folder / "log"
     with (
-        command_line() as forked,
+        command_line(str(PYTHON), cwd=ROOT, env=environ) as forked,
         log.open("w") as output,
         subprocess.Popen(command, cwd=ROOT, env=environ, stdout=output) as server,
     ):
@@ -90,8 +90,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
             cli = [str(PYTHON), "-m", "app"]
             metrics = Metrics(partial(run, PYTHON, "-c"), metrics_port)
             options = {"cwd": ROOT, "env": environ}
-            run_forked = partial(forked.run, env=environ)
-            yield Deployment(service.url, cli, run_forked, sql, log.read_text, metrics, options)
+            yield Deployment(service.url, cli, forked.run, sql, log.read_text, metrics, options)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -109,18 +108,18 @@ def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     name="deployment",
     params=["embedded", pytest.param("stack", marks=pytest.mark.engine)],
 )
-def _deployment(request: pytest.FixtureRequest) -> Deployment:
+def _deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     """The service under test: first on SQLite, then on the stack with MySQL."""
     found = request.getfixturevalue(request.param)
-    if isinstance(found, Stack):
-        cli = found.command("exec", "--no-TTY", "app", "slipway")
-        log = partial(found.compose, "logs", "--no-log-prefix", "app")
-        metrics = Metrics(partial(found.python, "app"))
-        options = {"cwd": found.root, "env": found.env}
-        run_there = partial(run, *cli, cwd=found.root, env=found.env)
-        return Deployment(found.url, cli, run_there, found.mysql_root, log, metrics, options, found)
-    assert isinstance(found, Deployment)
-    return found
+    if isinstance(found, Deployment):
+        yield found
+        return
+    assert isinstance(found, Stack)
+    log = partial(docker, "logs", found.container("app"))
+    metrics = Metrics(partial(found.python, "app"))
+    cli = found.inside("app", "slipway")
+    with command_line(*found.inside("app", "python3")) as forked:
+        yield Deployment(found.url, cli, forked.run, found.mysql_root, log, metrics, {}, found)
 
 
 @pytest.fixture(scope="session")

@@ -39,6 +39,14 @@ def backups(tmp_path: Path) -> Path:
     return tmp_path / "backups"
 
 
+@pytest.fixture(scope="module")
+def whole(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    """The content of a backup file."""
+    file = tmp_path_factory.mktemp("whole") / "it.sql.gz"
+    stack.make("backup", FILE=file)
+    return file.read_bytes()
+
+
 @pytest.fixture(scope="module", name="empty")
 def _empty(stack: Stack) -> Iterator[Stack]:
     """Another stack without any data."""
@@ -121,16 +129,12 @@ def test_restore_refuses_a_stack_with_data(stack: Stack, backups: Path) -> None:
     "damage", ["truncated", "truncated SQL", "empty", "missing", "invalid SQL"]
 )
 def test_restore_of_a_damaged_file_changes_nothing(
-    stack: Stack, empty: Stack, backups: Path, damage: str
+    empty: Stack, whole: bytes, tmp_path: Path, damage: str
 ) -> None:
     """A restore from a damaged or missing file fails, and the stack stays empty and ready."""
-    file = backups / "it.sql.gz"
-    stack.make("backup", FILE=file)
-    whole = file.read_bytes()
+    file = tmp_path / "it.sql.gz"
     sql = gzip.decompress(whole)
-    if damage == "missing":
-        file.unlink()
-    else:
+    if damage != "missing":
         broken = {
             "truncated": whole[:-20],
             "truncated SQL": gzip.compress(sql[:-100]),
@@ -151,13 +155,16 @@ def test_restore_needs_a_file(empty: Stack) -> None:
     assert "FILE=" in refused(empty, "restore")
 
 
-def test_restore_names_a_migration_that_failed(stack: Stack, backups: Path) -> None:
-    """If the migration after a restore fails, the message says that the data is loaded."""
-    file = backups / "it.sql.gz"
-    stack.make("backup", FILE=file)
-    with Stack(tag=stack.tag) as other:
-        other.up()
-        other.env["LOG_LEVEL"] = "loud"  # stops the migration
-        error = refused(other, "restore", FILE=file)
+def test_restore_names_a_migration_that_failed(
+    empty: Stack, whole: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If the migration after a restore fails, the message says that the data is loaded.
+
+    This test is the last one, because its stack is not empty afterwards.
+    """
+    file = tmp_path / "it.sql.gz"
+    file.write_bytes(whole)
+    monkeypatch.setitem(empty.env, "LOG_LEVEL", "loud")  # stops the migration
+    error = refused(empty, "restore", FILE=file)
     assert "The data is loaded, but the migration failed." in error
     assert "docker compose run --rm migrate" in error

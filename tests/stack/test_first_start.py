@@ -82,9 +82,7 @@ def test_taken_port_is_reported_before_anything_is_built() -> None:
 def no_writes(stack: Stack) -> Iterator[None]:
     """Make every write and every schema change wait in the database."""
     with subprocess.Popen(
-        stack.command("exec", "--no-TTY", "db", "bash", "-c", MYSQL_ROOT),
-        cwd=stack.root,
-        env=stack.env,
+        stack.inside("db", "bash", "-c", MYSQL_ROOT),
         stdin=subprocess.PIPE,
         text=True,
     ) as session:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.support.compose import Stack, docker
+from tests.support.compose import Stack, docker, run
 from tests.support.visitor import Visitor
 from tests.support.waiting import wait_until
 
@@ -93,7 +93,7 @@ def test_crash_of_both_at_once(stack: Stack) -> None:
         "db": ("bash", "-c", "kill -KILL -1"),
     }
     for service, command in kill.items():
-        stack.compose("exec", "--no-TTY", service, *command, check=False)
+        run(*stack.inside(service, *command), check=False)
     wait_until(lambda: all(stack.inspect(s)["RestartCount"] > n for s, n in before.items()))
     stack.wait_ready()
 

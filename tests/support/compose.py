@@ -107,9 +107,20 @@ class Stack:
         env = self.env | {"COMPOSE_DISABLE_ENV_FILE": "1"}
         return run("make", "--silent", target, *given, cwd=self.root, env=env)
 
+    def container(self, service: str) -> str:
+        """Return the name that Compose gives to the first container of a service."""
+        return f"{self.project}-{service}-1"
+
+    def inside(self, service: str, *command: str) -> list[str]:
+        """Return the command line that runs a command in a service's container.
+
+        `docker exec` takes a tenth of the processor time of `docker compose exec`.
+        """
+        return ["docker", "exec", "--interactive", self.container(service), *command]
+
     def exec(self, service: str, *command: str, text: str | None = None) -> str:
         """Run a command in a service's container and return what it prints."""
-        return self.compose("exec", "--no-TTY", service, *command, text=text)
+        return run(*self.inside(service, *command), text=text)
 
     def python(self, service: str, code: str, *arguments: str) -> str:
         """Run Python code in a container that has no shell, and return what it prints."""
@@ -122,11 +133,11 @@ class Stack:
 
     def id(self, service: str) -> str:
         """Return the id of a service's container, whether it is running or not."""
-        return self.compose("ps", "--all", "--quiet", service).strip()
+        return str(self.inspect(service)["Id"])
 
     def inspect(self, service: str) -> dict[str, Any]:
         """Return what `docker inspect` reports about a service's container."""
-        found: list[dict[str, Any]] = json.loads(docker("inspect", self.id(service)))
+        found: list[dict[str, Any]] = json.loads(docker("inspect", self.container(service)))
         return found[0]
 
     def health(self, service: str) -> str:

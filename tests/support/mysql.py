@@ -16,11 +16,7 @@ class RootSession:
         self.stack = stack
         self.pool = ThreadPoolExecutor(1)
         self.client = subprocess.Popen(
-            stack.command(
-                "exec", "--no-TTY", "db", "bash", "-c", f"{MYSQL_ROOT} --unbuffered --force"
-            ),
-            cwd=stack.root,
-            env=stack.env,
+            stack.inside("db", "bash", "-c", f"{MYSQL_ROOT} --unbuffered --force"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

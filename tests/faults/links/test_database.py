@@ -9,7 +9,7 @@ from tests.support.faults import nemesis
 from tests.support.faults.nemesis import Fault
 from tests.support.links.faults import rounds
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 
 @pytest.mark.parametrize("fault", nemesis.DATABASE, ids=lambda fault: fault.name)

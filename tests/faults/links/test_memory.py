@@ -1,11 +1,7 @@
 """The service has no memory leak."""
 
-import pytest
-
 from tests.support.compose import Stack
 from tests.support.links.faults import memory
-
-pytestmark = pytest.mark.alone
 
 
 def test_memory_is_flat(stack: Stack, token: str) -> None:

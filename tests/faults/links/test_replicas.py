@@ -11,7 +11,7 @@ from tests.support.faults.proxy import Proxy
 from tests.support.links.faults import rolling
 from tests.support.pages import blocks
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 # Runs in the database's container: logs in with a password, and fails if it is not valid.
 TRY = "MYSQL_PWD=$0 mysql --host=127.0.0.1 --user=app --execute='DO 0'"

@@ -14,7 +14,7 @@ from tests.support.links.client import TARGET
 from tests.support.links.faults import rounds
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 
 @pytest.mark.parametrize("fault", nemesis.SERVICE, ids=lambda fault: fault.name)

@@ -64,7 +64,7 @@ def dump(file: Path) -> list[str]:
     return [line for line in lines if not line.startswith("-- ")]
 
 
-@pytest.fixture(name="source")
+@pytest.fixture(scope="module", name="source")
 def _source(stack: Stack) -> Iterator[Stack]:
     """A stack with some data."""
     with Stack(tag=stack.tag) as source:

@@ -36,9 +36,7 @@ def test_batch_waits_longer_than_a_single_link(stack: Stack, links: Links) -> No
     access = "MYSQL_PWD=$(</run/secrets/root_password)"
     client = f"{access} exec mysql --user=root --unbuffered slipway"
     locker = subprocess.Popen(
-        stack.command("exec", "--no-TTY", "db", "bash", "-c", client),
-        cwd=stack.root,
-        env=stack.env,
+        stack.inside("db", "bash", "-c", client),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -15,7 +15,7 @@ from tests.support.mysql import RootSession, waits
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 LIMIT = 2  # seconds for an answer
 TRIES = 10  # attempts of a test, because a slow machine can miss the service's retry

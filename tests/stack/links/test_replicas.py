@@ -14,7 +14,7 @@ from tests.support.links.client import TARGET
 from tests.support.service import Service
 from tests.support.waiting import free_port_pair, wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.timed
 
 CLIENTS = 64
 

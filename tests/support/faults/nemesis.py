@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.support.compose import Stack, docker
+from tests.support.compose import Stack, docker, run
 from tests.support.waiting import wait_until
 
 BACK_WITHIN = 2.0  # seconds after the database is back
@@ -88,7 +88,7 @@ def _when(stack: Stack, service: str, code: str) -> float:
 
     def ran() -> bool:  # while the container is still starting, Docker prints an error instead
         nonlocal printed
-        printed = stack.compose("exec", "--no-TTY", service, *shell, code, check=False).strip()
+        printed = run(*stack.inside(service, *shell, code), check=False).strip()
         return printed.replace(".", "").isdecimal()
 
     wait_until(ran, 120)
