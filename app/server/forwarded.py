@@ -7,7 +7,7 @@ A client can add values to all three, but only in front of those of the proxies.
 """
 
 from collections.abc import Callable
-from ipaddress import ip_address
+from ipaddress import IPv4Address, ip_address
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,9 +17,10 @@ SCHEMES = {"http", "https"}
 
 
 def trust(proxies: int, call: Callable[..., Any]) -> Callable[..., Any]:
-    """Return a WSGI application, or a handler of the fast path, that believes its proxies.
+    """Wrap a WSGI application, or a handler of the fast path, that is behind trusted proxies.
 
-    It calls `call` with a changed environ.
+    It gets the client's address, scheme and host in its environ. If a header is missing or
+    malformed, its part of the environ stays that of the connection.
 
     :param proxies: how many proxies append to `X-Forwarded-For`; at least 1.
     """
@@ -43,7 +44,7 @@ def _last(environ: "WSGIEnvironment", name: str) -> str:
 
 
 def plain_address(text: str) -> str | None:
-    """Return an IP address without a port, or None if the text is none.
+    """Return an IP address without its port, or None if the text is no IP address.
 
     An IPv4 address in IPv6 form (`::ffff:192.0.2.1`) is returned as IPv4.
 
@@ -58,4 +59,4 @@ def plain_address(text: str) -> str | None:
         address = ip_address(host)
     except ValueError:
         return None
-    return str(getattr(address, "ipv4_mapped", None) or address)
+    return host if isinstance(address, IPv4Address) else str(address.ipv4_mapped or address)

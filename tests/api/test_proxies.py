@@ -8,16 +8,17 @@ from tests.api.conftest import Deployment, embed
 from tests.support.service import Service
 from tests.support.visitor import Visitor, form
 
-ADDRESSES = [
-    pytest.param("198.51.100.9:40001", "198.51.100.9", id="port"),
-    pytest.param("[2001:db8::1]:443", "2001:db8::1", id="IPv6 and port"),
-    pytest.param("[2001:db8::1]", "2001:db8::1", id="IPv6 in brackets"),
-    pytest.param("2001:DB8:0::1", "2001:db8::1", id="IPv6 in another spelling"),
-    pytest.param("::ffff:198.51.100.9", "198.51.100.9", id="IPv4 as IPv6"),
-    pytest.param("[::ffff:198.51.100.9]:40001", "198.51.100.9", id="IPv4 as IPv6, and port"),
-    pytest.param("203.0.113.1, 198.51.100.9", "198.51.100.9", id="address that the client sent"),
-    pytest.param("198.51.100.9, unknown", "127.0.0.1", id="no address"),
-]
+# X-Forwarded-For, and the client that the log names.
+ADDRESSES = {
+    "port": ("198.51.100.9:40001", "198.51.100.9"),
+    "IPv6 and port": ("[2001:db8::1]:443", "2001:db8::1"),
+    "IPv6 in brackets": ("[2001:db8::1]", "2001:db8::1"),
+    "IPv6 in another spelling": ("2001:DB8:0::1", "2001:db8::1"),
+    "IPv4 as IPv6": ("::ffff:198.51.100.9", "198.51.100.9"),
+    "IPv4 as IPv6, and port": ("[::ffff:198.51.100.9]:40001", "198.51.100.9"),
+    "address that the client sent": ("203.0.113.1, 198.51.100.9", "198.51.100.9"),
+    "no address": ("198.51.100.9, unknown", "127.0.0.1"),
+}
 
 
 def logged_client(deployment: Deployment, forwarded: str) -> str:
@@ -29,7 +30,7 @@ def logged_client(deployment: Deployment, forwarded: str) -> str:
     return str(deployment.line(request_id)["client"])
 
 
-@pytest.mark.parametrize(("forwarded", "client"), ADDRESSES)
+@pytest.mark.parametrize(("forwarded", "client"), ADDRESSES.values(), ids=ADDRESSES)
 def test_address_is_logged_without_its_port(
     embedded: Deployment, forwarded: str, client: str
 ) -> None:
@@ -81,7 +82,11 @@ def test_last_scheme_counts(
 
 
 @pytest.mark.parametrize(
-    ("origin", "status"), [("https://go.example.com", 303), ("https://evil.example", 403)]
+    ("origin", "status"),
+    [
+        pytest.param("https://go.example.com", 303, id="last host"),
+        pytest.param("https://evil.example", 403, id="host that the client sent"),
+    ],
 )
 @pytest.mark.parametrize("proxies", ["embedded", "behind_two"], ids=["one proxy", "two proxies"])
 def test_last_host_counts(

@@ -89,7 +89,7 @@ def test_both_ways_are_alike(
 
 
 @pytest.mark.parametrize("more", [b"", LONG_WAY], ids=["fast path", "normal path"])
-@pytest.mark.parametrize(("count", "status"), [(100, 302), (101, 431)])
+@pytest.mark.parametrize(("count", "status"), [(100, 302), (101, 431)], ids=["100", "101"])
 def test_both_ways_have_one_limit_of_headers(
     service: Service, links: Links, more: bytes, count: int, status: int
 ) -> None:

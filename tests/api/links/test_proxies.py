@@ -45,7 +45,7 @@ def test_short_url_has_the_last_scheme_and_host(
 
 
 @pytest.mark.parametrize("more", [b"", LONG_WAY], ids=["fast path", "normal path"])
-@pytest.mark.parametrize(("forwarded", "client"), ADDRESSES)
+@pytest.mark.parametrize(("forwarded", "client"), ADDRESSES.values(), ids=ADDRESSES)
 def test_client_of_a_redirect(
     embedded: Deployment, forwarded: str, client: str, more: bytes
 ) -> None:
