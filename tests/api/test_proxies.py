@@ -1,6 +1,7 @@
 """What the service believes of the headers that proxies send: address, scheme and host."""
 
 import secrets
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +9,7 @@ from tests.api.conftest import Deployment, embed
 from tests.support.service import Service
 from tests.support.visitor import Visitor, form
 
+WARNING = "PUBLIC_URL is not set"
 # X-Forwarded-For, and the client that the log names.
 ADDRESSES = {
     "port": ("198.51.100.9:40001", "198.51.100.9"),
@@ -113,18 +115,17 @@ def test_address_before_two_proxies_is_the_client(behind_two: Deployment) -> Non
     assert logged_client(behind_two, "192.0.2.1") == "127.0.0.1"
 
 
-@pytest.mark.parametrize(
-    ("settings", "warnings"),
-    [
-        pytest.param({}, 1, id="no PUBLIC_URL"),
-        pytest.param({"PUBLIC_URL": "https://go.example.com"}, 0, id="PUBLIC_URL"),
-        pytest.param({"TRUSTED_PROXIES": "0"}, 0, id="no proxies"),
-    ],
-)
-def test_one_warning_without_a_public_url(
-    tmp_path_factory: pytest.TempPathFactory, settings: dict[str, str], warnings: int
-) -> None:
+def test_one_warning_without_a_public_url(embedded: Deployment, tmp_path: Path) -> None:
     """Behind proxies, the service warns once at start if PUBLIC_URL is not set."""
-    with embed(tmp_path_factory.mktemp("warning"), **settings) as deployment:
-        deployment.token()
-        assert deployment.log().count("PUBLIC_URL is not set") == warnings
+    assert embedded.log().count(WARNING) == 1
+    with embed(tmp_path, PUBLIC_URL="https://go.example.com") as deployment:
+        assert WARNING not in deployment.log()
+
+
+def test_without_proxies_no_header_counts(tmp_path: Path) -> None:
+    """With TRUSTED_PROXIES=0, the service ignores what a client claims, and does not warn."""
+    with embed(tmp_path, TRUSTED_PROXIES="0") as deployment, Visitor(deployment.url) as visitor:
+        assert logged_client(deployment, "198.51.100.9") == "127.0.0.1"
+        page = visitor.get("/sign-in", headers={"X-Forwarded-Proto": "https"})
+        assert page.headers["Set-Cookie"].startswith("slipway=")
+        assert WARNING not in deployment.log()
