@@ -9,6 +9,7 @@ import gc  # noqa: E402
 import os  # noqa: E402
 import random  # noqa: E402
 import shutil  # noqa: E402
+import socket  # noqa: E402
 import sys  # noqa: E402
 import tempfile  # noqa: E402
 from importlib import import_module  # noqa: E402
@@ -46,9 +47,25 @@ try:
 except SettingsError as error:
     sys.exit(f"slipway: {error}")
 
+
+def every_address(port: int) -> list[str]:
+    """Return what to bind to, so that IPv4 and IPv6 both work if the kernel has them.
+
+    Without IPv6 in the kernel, gunicorn can't bind to an IPv6 address. By default, Linux accepts
+    IPv4 at `[::]` too, and then nothing else can listen at this port.
+    """
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::", 0))
+            is_only_ipv6 = probe.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+    except OSError:
+        return [f"0.0.0.0:{port}"]
+    return [f"[::]:{port}", *([f"0.0.0.0:{port}"] if is_only_ipv6 else [])]
+
+
 wsgi_app = "app:create_app()"
 # All addresses of the container: compose decides what is published. The second port is for metrics.
-bind = ["0.0.0.0:8000", "0.0.0.0:9100"]
+bind = every_address(8000) + every_address(9100)
 worker_class = "app.server.worker.Worker"
 workers = settings.web_concurrency  # a container would see the CPU count of its host
 worker_connections = 900  # in each worker; beyond that, app/server/worker.py closes slow ones
@@ -69,7 +86,8 @@ logconfig_dict = logs.logging_config(settings)
 
 def on_starting(server: Any) -> None:
     """Record the metrics ports: all but the first. `--bind` on the command line can change them."""
-    metrics.metrics_ports |= {str(port) for _, port in server.address[1:]}
+    first, *others = (str(port) for _, port in server.address)
+    metrics.metrics_ports |= {*others} - {first}
 
 
 def pre_fork(server: Any, worker: Any) -> None:
@@ -92,6 +110,11 @@ def when_ready(server: Any) -> None:
     """Log the address, delay the stop after SIGTERM, and keep imported objects out of GC."""
     if address := settings.public_url or logs.published_address():
         server.log.info("Open %s", address)
+    if settings.trusted_proxies and not settings.public_url:
+        server.log.warning(
+            "PUBLIC_URL is not set, so the service's own URLs are what X-Forwarded-Proto and"
+            " X-Forwarded-Host say. Set it, or make the proxy replace both headers."
+        )
     shutdown.delay(settings.shutdown_delay)
     # Imported objects are never garbage. After `gc.freeze`, the garbage collector of a worker does
     # not visit them. Each visit writes to an object, and so copies its memory page (copy-on-write).

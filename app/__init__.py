@@ -1,11 +1,9 @@
 """Slipway: `create_app` puts the service together."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from flask import Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import cli, database, hello, server
 from app.api import docs, headers, problems, rate_limit, static
@@ -13,7 +11,7 @@ from app.api.resources import Api
 from app.config import Settings
 from app.health import probes
 from app.identity import sessions, tokens
-from app.server import fast_path
+from app.server import fast_path, forwarded
 from app.telemetry import logs, metrics, tracing
 
 BODY_LIMIT = 64 * 1024  # bytes
@@ -69,10 +67,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     # /example
 
     if settings.trusted_proxies:
-        hops = settings.trusted_proxies
-        fix = partial(ProxyFix, x_for=hops, x_proto=hops, x_host=hops)
-        app.wsgi_app = fix(app.wsgi_app)  # type: ignore[method-assign]
-        if fast_path.EXTENSION in app.extensions:
-            app.extensions[fast_path.EXTENSION] = fix(app.extensions[fast_path.EXTENSION])
+        proxies = settings.trusted_proxies
+        app.wsgi_app = forwarded.trust(proxies, app.wsgi_app)  # type: ignore[method-assign]
+        if handler := app.extensions.get(fast_path.EXTENSION):
+            app.extensions[fast_path.EXTENSION] = forwarded.trust(proxies, handler)
     metrics.serve(app, [probes.Readiness(app)])
     return app

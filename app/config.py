@@ -139,8 +139,8 @@ class Settings:
         default=None,
     )
     trusted_proxies: int = _setting(
-        "Number of reverse proxies in front of the service. Only that many entries of the"
-        " X-Forwarded-* headers are trusted.",
+        "Number of reverse proxies in front of the service. Only that many addresses of"
+        " X-Forwarded-For are trusted. With 0, all X-Forwarded-* headers are ignored.",
         _integer(0, 100),
         default=0,
     )

@@ -22,8 +22,12 @@ NO_PROMTOOL = "promtool is not installed"
 NO_NODE = "Node.js is not installed"
 NO_BROWSER = "Chromium is not installed"
 NO_CURL = "curl is not installed"
+NO_NGINX = "nginx is not installed"
+NO_CADDY = "Caddy is not installed"
+NO_HAPROXY = "HAProxy is not installed"
+NO_PROXY = (NO_NGINX, NO_CADDY, NO_HAPROXY)
 NO_ROOT = "only root can add a name to /etc/hosts"
-SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_CURL, NO_ROOT)
+SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_CURL, NO_ROOT, *NO_PROXY)
 # Has one file for each worker: PROCESS_ID.running, then PROCESS_ID.ending during its teardown.
 WORKERS = Path(tempfile.gettempdir()) / leftovers.RUN
 STOP_TRIES, STOP_INTERVAL = 12, 10  # how often workers are interrupted, and how many seconds apart

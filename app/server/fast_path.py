@@ -27,8 +27,9 @@ request on, the application also gets the keys that the handler added to the env
 
 EXTENSION = "fast_path"  # the key of the `Handler` in `app.extensions`
 
-# A request of printable ASCII. gunicorn parses all requests that look different.
-PLAIN_GET = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[ -~]*\r\n)+)\r\n")
+# A request of printable ASCII, with no more headers than gunicorn accepts (`limit_request_fields`).
+# gunicorn parses all requests that look different.
+PLAIN_GET = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[ -~]*\r\n){1,100})\r\n")
 RELEVANT_HEADERS = re.compile(
     r"^(host|connection|content-\w+|transfer-\w+|expect|upgrade|x-request-id|traceparent"
     r"|x-forwarded-for):(.*)\r$",

@@ -18,12 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.server import StreamServer
-from gevent.socket import socket
+from gevent.socket import AF_INET6, socket
 from gunicorn import glogging, util
 from gunicorn.workers.ggevent import GeventWorker
 
 from app.server import fast_path, responses, shutdown
 from app.server.connection import Connection
+from app.server.forwarded import plain_address
 from app.telemetry import logs, metrics, quiet_paths
 from app.telemetry.stdout import line_buffer
 
@@ -62,6 +63,8 @@ class Listener(StreamServer):
             fileno, address = self.socket._accept()
         except BlockingIOError:
             return None
+        if self.socket.family == AF_INET6:  # such a socket also accepts IPv4
+            address = (plain_address(address[0]), *address[1:])
         kind = self.socket.family, self.socket.type, self.socket.proto
         return Connection(self, address, *kind, fileno=fileno), address
 

@@ -109,8 +109,7 @@ def init_app(app: Flask) -> None:
 def serve(app: Flask, collectors: Iterable[Collector]) -> None:
     """Serve all workers' metrics on the metrics ports, if gunicorn runs the app.
 
-    Call it after all other middleware is installed. It must see a request before ProxyFix does,
-    which can change the port.
+    Call it after all other middleware is installed.
 
     :param collectors: more metrics, which are computed at each scrape.
     """

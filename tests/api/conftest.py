@@ -64,8 +64,8 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
         DATABASE_URL=f"sqlite:///{folder}/slipway.db",
         SECRET_KEY=secrets.token_hex(),
         SHUTDOWN_DELAY="0",
-        TRUSTED_PROXIES="1",  # so that a test can set its own client address
-        **settings,
+        # With one proxy, a test can set its own client address.
+        **{"TRUSTED_PROXIES": "1", **settings},
     )
 
     def sql(statement: str) -> list[list[Any]]:
@@ -100,6 +100,13 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A service that runs without Docker, on SQLite."""
     with embed(tmp_path_factory.mktemp("embedded")) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def behind_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A service that runs without Docker, behind two trusted proxies."""
+    with embed(tmp_path_factory.mktemp("behind_two"), TRUSTED_PROXIES="2") as deployment:
         yield deployment
 
 

@@ -92,5 +92,5 @@ def test_many_headers_are_no_trouble(last: bytes) -> None:
 
     It would block the whole worker.
     """
-    data = b"GET /a HTTP/1.1\r\n" + HOST + 300 * b"A: b\r\n" + last + b"\r\n\r\n"
+    data = b"GET /a HTTP/1.1\r\n" + HOST + 98 * b"A: b\r\n" + last + b"\r\n\r\n"
     assert fast_path.parse_plain_get(data, "192.0.2.7") is None

@@ -88,6 +88,16 @@ def test_both_ways_are_alike(
         assert clicks == (2 if seen[0][0] == 302 else 0)
 
 
+@pytest.mark.parametrize("more", [b"", LONG_WAY], ids=["fast path", "normal path"])
+@pytest.mark.parametrize(("count", "status"), [(100, 302), (101, 431)], ids=["100", "101"])
+def test_both_ways_have_one_limit_of_headers(
+    service: Service, links: Links, more: bytes, count: int, status: int
+) -> None:
+    """A request with more than 100 header fields is rejected on both paths."""
+    names = more + b"X-Filler: a\r\n" * (count - 1 - more.count(b"\n"))  # and Host
+    assert service.speak(head(f"/{links.create()['code']}", names)).status == status
+
+
 def test_one_connection_can_go_both_ways(service: Service, links: Links) -> None:
     """Requests on one connection can alternate between the fast path and the normal path."""
     targets = [f"{TARGET}/{number}" for number in range(4)]

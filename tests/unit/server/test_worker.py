@@ -7,7 +7,7 @@ from typing import Any
 
 import gevent
 import pytest
-from gevent.socket import create_connection, socket
+from gevent.socket import AF_INET, AF_INET6, create_connection, socket
 from prometheus_client import REGISTRY
 
 from app.server.connection import Connection
@@ -28,10 +28,11 @@ def _small_limits(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def listening() -> Iterator[socket]:
-    """A socket that listens at a free port of 127.0.0.1."""
-    with socket() as listening:
-        listening.bind(("127.0.0.1", 0))
+def listening(request: pytest.FixtureRequest) -> Iterator[socket]:
+    """A socket that listens at a free port, of 127.0.0.1 or of the address in the parameter."""
+    host = getattr(request, "param", "127.0.0.1")
+    with socket(AF_INET6 if ":" in host else AF_INET) as listening:
+        listening.bind((host, 0))
         listening.listen()
         listening.setblocking(0)
         yield listening
@@ -192,19 +193,24 @@ def test_nothing_is_accepted_when_nobody_connects(listener: Listener) -> None:
     assert listener.do_read() is None
 
 
+@pytest.mark.parametrize("listening", ["127.0.0.1", "::"], ids=["IPv4", "both"], indirect=True)
 def test_accepted_connection_knows_its_client(listener: Listener) -> None:
-    """The listener returns connections of our own class, which know their client's address."""
+    """The listener returns connections of our own class, which know their client's address.
+
+    A client that connects over IPv4 has an IPv4 address.
+    """
     accepted: list[tuple[Connection, Any]] = []
 
     def accept() -> bool:
         accepted.extend(filter(None, [listener.do_read()]))
         return bool(accepted)
 
-    with create_connection(listener.socket.getsockname(), timeout=LIMIT) as client:
+    port = listener.socket.getsockname()[1]
+    with create_connection(("127.0.0.1", port), timeout=LIMIT) as client:
         wait_for(accept)
         [(connection, address)] = accepted
         with connection:
-            assert address == client.getsockname()
+            assert address[:2] == client.getsockname()
             assert connection.client_address == "127.0.0.1"
             connection.sendall(b"hello")
             assert client.recv(5) == b"hello"
