@@ -25,6 +25,7 @@ JSON_TYPES = {"application/json", "application/merge-patch+json"}
 # Not allowed in any text: control characters, and lone surrogates, which UTF-8 can't encode.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 LINE_BREAK = re.compile(r"\r\n?")  # of Windows and of HTML forms, and of old systems
+# With an offset, the first hours of 1970 in UTC can be on the last day of 1969.
 RFC3339 = re.compile(
     r"(1969-12-31|(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d)[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
     flags=re.ASCII,
