@@ -25,8 +25,9 @@ JSON_TYPES = {"application/json", "application/merge-patch+json"}
 # Not allowed in any text: control characters, and lone surrogates, which UTF-8 can't encode.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 LINE_BREAK = re.compile(r"\r\n?")  # of Windows and of HTML forms, and of old systems
+# With an offset, the first hours of 1970 in UTC can be on the last day of 1969.
 RFC3339 = re.compile(
-    r"(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
+    r"(1969-12-31|(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d)[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
     flags=re.ASCII,
 )
 
@@ -97,6 +98,8 @@ class WholeNumber(fields.Integer):
 class Timestamp(fields.DateTime):
     """An RFC 3339 time, with any offset in requests, and in UTC with `Z` in responses."""
 
+    earliest = datetime(1970, 1, 1, tzinfo=UTC)
+
     def _serialize(self, value: datetime | None, *_args: Any, **_kwargs: Any) -> str | None:
         return value.isoformat().replace("+00:00", "Z") if value else None
 
@@ -104,11 +107,14 @@ class Timestamp(fields.DateTime):
         try:
             if not RFC3339.fullmatch(value):
                 raise ValueError
-            return datetime.fromisoformat(value.upper()).astimezone(UTC)
+            time = datetime.fromisoformat(value.upper()).astimezone(UTC)
+            if time < self.earliest:
+                raise ValueError
         except (TypeError, ValueError, OverflowError):
             raise ValidationError(
                 "Must be an RFC 3339 time with an offset, from 1970 on: 2030-01-01T00:00:00Z."
             ) from None
+        return time
 
 
 class MultilineText(fields.String):

@@ -48,7 +48,8 @@ def import_links(file: IO[bytes], file_format: str | None) -> None:
 
     Existing links are never changed. If an identical link already exists, the line is counted as
     unchanged. A line is refused if it is invalid or if another link has its code. Refused lines
-    are reported on standard error, and the exit status is then 1.
+    are reported on standard error, and the exit status is then 1. An error in the CSV format, such
+    as a quote that is not closed, ends the import; all links before it are imported.
 
     Set PUBLIC_URL so that links that lead back to this service are refused too.
 
@@ -65,9 +66,9 @@ def import_links(file: IO[bytes], file_format: str | None) -> None:
         ) as bar:
             batches = imports.run(database(), file, file_format, report)
             for number, refused in enumerate(batches, 1):
-                for line, reason in refused.items():
+                for lines, reason in refused.items():
                     clear = CLEAR_LINE if on_terminal else ""
-                    click.echo(f"{clear}Line {line}: {reason}", err=True)
+                    click.echo(f"{clear}{lines}: {reason}", err=True)
                 if on_terminal:
                     bar.update(file.tell() - read, report)
                     read = file.tell()

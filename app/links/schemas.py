@@ -47,7 +47,7 @@ CURSOR = {
 }
 TIME = {
     "pattern": f"^{resources.RFC3339.pattern}$",
-    "description": "An RFC 3339 time with an offset, not before 1970, precise to a microsecond.",
+    "description": "An RFC 3339 time with an offset, from 1970 UTC on, precise to a microsecond.",
     "examples": ["2030-01-01T00:00:00Z"],
 }
 EXPIRES_AT = TIME | {
@@ -150,24 +150,6 @@ class LinkCreateSchema(LinkPatchSchema):
             )
         if codes.lookup_key(code) in codes.reserved_keys(current_app):
             raise ValidationError("Is reserved by this service.")
-
-
-class LinkImportSchema(LinkCreateSchema):
-    """A link from an export.
-
-    The code is required. Otherwise each import of the same file would create another link.
-    """
-
-    code = fields.String(required=True)
-    created_at = resources.Timestamp()
-    updated_at = resources.Timestamp()
-    clicks = fields.Raw()
-
-    @post_load
-    def without_clicks(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Drop the clicks: an export has only their sum, and clicks are stored by hour."""
-        data.pop("clicks", None)
-        return data
 
 
 class LimitedList(fields.List[Any]):

@@ -125,6 +125,30 @@ def test_restore_refuses_a_stack_with_data(stack: Stack, backups: Path) -> None:
         stack.exec("app", "slipway", "tokens", "revoke", "there")
 
 
+def test_restore_drops_nothing_that_was_written_meanwhile(
+    stack: Stack, empty: Stack, backups: Path
+) -> None:
+    """If something is written while a backup is loaded, the restore is refused, and it stays."""
+    file = backups / "it.sql.gz"
+    stack.make("backup", FILE=file)
+    slow = gzip.decompress(file.read_bytes()).replace(
+        b"-- Dump completed", b"DO GET_LOCK('slow', -1);\n-- Dump completed"
+    )
+    file.write_bytes(gzip.compress(slow))
+    try:
+        with ThreadPoolExecutor() as pool, RootSession(empty) as other:
+            other.run("DO GET_LOCK('slow', 0)")
+            restore = pool.submit(refused, empty, "restore", FILE=file)
+            wait_until(lambda: waits(empty, "db = 'slipway_restore'"))
+            empty.exec("app", "slipway", "tokens", "create", "meanwhile")
+            before = tables(empty)
+            other.run("DO RELEASE_LOCK('slow')")
+            assert "but the table tokens has rows." in restore.result()
+        assert [row for row in before if "_restore." not in row[0]] == tables(empty)
+    finally:
+        empty.exec("app", "slipway", "tokens", "revoke", "meanwhile")
+
+
 @pytest.mark.parametrize(
     "damage", ["truncated", "truncated SQL", "empty", "missing", "invalid SQL"]
 )

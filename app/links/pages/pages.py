@@ -197,7 +197,7 @@ def transfer() -> Any:
     rate_limit.count("create", str(g.token.id))
     file_format = "csv" if str(file.filename).lower().endswith(".csv") else "jsonl"
     report = imports.ImportReport()
-    refused: dict[int, str] = {}
+    refused: dict[imports.Lines, str] = {}
     error, status, headers = "", 200, {}
     try:
         for more in imports.run(database(), file.stream, file_format, report):
@@ -208,7 +208,7 @@ def transfer() -> Any:
     except UNAVAILABLE as failure:
         add_log_context(error=str(getattr(failure, "orig", failure)))
         error, status, headers = INTERRUPTED, 503, {"Retry-After": str(RETRY_AFTER)}
-    shown = sorted(refused.items())[:MAX_REFUSED_LINES]
+    shown = list(refused.items())[:MAX_REFUSED_LINES]
     page = render_template("transfer.html", report=report, refused=shown, error=error)
     return page, status, headers
 

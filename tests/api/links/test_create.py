@@ -130,6 +130,12 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
             id="expiry after the year 9999",
         ),
         pytest.param("expires_at", "1969-12-31T23:59:59Z", "#/expires_at", id="expiry before 1970"),
+        pytest.param(
+            "expires_at",
+            "1970-01-01T00:00:00+00:01",
+            "#/expires_at",
+            id="expiry before 1970 in UTC",
+        ),
         pytest.param("expires_at", 1, "#/expires_at", id="number for the expiry"),
         pytest.param("clicks", 1, "#/clicks", id="read-only field"),
         pytest.param("a/b~c", 1, "#/a~1b~0c", id="unknown field"),

@@ -120,7 +120,7 @@ def test_refused_lines_are_named(deployment: Deployment, service: Service, links
     refused = Refused(deployment, "jsonl", text)
     assert refused.sums == "2 created, 0 unchanged, 5 refused\n"
     assert refused.lines == [
-        "Line 3: It can't be read: Expecting ',' delimiter: line 2 column 1 (char 13)",
+        "Line 3: It can't be read: it is not valid JSON, or breaks off, at character 14",
         "Line 4: #: Invalid input type.",
         "Line 5: #/code: Missing data for required field.",
         "Line 6: #/%3F%1B: Unknown field. #/code: Is reserved by this service.",
@@ -131,16 +131,16 @@ def test_refused_lines_are_named(deployment: Deployment, service: Service, links
 
 
 def test_refused_rows_are_named(deployment: Deployment, links: Links) -> None:
-    """An invalid CSV row is reported with its line number, counting lines within quoted cells."""
+    """An invalid CSV row is reported with its first and last line."""
     code = links.new_code()
     rows = [f'"a\nb",{code},{TARGET},', "", "x", f",{code},{TARGET},a", f",{code},{TARGET},"]
     text = "\n".join(["title,code,url,tags", *rows])
     refused = Refused(deployment, "csv", text)
     assert refused.sums == "1 created, 0 unchanged, 3 refused\n"
     assert refused.lines == [
-        "Line 3: #/title: Must not contain control characters.",
+        "Lines 2 to 3: #/title: Must not contain control characters.",
         "Line 5: It can't be read: it must have 4 cells, not 1",
-        "Line 6: It can't be read: Expecting value: line 1 column 1 (char 0)",
+        'Line 6: It can\'t be read: tags must be a JSON list, such as ["docs", "tools"]',
     ]
 
 
@@ -244,7 +244,7 @@ def test_format_follows_the_file_name(
 
     A byte order mark, which spreadsheets write, is skipped.
     """
-    text = f"code,url\n{','.join(json.loads(line).values())}" if name == "x.csv" else line
+    text = f"code,url\n{','.join(json.loads(line).values())}\n" if name == "x.csv" else line
     (tmp_path / name).write_text(text, encoding="utf-8-sig")
     output = embedded.cli("links", "import", str(tmp_path / name))
     assert output == "1 created, 0 unchanged, 0 refused\n"

@@ -60,6 +60,14 @@ def test_refused_lines_are_listed(member: Visitor, links: Links) -> None:
     assert XSS not in report.text
 
 
+def test_rows_of_several_lines_are_listed(member: Visitor, links: Links) -> None:
+    """The report names the first and the last line of a refused row."""
+    row = f'{links.new_code()},{TARGET},"a\nb"\n'
+    report = send(member, f"code,url,title\n{row}".encode(), "x.csv")
+    assert sums(report.text) == (0, 0, 1)
+    assert '<th scope="row">2 to 3</th>' in report.text
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
