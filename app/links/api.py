@@ -120,7 +120,7 @@ def list_links(arguments: dict[str, Any]) -> Any:
 
     `tag` must match exactly, including case and accents.
 
-    `sort=-created_at`, the default without `after`, lists the newest links first. `sort=code` sorts by code, and
+    `sort=-created_at`, the default, lists the newest links first. `sort=code` sorts by code, and
     ignores case and `-`.
     """
     try:
