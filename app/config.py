@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
-from sqlalchemy import URL
-
-from app.database_url import parse_database_url
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 MAX_PORT = 65_535
 WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -44,9 +43,15 @@ class RateLimit:
 class _DatabaseURL(fields.Field[URL]):
     def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> URL:
         try:
-            return parse_database_url(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
+            url = make_url(value)
+        except (ArgumentError, ValueError):
+            url = URL.create("unknown")
+        is_stored = url.database not in {None, "", ":memory:"}
+        if url.drivername not in {"mysql+pymysql", "sqlite"} or not is_stored:
+            raise ValidationError(
+                "Must be mysql+pymysql://user:password@host/database or sqlite:///file."
+            )
+        return url
 
 
 class _RateLimit(fields.Field[RateLimit]):

@@ -169,19 +169,12 @@ def test_lists_are_complete_and_in_order(
 
 
 def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
-    """A cursor continues in its own sort order, and is rejected with 422 in another."""
+    """A cursor of one sort order is rejected with 422 in another."""
     for _ in range(2):
         links.create()
     places = {
         sort: service.get(f"/api/links?limit=1&sort={sort}").json()["next"]
         for sort in ("-created_at", "code")
-    }
-    alone = {
-        sort: service.get(f"/api/links?after={place}").json() for sort, place in places.items()
-    }
-    assert alone == {
-        sort: service.get(f"/api/links?sort={sort}&after={place}").json()
-        for sort, place in places.items()
     }
     for sort, place in product(places, places.values()):
         answer = service.get(f"/api/links?sort={sort}&after={place}")
@@ -207,7 +200,7 @@ def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
         pytest.param("tag", "a\nb", id="newline in the tag"),
         pytest.param("sort", "", id="empty order"),
         pytest.param("sort", "clicks", id="unknown order"),
-        pytest.param("after", "Zm9vIGJhcg==", id="two words as a cursor"),
+        pytest.param("after", "Zm9v", id="foo as a cursor"),
         pytest.param("after", "Rk9P", id="FOO as a cursor"),
     ],
 )
