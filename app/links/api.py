@@ -99,8 +99,7 @@ def create_all(batch: dict[str, Any]) -> Response:
             "links": {
                 "next": {
                     "operationId": "links.list_links",
-                    "parameters": {"after": "$response.body#/next"},
-                    "description": "Also send `q` and `tag` again, if this request had them.",
+                    "parameters": {"after": "$response.body#/next", "sort": "$request.query.sort"},
                 }
             }
         }
@@ -110,7 +109,7 @@ def list_links(arguments: dict[str, Any]) -> Any:
     """List links, page by page
 
     The list uses cursor pagination. To get the next page, send `next` as `after`, with the same
-    `q` and `tag`, or follow the `Link` header. On the last page `next` is null.
+    `q`, `tag` and `sort`, or follow the `Link` header. On the last page `next` is null.
 
     `q` is a full-text search by prefixes. A link matches if each word of `q` is the beginning of
     a word in its code, title or URL. Case and accents are ignored. A word consists of letters,

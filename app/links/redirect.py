@@ -62,8 +62,8 @@ def follow(**_decoded: str) -> Response:
     """Redirect to a link's target
 
     The click is counted before the response is sent. `HEAD` counts no click. Any path after the
-    code is added to the target's path, and the query to the target's query; a slash alone adds
-    nothing. Case and `-` in the code are ignored.
+    code is added to the target's path, and the query to the target's query. Case and `-` in the
+    code are ignored.
 
     :raises NotFound: there is no such link, or a "." or ".." segment follows the code.
     :raises Gone: the link has expired.

@@ -223,18 +223,14 @@ class PageArgumentsSchema(Schema):
     after = Cursor(metadata=CURSOR | {"description": "A cursor: `next` of the previous page."})
     q = fields.String(validate=[*TITLE_RULES, validate_search], metadata=Q)
     tag = fields.String(validate=TAG_RULES, metadata=TAG | {"description": "Filter by a tag."})
-    sort = fields.String(
-        validate=validate.OneOf(queries.SORTS),
-        metadata={"description": f"Default: `{queries.SORTS[0]}`, or the sort order of `after`."},
-    )
+    sort = fields.String(load_default=queries.SORTS[0], validate=validate.OneOf(queries.SORTS))
 
     @post_load
     def fit_together(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Set the default of `sort`. Reject a cursor from a list that was sorted differently."""
-        own = "code" if isinstance(data.get("after"), str) else queries.SORTS[0]
-        if "after" in data and data.get("sort", own) != own:
+        """Reject a cursor from a list that was sorted differently."""
+        if "after" in data and isinstance(data["after"], str) != (data["sort"] == "code"):
             raise ValidationError("Is a cursor for another sort order.", "after")
-        return {"sort": own} | data
+        return data
 
 
 class PageSchema(resources.ResponseSchema):
