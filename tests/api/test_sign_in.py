@@ -19,6 +19,33 @@ for path in ("/", "/sign-in"):
     print(answer.status_code, answer.mimetype)
 """
 
+STATEMENTS = """
+from sqlalchemy import Engine, event
+from app import create_app
+from app.database.types import metadata
+from app.identity.tokens import create_token
+app = create_app()
+app.config["NAVIGATION"].clear()
+database = app.extensions["database"]
+metadata.create_all(database.autocommit)
+token = create_token(database, "x", "write", None)
+statements = []
+event.listen(Engine, "before_cursor_execute", lambda *given: statements.append(given[2].split()[0]))
+
+def run(method, path, **form):
+    statements.clear()
+    answer = client.open(path, method=method, data=form, headers={"Accept": "text/html"})
+    print(answer.status_code, *statements)
+
+client = app.test_client()
+for path in ("/", "/docs", "/sign-in"):
+    run("GET", path)
+with client.session_transaction() as session:
+    key = session["form_key"]
+run("POST", "/sign-in", form_key=key, token=token)
+run("GET", "/")  # records the token's use too
+run("GET", "/")
+"""
 
 COOKIE = r"slipway=[\w.-]+; HttpOnly; Path=/; SameSite=Lax"
 
@@ -115,6 +142,13 @@ def test_copied_cookie_ends_with_the_session(
         assert is_admitted(other)
         assert service.get("/api/me").status_code == 200
     assert "Traceback" not in deployment.log()
+
+
+def test_end_of_a_session_costs_no_query(tmp_path: object) -> None:
+    """A page for users needs one query, and a request without a session none."""
+    printed = python(STATEMENTS, DATABASE_URL=f"sqlite:///{tmp_path}/x.db", SECRET_KEY="x" * 32)
+    lines = [line for line in printed.splitlines() if not line.startswith("{")]
+    assert lines == ["302", "200", "200", "303 SELECT", "200 SELECT UPDATE", "200 SELECT"]
 
 
 def test_new_sign_in_ends_the_session_before(service: Service, member: Visitor) -> None:
