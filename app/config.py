@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
-from sqlalchemy import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy import URL
+
+from app import database_url
 
 MAX_PORT = 65_535
 WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
@@ -43,15 +44,9 @@ class RateLimit:
 class _DatabaseURL(fields.Field[URL]):
     def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> URL:
         try:
-            url = make_url(value)
-        except (ArgumentError, ValueError):
-            url = URL.create("unknown")
-        is_stored = url.database not in {None, "", ":memory:"}
-        if url.drivername not in {"mysql+pymysql", "sqlite"} or not is_stored:
-            raise ValidationError(
-                "Must be mysql+pymysql://user:password@host/database or sqlite:///file."
-            )
-        return url
+            return database_url.parse(value)
+        except ValueError as error:
+            raise ValidationError(str(error)) from None
 
 
 class _RateLimit(fields.Field[RateLimit]):
@@ -110,7 +105,7 @@ class Settings:
 
     database_url: URL = _setting(
         "Address of the database: mysql+pymysql://USER:PASSWORD@HOST/DATABASE, or"
-        " sqlite:////PATH for a single machine.",
+        " sqlite:////PATH for a single machine. In PASSWORD, write @ as %40.",
         _DatabaseURL(
             required=True,
             error_messages={

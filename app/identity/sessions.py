@@ -1,17 +1,21 @@
 """Sign-in for browsers: a signed cookie in place of a token, and protection against CSRF.
 
 The cookie contains the id of the token, and not the token itself. Each request for a protected page
-looks the token up, so browsers are signed out when it is revoked or expires.
+looks the token up, so browsers are signed out when it is revoked or expires. The same query checks
+that the session has not been ended: after signing out, a copy of the cookie is worth nothing.
 """
 
+import hashlib
 import hmac
 import re
 import secrets
 import time
-from datetime import timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
+import sqlalchemy as sa
 from flask import (
     Blueprint,
     Flask,
@@ -27,13 +31,19 @@ from flask import (
     url_for,
 )
 from flask.sessions import SecureCookieSession, SecureCookieSessionInterface
+from sqlalchemy.exc import IntegrityError
 from werkzeug.exceptions import HTTPException
 
 from app.api.headers import is_api
 from app.config import Settings
+from app.database import database
+from app.database.errors import UNAVAILABLE
+from app.database.types import UTCDateTime, binary, metadata
 from app.identity import tokens
 
 LIFETIME = timedelta(hours=12)
+TTL = 2 * LIFETIME  # of ended sessions: ample, because the clocks of replicas differ
+SWEEP_LIMIT = 1000  # rows
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # The CSRF token's name in the cookie and in forms. Don't change it: during a rolling update, the
 # replicas of the previous version must understand it.
@@ -43,6 +53,19 @@ CSRF_FIELD = "form_key"
 SAFE_PATH = re.compile(r"/(?!/)[!-\[\]-~]*", flags=re.ASCII)
 
 blueprint = Blueprint("sessions", __name__)
+
+# The sessions that users have ended, by the hash of their CSRF token: each session has its own.
+ENDED_SESSIONS = sa.Table(
+    "ended_sessions",
+    metadata,
+    sa.Column("digest", binary(32), primary_key=True),
+    sa.Column("ended_at", UTCDateTime(0), nullable=False, index=True),
+)
+# Built once, because each request for a page runs it.
+TOKEN_OF_SESSION = sa.select(tokens.TOKENS).where(
+    tokens.TOKENS.c.id == sa.bindparam("number"),
+    ~sa.exists().where(ENDED_SESSIONS.c.digest == sa.bindparam("digest")),
+)
 
 
 class CookieSessions(SecureCookieSessionInterface):
@@ -109,7 +132,7 @@ def home() -> Any:
         return redirect(url_for("sessions.sign_in"), 302)
     for _, endpoint in current_app.config["NAVIGATION"]:
         return redirect(url_for(endpoint), 302)
-    return render_template("home.html")
+    return _require_sign_in() or render_template("home.html")
 
 
 @blueprint.before_request
@@ -140,12 +163,37 @@ def check_csrf() -> None:
 
 def _require_sign_in() -> Any:
     claimed = current_user()
-    token = tokens.find_by_id(claimed["id"]) if claimed else None
+    token = _token_of_session(claimed["id"]) if claimed else None
     if token:
         return tokens.authorize(token)
     session.pop("me", None)
     here = request.full_path if request.method in SAFE_METHODS else request.path
     return redirect(url_for("sessions.sign_in", next=here.removesuffix("?")), 303)
+
+
+def _token_of_session(number: int) -> sa.Row[Any] | None:
+    """Return the token with this id, or None if it or the browser's session has ended."""
+    with database().read() as connection:
+        found = connection.execute(TOKEN_OF_SESSION, {"number": number, "digest": _digest()})
+        return tokens.unless_expired(found.first())
+
+
+def _end_session() -> None:
+    """Forget the browser's session, and reject all copies of its cookie from now on."""
+    if current_user():
+        now = datetime.now(UTC)
+        expired = sa.delete(ENDED_SESSIONS).where(ENDED_SESSIONS.c.ended_at < now - TTL)
+        with database().read() as connection:
+            with suppress(IntegrityError):  # a copy has ended the session already
+                row = {"digest": _digest(), "ended_at": now}
+                connection.execute(sa.insert(ENDED_SESSIONS).values(row))
+            with suppress(*UNAVAILABLE):  # the session has ended already
+                connection.execute(expired.with_dialect_options(mysql_limit=SWEEP_LIMIT))
+    session.clear()
+
+
+def _digest() -> bytes:
+    return hashlib.sha256(session[CSRF_FIELD].encode()).digest()
 
 
 def no_store(response: Response) -> Response:
@@ -167,7 +215,7 @@ def sign_in() -> Any:
     if token is None:
         tokens.count_failed_attempt()
         return render_template("sign_in.html", onward=onward, error=True), 422
-    session.clear()  # against session fixation: another person can have planted it
+    _end_session()  # against session fixation: another person can have planted it
     session[CSRF_FIELD] = secrets.token_urlsafe()
     until = time.time() + LIFETIME.total_seconds()
     session["me"] = {"id": token.id, "name": token.name, "scope": token.scope, "until": until}
@@ -177,7 +225,7 @@ def sign_in() -> Any:
 @blueprint.route("/sign-out", methods=["POST"])
 def sign_out() -> Response:
     """End the browser's session."""
-    session.clear()
+    _end_session()
     flash("You are signed out.")
     return redirect(url_for("sessions.sign_in"), 303)  # type: ignore[return-value]
 

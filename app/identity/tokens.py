@@ -48,9 +48,8 @@ TOKENS = sa.Table(
     sqlite_autoincrement=True,  # never reuse an id, as in MySQL
 )
 
-# Built once, because each request runs one of them.
+# Built once, because each request runs it.
 BY_DIGEST = sa.select(TOKENS).where(TOKENS.c.digest.in_(sa.bindparam("digests", expanding=True)))
-BY_ID = sa.select(TOKENS).where(TOKENS.c.id == sa.bindparam("number"))
 
 
 class MeSchema(ResponseSchema):
@@ -125,13 +124,7 @@ def authorize(token: sa.Row[Any]) -> None:
 
 def find_by_secret(secret: str) -> sa.Row[Any] | None:
     """Return the token with this secret text, or None if there is none or it has expired."""
-    return _valid(current_app.extensions["token_lookups"](_digest(secret)))
-
-
-def find_by_id(number: int) -> sa.Row[Any] | None:
-    """Return the token with this id, or None if there is none or it has expired."""
-    with database().read() as connection:
-        return _valid(connection.execute(BY_ID, {"number": number}).first())
+    return unless_expired(current_app.extensions["token_lookups"](_digest(secret)))
 
 
 def count_failed_attempt() -> None:
@@ -149,7 +142,8 @@ def _find_by_digests(database: Database, digests: Sequence[bytes]) -> list[sa.Ro
     return [tokens.get(digest) for digest in digests]
 
 
-def _valid(token: sa.Row[Any] | None) -> sa.Row[Any] | None:
+def unless_expired(token: sa.Row[Any] | None) -> sa.Row[Any] | None:
+    """Return the token, or None if it has expired."""
     expired = token and token.expires_at and token.expires_at <= datetime.now(UTC)
     return None if expired else token
 

@@ -14,6 +14,7 @@ from app.api.openapi import RATE_LIMIT_HEADERS, named, not_modified, problem_res
 from app.api.resources import Blueprint, body_limit
 from app.database import database
 from app.links import codes, queries, schemas, service
+from app.links.cursors import Cursor
 
 CODE_TAKEN = "Another link has this code."
 TOO_BROAD = "Too many links contain these words. Use less common words."
@@ -99,7 +100,8 @@ def create_all(batch: dict[str, Any]) -> Response:
             "links": {
                 "next": {
                     "operationId": "links.list_links",
-                    "parameters": {"after": "$response.body#/next", "sort": "$request.query.sort"},
+                    "parameters": {"after": "$response.body#/next"},
+                    "description": "The next page, unless `next` is null.",
                 }
             }
         }
@@ -108,8 +110,8 @@ def create_all(batch: dict[str, Any]) -> Response:
 def list_links(arguments: dict[str, Any]) -> Any:
     """List links, page by page
 
-    The list uses cursor pagination. To get the next page, send `next` as `after`, with the same
-    `q`, `tag` and `sort`, or follow the `Link` header. On the last page `next` is null.
+    The list uses cursor pagination. To get the next page, send `next` as `after`, or follow the
+    `Link` header. The cursor contains `q`, `tag` and `sort`. On the last page `next` is null.
 
     `q` is a full-text search by prefixes. A link matches if each word of `q` is the beginning of
     a word in its code, title or URL. Case and accents are ignored. A word consists of letters,
@@ -128,7 +130,7 @@ def list_links(arguments: dict[str, Any]) -> Any:
         abort_with(422, messages={"query": {"q": [TOO_BROAD]}})
     if page.next is None:
         return {"links": page.links, "next": None}
-    cursor = schemas.Cursor.encode(page.next)
+    cursor = Cursor.encode(page.next, arguments)
     url = url_for("links.list_links", **arguments | {"after": cursor})
     return {"links": page.links, "next": cursor}, 200, {"Link": f'<{url}>; rel="next"'}
 

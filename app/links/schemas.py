@@ -1,8 +1,6 @@
 """Schemas of requests and responses: the rules for each field and its format in JSON."""
 
-import base64
-import re
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from typing import Any
 
 from flask import current_app
@@ -11,6 +9,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 from app.api import resources
 from app.api.own_url import own_url
 from app.links import codes, histogram, queries, targets
+from app.links.cursors import Cursor
 from app.links.search import WORD_LENGTH, search_terms
 
 MAX_BATCH_LINKS = 1000  # links
@@ -55,7 +54,6 @@ EXPIRES_AT = TIME | {
 }
 CREATED_AT = {"examples": ["2026-11-23T12:00:00.000000Z"]}
 CLICKS = {"minimum": 0, "examples": [42]}
-LOOKUP_KEY = re.compile("[a-z0-9_]{1,64}")
 MAX_TERMS = 20  # words in one search: each word makes it more expensive
 
 
@@ -71,31 +69,6 @@ def validate_search(text: str) -> None:
         raise ValidationError(f"Must not contain more than {MAX_TERMS} words.")
     if max(map(len, found)) > WORD_LENGTH:
         raise ValidationError(f"Must not contain a word longer than {WORD_LENGTH} characters.")
-
-
-class Cursor(fields.Field[queries.Position | str]):
-    """An opaque cursor for pagination: the position in a list where a page ended."""
-
-    @staticmethod
-    def encode(position: queries.Position | str) -> str:
-        """Return the cursor for a position."""
-        if isinstance(position, queries.Position):
-            position = f"{position.created_at.isoformat()} {position.id}"
-        return base64.urlsafe_b64encode(position.encode()).decode()
-
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> queries.Position | str:
-        try:
-            place = base64.urlsafe_b64decode(value).decode()
-            if LOOKUP_KEY.fullmatch(place):
-                return place
-            time, number = place.split(" ")
-            created_at = datetime.fromisoformat(time).astimezone(UTC)
-            position = queries.Position(created_at, int(number))
-        except (ValueError, OverflowError):
-            raise ValidationError("Is not a valid cursor.") from None
-        if not 0 <= position.id < 2**63:
-            raise ValidationError("Is not a valid cursor.")
-        return position
 
 
 TITLE_RULES = (validate.Length(max=200), resources.validate_printable)
@@ -224,6 +197,12 @@ class PageArgumentsSchema(Schema):
     q = fields.String(validate=[*TITLE_RULES, validate_search], metadata=Q)
     tag = fields.String(validate=TAG_RULES, metadata=TAG | {"description": "Filter by a tag."})
     sort = fields.String(load_default=queries.SORTS[0], validate=validate.OneOf(queries.SORTS))
+
+    @pre_load
+    def continue_list(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:
+        """Take the arguments that are not given from the cursor."""
+        given = dict(data)
+        return Cursor.arguments(given.get("after", "")) | given
 
     @post_load
     def fit_together(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:

@@ -64,10 +64,12 @@ def has_dot_segment(rest: str) -> bool:
 def location_of(url: str, rest: str = "", query: str = "") -> str:
     """Return a link's target in ASCII, with the rest of the request's path and its query added.
 
-    :param rest: the request's path after the code, as received: "" or "/…".
+    :param rest: the request's path after the code, as received: "" or "/…". A slash alone counts
+        as nothing: people and programs add it, and a target that is a file would break.
     :param query: the request's query, as received, without "?".
     """
     target = _uri(url)
+    rest = "" if rest == "/" else rest
     if not rest and not query:
         return target
     before, hash_mark, fragment = target.partition("#")

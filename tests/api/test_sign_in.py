@@ -1,6 +1,8 @@
 """Browsers sign in with a token, and sign out."""
 
 import re
+import secrets
+from datetime import UTC, datetime
 
 import pytest
 import requests
@@ -17,6 +19,33 @@ for path in ("/", "/sign-in"):
     print(answer.status_code, answer.mimetype)
 """
 
+STATEMENTS = """
+from sqlalchemy import Engine, event
+from app import create_app
+from app.database.types import metadata
+from app.identity.tokens import create_token
+app = create_app()
+app.config["NAVIGATION"].clear()
+database = app.extensions["database"]
+metadata.create_all(database.autocommit)
+token = create_token(database, "x", "write", None)
+statements = []
+event.listen(Engine, "before_cursor_execute", lambda *given: statements.append(given[2].split()[0]))
+
+def run(method, path, **form):
+    statements.clear()
+    answer = client.open(path, method=method, data=form, headers={"Accept": "text/html"})
+    print(answer.status_code, *statements)
+
+client = app.test_client()
+for path in ("/", "/docs", "/sign-in"):
+    run("GET", path)
+with client.session_transaction() as session:
+    key = session["form_key"]
+run("POST", "/sign-in", form_key=key, token=token)
+run("GET", "/")  # records the token's use too
+run("GET", "/")
+"""
 
 COOKIE = r"slipway=[\w.-]+; HttpOnly; Path=/; SameSite=Lax"
 
@@ -79,6 +108,69 @@ def test_sign_out(member: Visitor) -> None:
     assert (answer.status_code, answer.headers["Location"]) == (303, "/sign-in")
     assert "You are signed out." in member.get("/sign-in").text
     assert not is_in(member)
+
+
+def copy_of(member: Visitor) -> Visitor:
+    """Return a visitor with a copy of a member's cookie."""
+    other = member.again()
+    other.headers["Cookie"] = f"slipway={member.cookies['slipway']}"
+    return other
+
+
+def is_admitted(visitor: Visitor) -> bool:
+    """Return whether `/` leads the visitor to a page, and not to the sign-in."""
+    answer = visitor.get("/")
+    for _ in range(3):
+        if answer.status_code == 200 or answer.headers["Location"].startswith("/sign-in"):
+            break
+        answer = visitor.get(answer.headers["Location"])
+    return answer.status_code == 200
+
+
+def test_copied_cookie_ends_with_the_session(
+    deployment: Deployment, service: Service, member: Visitor
+) -> None:
+    """After signing out, a copy of the cookie is worth nothing. Other sessions go on."""
+    with copy_of(member) as copied, Visitor(service.url, service.token) as other:
+        key = form_key(member)
+        assert is_admitted(copied)
+        assert member.post("/sign-out", data={"form_key": key}).status_code == 303
+        for _ in range(8):  # more than there are workers
+            assert not is_admitted(copied)
+        assert copied.post("/sign-out", data={"form_key": key}).status_code == 303
+        assert not is_admitted(copied)
+        assert is_admitted(other)
+        assert service.get("/api/me").status_code == 200
+    assert "Traceback" not in deployment.log()
+
+
+def test_end_of_a_session_costs_no_query(tmp_path: object) -> None:
+    """A page for users needs one query, and a request without a session none."""
+    printed = python(STATEMENTS, DATABASE_URL=f"sqlite:///{tmp_path}/x.db", SECRET_KEY="x" * 32)
+    lines = [line for line in printed.splitlines() if not line.startswith("{")]
+    assert lines == ["302", "200", "200", "303 SELECT", "200 SELECT UPDATE", "200 SELECT"]
+
+
+def test_new_sign_in_ends_the_session_before(service: Service, member: Visitor) -> None:
+    """A browser that signs in again leaves no session behind."""
+    with copy_of(member) as copied:
+        fields = {"form_key": form_key(member), "token": service.token}
+        assert member.post("/sign-in", data=fields).status_code == 303
+        assert is_admitted(member)
+        assert not is_admitted(copied)
+
+
+def test_ended_sessions_are_swept(deployment: Deployment, member: Visitor) -> None:
+    """A sign-out deletes the records of sessions whose cookies have expired."""
+    old, recent = "2020-01-01 00:00:00.000000", f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S}.000000"
+    digests = {secrets.token_hex(16): time for time in (old, recent)}
+    for digest, time in digests.items():
+        row = f"('{digest}', '{time}')"
+        deployment.sql(f"INSERT INTO ended_sessions (digest, ended_at) VALUES {row}")
+    member.post("/sign-out", data={"form_key": form_key(member)})
+    times = str(deployment.sql("SELECT ended_at FROM ended_sessions"))
+    assert old[:10] not in times
+    assert recent[:19] in times
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
             {"DATABASE_URL": "postgresql://app:s3cret@db/slipway"}, "DATABASE_URL", id="PostgreSQL"
         ),
         pytest.param(
-            {"DATABASE_URL": "mysql://app:s3cret@db/slipway"}, "DATABASE_URL", id="other driver"
+            {"DATABASE_URL": "mysqlx://app:s3cret@db/slipway"}, "DATABASE_URL", id="other driver"
         ),
         pytest.param(
             {"DATABASE_URL": "mysql+pymysql://app:s3cret@db/"},

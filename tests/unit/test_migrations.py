@@ -7,6 +7,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from alembic.script import ScriptDirectory
 
 from app.health.probes import known_migrations
@@ -65,16 +66,30 @@ def test_readiness_knows_the_migrations_as_alembic_does(tmp_path: Path) -> None:
     )
 
 
-def test_wrong_setting_stops_a_migration_in_one_line() -> None:
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        pytest.param(
+            {"DATABASE_URL": "sqlite:///never.db", "LOG_LEVEL": "loud"},
+            "LOG_LEVEL: Must be one of: debug, info, warning, error.",
+            id="log level",
+        ),
+        pytest.param(
+            {"DATABASE_URL": "mysql://app:s3cret@127.0.0.1:1/x?connection_limit=5"},
+            "DATABASE_URL: The service has its own pools and time limits. Remove connection_limit.",
+            id="option of the database",
+        ),
+    ],
+)
+def test_wrong_setting_stops_a_migration_in_one_line(environ: dict[str, str], message: str) -> None:
     """A wrong setting is named in one line, without a traceback, and the exit status is 1."""
     ran = subprocess.run(
         [sys.executable, "-m", "alembic", "upgrade", "heads"],
         cwd=ROOT,
-        env=bare_environ(DATABASE_URL="sqlite:///never.db", LOG_LEVEL="loud"),
+        env=bare_environ(**environ),
         capture_output=True,
         text=True,
         check=False,
     )
     assert ran.returncode == 1
-    message = "slipway: LOG_LEVEL: Must be one of: debug, info, warning, error.\n"
-    assert (ran.stdout, ran.stderr) == ("", message)
+    assert (ran.stdout, ran.stderr) == ("", f"slipway: {message}\n")

@@ -11,6 +11,7 @@ from tests.support.checkout import ROOT
 # Each room imports only itself and those before it (docs/code.md). All other rooms are features,
 # such as the example. A feature can import all rooms in this list, but none of them a feature.
 ORDER = [
+    "database_url",
     "config",
     "telemetry",
     "database",

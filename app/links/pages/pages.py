@@ -23,8 +23,9 @@ from app.database.errors import UNAVAILABLE
 from app.identity import sessions
 from app.links import exports, histogram, imports, queries, service
 from app.links.api import CODE_TAKEN, TOO_BROAD
+from app.links.cursors import Cursor
 from app.links.pages import forms
-from app.links.schemas import Cursor, LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
+from app.links.schemas import LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
 from app.telemetry.logs import add_log_context
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
@@ -88,7 +89,7 @@ def listing() -> Any:
         page = service.list_links(database(), **arguments)
         links = list(map(forms.link_for_template, page.links))
         if page.next is not None:
-            more = given | {"after": Cursor.encode(page.next)}
+            more = given | {"after": Cursor.encode(page.next, arguments)}
     except ValidationError as error:
         errors = forms.field_errors(error)
     except service.TooBroadError:

@@ -55,6 +55,7 @@ def told(service: Service, *sent: bytes) -> list[str | None]:
         pytest.param("", id="code alone"),
         pytest.param("?", id="empty query"),
         pytest.param("/", id="slash"),
+        pytest.param("/?x=1", id="slash and query"),
         pytest.param("//b/%C3%A4%FF?x=%2B&y", id="odd path and query"),
         pytest.param("/a%2Fb", id="encoded slash"),
         pytest.param("/..", id="dot segment"),

@@ -168,6 +168,24 @@ def test_lists_are_complete_and_in_order(
     assert not filters or len(mine) == sum(map(len, found))
 
 
+@pytest.mark.parametrize("sort", [None, "-created_at", "code"])
+@pytest.mark.parametrize("filters", [(), ("tag",), ("q",), ("tag", "q")], ids=str)
+def test_cursor_alone_continues_the_list(
+    service: Service, links: Links, word: str, sort: str | None, filters: tuple[str, ...]
+) -> None:
+    """A cursor contains the sort order, tag and words of its list, so `after` is enough."""
+    for end in "bac":
+        links.create(code=f"{word}{end}", tags=["x&=?é", word], title="wanted é?&")
+        links.create(code=f"{word}x{end}")
+    which = {name: {"tag": "x&=?é", "q": f"want {word} é?&"}[name] for name in filters}
+    which |= {"sort": sort} if sort else {}
+    first = service.get("/api/links", params=which | {"limit": "1"}).json()
+    given = {"after": first["next"], "limit": "2"}
+    alone = service.get("/api/links", params=given).json()
+    assert alone == service.get("/api/links", params=given | which).json()
+    assert len(alone["links"]) == 2
+
+
 def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
     """A cursor of one sort order is rejected with 422 in another."""
     for _ in range(2):

@@ -25,7 +25,18 @@ from tests.support.service import Service
         pytest.param(
             "https://example.com", "/b", "https://example.com/b", id="target without a path"
         ),
-        pytest.param("https://example.com/a", "/", "https://example.com/a/", id="slash"),
+        pytest.param("https://example.com/a.pdf", "/", "https://example.com/a.pdf", id="slash"),
+        pytest.param("https://example.com/a/", "/", "https://example.com/a/", id="two slashes"),
+        pytest.param(
+            "https://example.com/a?x=1#f",
+            "/?y=2",
+            "https://example.com/a?x=1&y=2#f",
+            id="slash and query",
+        ),
+        pytest.param("https://example.com/a", "//", "https://example.com/a//", id="double slash"),
+        pytest.param(
+            "https://example.com/a", "/b/", "https://example.com/a/b/", id="path with a final slash"
+        ),
         pytest.param(
             "https://example.com/a", "//b//", "https://example.com/a//b//", id="repeated slashes"
         ),
