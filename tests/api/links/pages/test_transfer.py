@@ -43,6 +43,12 @@ def send(visitor: Visitor, content: bytes, name: str = "links.jsonl") -> request
     return visitor.post("/links/-/transfer", data=fields, files=upload, timeout=120)
 
 
+def test_form_without_a_file_is_small(member: Visitor) -> None:
+    """A form that is not multipart, and so has no file, can have 64 KiB like other bodies."""
+    answer = member.post("/links/-/transfer", data={"x": "a" * 65_536})
+    assert answer.status_code == 413
+
+
 def sums(page: str) -> tuple[int, ...]:
     """Return the counts in an import's report: created, unchanged and refused."""
     found = re.findall(r"<strong>([\d,]+)</strong> (?:created|unchanged|refused)", page)
