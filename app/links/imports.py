@@ -118,7 +118,7 @@ def _check(batch: Iterable[Record]) -> tuple[dict[int, dict[str, Any]], dict[int
         try:
             links[number] = schema.load(read())
         except ValidationError as error:
-            wrong = invalid_fields({"json": error.messages_dict})
+            wrong = invalid_fields({"json": error.messages})
             reason = " ".join(f"{field['pointer']}: {field['detail']}" for field in wrong)
             refused[number] = reason[:REASON_LIMIT]
         except ValueError as error:

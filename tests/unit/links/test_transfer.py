@@ -78,3 +78,10 @@ def test_others_get_their_turn_beside_an_import(
     file = io.BytesIO(b"code,url\n" + f"{line}\n".encode() * 50)
     list(imports.run(database, file, file_format, imports.ImportReport()))
     assert len(sleeps) > 50
+
+
+def test_line_with_too_many_fields_is_refused(database: Database) -> None:
+    """A line is refused with a reason if it has more fields than the API accepts."""
+    file = io.BytesIO(json.dumps({str(number): 1 for number in range(101)}).encode())
+    [refused] = imports.run(database, file, "jsonl", imports.ImportReport())
+    assert refused == {1: "#: Must not contain an object with more than 100 fields."}
