@@ -29,7 +29,7 @@ than 100 errors, it has the first 100, and `more_errors` is the number of the ot
 
 Rate limits: a token can create a limited number of resources in a time window, and an address can
 send a limited number of invalid tokens. A write with an invalid body (400, 413, 422) counts as one
-resource for each 8 KiB of its body; without `Content-Length`, its body counts as the largest that
+resource for each 16 KiB of its body; without `Content-Length`, its body counts as the largest that
 is allowed. Above the limit you get 429. Wait for the seconds in `Retry-After`, then retry. The
 `RateLimit` headers show how much is left.
 

@@ -30,7 +30,7 @@ SWEEP_PROBABILITY = 0.001  # share of the counted requests that also delete idle
 SWEEP_LIMIT = 1000  # rows
 TTL = timedelta(days=2)  # longer than the longest window
 INVALID = {400, 413, 422}  # statuses of writes with an invalid body
-INVALID_SIZE = 8 * 1024  # bytes of an invalid body that count as much as one creation
+INVALID_SIZE = 16 * 1024  # bytes of an invalid body that count as much as one creation
 
 # How often a client has used one limit in its current window.
 RATE_LIMITS = sa.Table(

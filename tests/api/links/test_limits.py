@@ -83,25 +83,25 @@ JSON = {"Content-Type": "application/json"}
         pytest.param(
             lambda c: c.post("/api/links", data=b"[]".ljust(64 * KIB), headers=JSON),
             422,
-            8,
+            4,
             id="large body",
         ),
         pytest.param(
             lambda c: c.post("/api/links", data=b"[]".ljust(999 * KIB), headers=JSON),
             413,
-            8,
+            4,
             id="too large",
         ),
         pytest.param(
             lambda c: c.post("/api/links/batch", data=b"[]".ljust(4096 * KIB), headers=JSON),
             422,
-            512,
+            256,
             id="batch",
         ),
         pytest.param(
             lambda c: c.post("/api/links/batch", data=iter([b"[]"]), headers=JSON),
             422,
-            512,
+            256,
             id="batch of unknown length",
         ),
         pytest.param(
@@ -115,7 +115,7 @@ JSON = {"Content-Type": "application/json"}
 def test_invalid_writes_count(
     deployment: Deployment, send: Callable[[Service], Any], status: int, amount: int
 ) -> None:
-    """A write with an invalid body counts by its size, as one for each 8 KiB."""
+    """A write with an invalid body counts by its size, as one for each 16 KiB."""
     with Service(deployment.url, deployment.token()) as client:
         answer = send(client)
         assert answer.status_code == status
