@@ -59,11 +59,7 @@ class ProblemSchema(Schema):
     instance = fields.String(
         required=True, metadata={"description": "The path of the request.", "examples": ["/api/me"]}
     )
-    errors = fields.Nested(
-        FieldErrorSchema,
-        many=True,
-        metadata={"maxItems": MAX_ERRORS},
-    )
+    errors = fields.Nested(FieldErrorSchema, many=True, metadata={"maxItems": MAX_ERRORS})
     more_errors = fields.Integer(
         metadata={
             "description": "How many other errors there are. Absent if `errors` has all.",
