@@ -67,7 +67,14 @@ def test_taken_random_code_is_nobodys_fault(
         assert not isinstance(caught.value, queries.CodesTakenError)
 
 
-@pytest.mark.parametrize(("line", "file_format"), [("{}", "jsonl"), ("", "jsonl"), ("", "csv")])
+@pytest.mark.parametrize(
+    ("line", "file_format"),
+    [
+        pytest.param("{}", "jsonl", id="short lines"),
+        pytest.param("", "jsonl", id="empty lines"),
+        pytest.param("", "csv", id="empty rows"),
+    ],
+)
 def test_others_get_their_turn_beside_an_import(
     database: Database, monkeypatch: pytest.MonkeyPatch, line: str, file_format: str
 ) -> None:
