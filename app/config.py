@@ -151,7 +151,8 @@ class Settings:
         default=5,
     )
     rate_limit_create: RateLimit = _setting(
-        "How many resources one token can create per second, minute, hour or day.",
+        "How many resources one token can create per second, minute, hour or day. Writes with an"
+        " invalid body count too: each 16 KiB as one resource.",
         _RateLimit(),
         default=RateLimit(3000, 60),
     )

@@ -23,12 +23,18 @@ Without a valid token you get 401. A token with scope `read` gets 403 for every 
 change something.
 
 Errors: every error is a problem document (RFC 9457), even if the request is not valid HTTP (400,
-414, 417, 431, 501). `detail` explains the error, and `errors` names each invalid field. Outside
+414, 417, 431, 501). `detail` explains the error, and `errors` names the invalid fields. Of more
+than 100 errors, it has the first 100, and `more_errors` is the number of the others. Outside
 `/api`, browsers get an HTML page instead.
 
 Rate limits: a token can create a limited number of resources in a time window, and an address can
-send a limited number of invalid tokens. Above the limit you get 429. Wait for the seconds in
-`Retry-After`, then retry. The `RateLimit` headers show how much is left.
+send a limited number of invalid tokens. A write with an invalid body (400, 413, 422) counts as one
+resource for each 16 KiB of its body; without `Content-Length`, its body counts as the largest that
+is allowed. Above the limit you get 429. Wait for the seconds in `Retry-After`, then retry. The
+`RateLimit` headers show how much is left.
+
+Sizes: a body can have 64 KiB, if the operation does not say otherwise. A JSON body can have up to
+50,000 values, and each object in it up to 100 fields (422).
 
 Idempotency: operations with the header `Idempotency-Key` can be retried safely, for example after a
 lost connection. Generate a key for each new request, and send the same key when you retry. You get

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
+from itertools import islice, starmap
 from typing import Any
 from urllib.parse import quote
 
@@ -20,6 +21,8 @@ MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER = 1  # seconds
 DRAIN_LIMIT = 1024 * 1024  # bytes to read beyond the limit of a body that is too large
 LOG_LIMIT = 500  # characters about invalid fields in a log line
+MAX_ERRORS = 100  # invalid fields that a response names
+NAME_LIMIT = 100  # characters of a field's name in a pointer
 
 # In place of werkzeug's descriptions, which address the user of a browser.
 DETAILS = {
@@ -56,7 +59,14 @@ class ProblemSchema(Schema):
     instance = fields.String(
         required=True, metadata={"description": "The path of the request.", "examples": ["/api/me"]}
     )
-    errors = fields.Nested(FieldErrorSchema, many=True)
+    errors = fields.Nested(FieldErrorSchema, many=True, metadata={"maxItems": MAX_ERRORS})
+    more_errors = fields.Integer(
+        metadata={
+            "description": "How many other errors there are. Absent if `errors` has all.",
+            "minimum": 1,
+            "examples": [1],
+        }
+    )
 
 
 def init_app(app: Flask) -> None:
@@ -79,7 +89,10 @@ def http_error(error: exceptions.HTTPException) -> Response:
     if "messages" in details:
         if error.code == exceptions.UnprocessableEntity.code:
             body["detail"] = "The request has invalid fields."
-        body["errors"] = list(invalid_fields(details["messages"]))
+        leaves = _leaves(details["messages"])
+        body["errors"] = [_field_error(*leaf) for leaf in islice(leaves, MAX_ERRORS)]
+        if more := sum(1 for _ in leaves):
+            body["more_errors"] = more
         add_log_context(
             fields="; ".join(" ".join(field.values()) for field in body["errors"])[:LOG_LIMIT]
         )
@@ -151,25 +164,30 @@ def unexpected(error: Exception) -> Response:
 
 
 def invalid_fields(messages: dict[str, Any]) -> Iterator[dict[str, str]]:
-    """Yield one error for each of marshmallow's messages.
+    """Return one error for each of marshmallow's messages.
 
     :param messages: by location ("json", "query", …), then by field name or index, at any depth.
     """
-    for place, tree in messages.items():
-        for path, detail in _leaves(tree):
-            if place == "json":
-                where = {"pointer": "#" + "".join(f"/{_escape(part)}" for part in path)}
-            else:
-                where = {"parameter": path[0]} if path else {}
-            yield where | {"detail": detail}
+    return starmap(_field_error, _leaves(messages))
+
+
+def _field_error(path: tuple[str, ...], detail: str) -> dict[str, str]:
+    place, *names = path
+    if place == "json":
+        where = {"pointer": "#" + "".join(f"/{_escape(name)}" for name in names)}
+    else:
+        where = {"parameter": names[0]} if names else {}
+    return where | {"detail": detail}
 
 
 def _escape(part: str) -> str:
     """Escape one part of a JSON Pointer in a URI fragment (RFC 6901, sections 3 and 6).
 
-    A name can contain lone surrogates, which UTF-8 can't encode: they become `%3F`.
+    A name can contain lone surrogates, which UTF-8 can't encode: they become `%3F`. The end of a
+    name that is too long is cut off: no field of a schema has such a name.
     """
-    return quote(part.replace("~", "~0").replace("/", "~1"), safe="~", errors="replace")
+    part = part[:NAME_LIMIT].replace("~", "~0").replace("/", "~1")
+    return quote(part, safe="~", errors="replace")
 
 
 def _leaves(tree: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:

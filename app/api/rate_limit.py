@@ -2,8 +2,8 @@
 
 The counters are in the database because all workers and replicas need the same ones, and the
 database is all that they share. Counting costs a small commit, so only rare requests are counted:
-creations and failed authentications, never reads. A client has one row for each limit, and each new
-window reuses it.
+creations, writes with an invalid body and failed authentications, never reads. A client has one row
+for each limit, and each new window reuses it.
 """
 
 import time
@@ -12,11 +12,12 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import accumulate
+from math import ceil
 from random import random
 from weakref import WeakValueDictionary
 
 import sqlalchemy as sa
-from flask import Flask, Response, current_app, g
+from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import TooManyRequests
 
 from app.config import RateLimit, Settings
@@ -28,6 +29,8 @@ from app.database.types import UTCDateTime, ascii_string, metadata
 SWEEP_PROBABILITY = 0.001  # share of the counted requests that also delete idle counters
 SWEEP_LIMIT = 1000  # rows
 TTL = timedelta(days=2)  # longer than the longest window
+INVALID = {400, 413, 422}  # statuses of writes with an invalid body
+INVALID_SIZE = 16 * 1024  # bytes of an invalid body that count as much as one creation
 
 # How often a client has used one limit in its current window.
 RATE_LIMITS = sa.Table(
@@ -65,7 +68,11 @@ def init_app(app: Flask, settings: Settings) -> None:
     # One batcher for each client with running requests. Batching makes no client slower: requests
     # of one client would otherwise wait for the lock on its row.
     app.extensions["rate_limit_batchers"] = WeakValueDictionary()
+    # The clients whose invalid writes have exceeded the limit in this process, with the time at
+    # which their window ends.
+    app.extensions["rate_limit_blocked"] = {}
     app.after_request(_add_headers)
+    app.after_request(_count_invalid)  # runs first, because Flask runs them in reverse order
 
 
 def count(name: str, client: str, amount: int = 1) -> None:
@@ -76,6 +83,26 @@ def count(name: str, client: str, amount: int = 1) -> None:
     :param amount: how many actions to count at once.
     :raises TooManyRequests: the client has exceeded the limit of this window.
     """
+    if reset := _count(name, client, amount):
+        raise _exceeded(reset)
+
+
+def check_writer(client: str) -> None:
+    """Raise an error if a client's writes can't be read in this window.
+
+    It does not use the database: each process knows only the invalid writes that it has counted.
+
+    :param client: a token's id.
+    :raises TooManyRequests: the client has sent too many writes with an invalid body.
+    """
+    reset = ceil(current_app.extensions["rate_limit_blocked"].get(client, 0) - time.time())
+    if reset > 0:
+        _set_headers("create", 0, reset)
+        raise _exceeded(reset)
+
+
+def _count(name: str, client: str, amount: int) -> int:
+    """Return the seconds until the window ends if the client has exceeded the limit, else 0."""
     limit: RateLimit = current_app.extensions["rate_limits"][name]
     now = time.time()
     elapsed = int(now % limit.seconds)
@@ -89,13 +116,22 @@ def count(name: str, client: str, amount: int = 1) -> None:
     hits = batcher((period, amount))
     if random() < SWEEP_PROBABILITY:  # noqa: S311 no secret depends on it
         _sweep()
+    _set_headers(name, max(limit.count - hits, 0), reset)
+    return reset if hits > limit.count else 0
+
+
+def _exceeded(reset: int) -> TooManyRequests:
+    return TooManyRequests(
+        f"The rate limit is exceeded. Try again in {reset} s.", retry_after=reset
+    )
+
+
+def _set_headers(name: str, left: int, reset: int) -> None:
+    limit: RateLimit = current_app.extensions["rate_limits"][name]
     g.rate_limit = {
         "RateLimit-Policy": f'"{name}";q={limit.count};w={limit.seconds}',
-        "RateLimit": f'"{name}";r={max(limit.count - hits, 0)};t={reset}',
+        "RateLimit": f'"{name}";r={left};t={reset}',
     }
-    if hits > limit.count:
-        detail = f"The rate limit is exceeded. Try again in {reset} s."
-        raise TooManyRequests(detail, retry_after=reset)
 
 
 def _increment_for_all(
@@ -129,6 +165,28 @@ def _sweep() -> None:
     # Ignore a failure: the client's request has already been counted.
     with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
         connection.execute(idle.with_dialect_options(mysql_limit=SWEEP_LIMIT))
+
+
+def _count_invalid(response: Response) -> Response:
+    """Count a write with an invalid body as creations. The response stays the same.
+
+    Otherwise a client could make the service check large bodies without a limit.
+    """
+    is_counted = "rate_limit" in g or "token" not in g
+    if response.status_code not in INVALID or request.method in {"GET", "HEAD"} or is_counted:
+        return response
+    limit = request.max_content_length or 0
+    size = limit if request.content_length is None else min(request.content_length, limit)
+    with suppress(*UNAVAILABLE):
+        client = str(g.token.id)
+        if reset := _count("create", client, max(ceil(size / INVALID_SIZE), 1)):
+            now = time.time()
+            blocked = current_app.extensions["rate_limit_blocked"].items()
+            current_app.extensions["rate_limit_blocked"] = {
+                **{other: end for other, end in blocked if end > now},
+                client: now + reset,
+            }
+    return response
 
 
 def _add_headers(response: Response) -> Response:

@@ -5,14 +5,16 @@ It relies on private names of flask-smorest and apispec: see tests/unit/test_pri
 
 import json
 import re
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from functools import wraps
-from typing import Any, NoReturn
+from itertools import islice
+from typing import Any, NoReturn, TypeVar
 
 import flask_smorest
 from flask import Flask, Request, request
-from marshmallow import Schema, ValidationError, fields
+from marshmallow import Schema, ValidationError, fields, validate
 from webargs.flaskparser import FlaskParser
 from werkzeug import exceptions
 from werkzeug.routing import IntegerConverter
@@ -20,6 +22,8 @@ from werkzeug.wrappers import Response
 
 from app.api import problems
 from app.api.openapi import ABOUT, CommonParts
+
+T = TypeVar("T")
 
 JSON_TYPES = {"application/json", "application/merge-patch+json"}
 # Not allowed in any text: control characters, and lone surrogates, which UTF-8 can't encode.
@@ -32,6 +36,14 @@ RFC3339 = re.compile(
 )
 
 LARGEST_ID = 10**18 - 1
+
+# Limits of one JSON document. Parsing and checking can't be interrupted, so they must be short.
+MAX_VALUES = 50_000
+MAX_FIELDS = 100  # in one object
+# Text up to the next value, or up to the end. The possessive quantifiers never backtrack, so the
+# time is linear whatever the text is.
+BEFORE_VALUE = re.compile(rb'(?:[^",\[{]++|"(?:[^"\\]++|\\.)*+"?+)*+[,\[{]?+', flags=re.DOTALL)
+TURN = 0.05  # seconds of work until other requests of the process get a turn
 
 # The validation rules of fields, as far as JSON Schema can express them.
 ID_SCHEMA = {"type": "integer", "minimum": 1, "maximum": LARGEST_ID, "examples": [1]}
@@ -53,6 +65,7 @@ class StrictJsonParser(FlaskParser):
 
         :raises exceptions.HTTPException: 400, it is incomplete or not valid JSON; 413, it is too
             large; 415, it has another media type or is compressed.
+        :raises ValidationError: it has too many values or fields.
         """
         if req.mimetype not in JSON_TYPES or req.content_encoding:
             raise exceptions.UnsupportedMediaType(
@@ -117,6 +130,20 @@ class Timestamp(fields.DateTime):
         return time
 
 
+class LimitedList(fields.List[Any]):
+    """A list whose length is checked before its items.
+
+    So a list that is too long costs little, and gives one error instead of one for each item. While
+    the items of a long list are checked, other requests get their turns.
+    """
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
+        if isinstance(value, list):
+            validate.And(*self.validators)(value)
+            value = in_turns(value)
+        return super()._deserialize(value, *args, **kwargs)
+
+
 class MultilineText(fields.String):
     """Text of one or more lines, without control characters other than line breaks and tabs.
 
@@ -166,7 +193,11 @@ def strict_json(text: bytes) -> Any:
 
     :raises ValueError: it is not strict JSON, is nested too deeply, or has an integer that is too
         long (see `sys.get_int_max_str_digits`). The message is for the client.
+    :raises ValidationError: it has more than MAX_VALUES values, or an object with more than
+        MAX_FIELDS fields. Nothing is parsed if it has too many values.
     """
+    if sum(1 for _ in islice(BEFORE_VALUE.finditer(text), MAX_VALUES + 2)) > MAX_VALUES + 1:
+        raise ValidationError(f"Must not contain more than {MAX_VALUES:,} values.")
     try:
         return json.loads(
             text.decode(),
@@ -206,7 +237,19 @@ def body_limit(size: int) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
+def in_turns(items: Iterable[T]) -> Iterator[T]:
+    """Yield the items, and let other requests of this process run after each TURN of work."""
+    end = time.perf_counter() + TURN
+    for item in items:
+        if time.perf_counter() > end:
+            time.sleep(0.001)  # after a sleep of 0, gevent might not read sockets first
+            end = time.perf_counter() + TURN
+        yield item
+
+
 def _unique_names(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(pairs) > MAX_FIELDS:
+        raise ValidationError(f"Must not contain an object with more than {MAX_FIELDS} fields.")
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("an object has the same name twice")

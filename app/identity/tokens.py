@@ -113,12 +113,15 @@ def authorize(token: sa.Row[Any]) -> None:
     """Check that the token's scope allows the request, make it `g.token`, and record its use.
 
     :raises RefusedError: 403, the scope is too small.
+    :raises TooManyRequests: the token has sent too many writes with an invalid body.
     """
     needed = "read" if request.method in {"GET", "HEAD", "OPTIONS"} else "write"
     if SCOPES.index(token.scope) < SCOPES.index(needed):
         detail = f"This request needs a token with scope {needed!r}."
         raise RefusedError(403, detail, error="insufficient_scope", scope=needed)
     g.token = token
+    if needed == "write":
+        rate_limit.check_writer(str(token.id))
     _record_use(token)
 
 

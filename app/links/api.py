@@ -70,6 +70,8 @@ def create(fields: dict[str, Any]) -> Response:
 def create_all(batch: dict[str, Any]) -> Response:
     """Create up to 1,000 links, all or none
 
+    The body can have 4 MiB.
+
     Each link counts towards the rate limit. If any link is invalid, or its code is taken, no link
     is created. Each error then points to its field by position, counted from 0:
     `#/links/3/code` is the code of the fourth link.

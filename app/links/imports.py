@@ -5,7 +5,6 @@ An import never changes existing links, so an interrupted import can simply be r
 
 import csv
 import json
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -17,14 +16,13 @@ from marshmallow import ValidationError, fields, post_load
 from sqlalchemy import Connection
 
 from app.api.problems import invalid_fields
-from app.api.resources import Timestamp, WholeNumber, strict_json
+from app.api.resources import Timestamp, WholeNumber, in_turns, strict_json
 from app.database import Database
 from app.links import codes, exports, queries
 from app.links.schemas import LinkCreateSchema
 
 BATCH = 1000  # lines
 LINE_LIMIT = 64 * 1024  # bytes of a record, as in the API
-YIELD_AFTER = 64 * 1024  # bytes, after which other requests of this process get a turn
 REASON_LIMIT = 500  # characters of the reason why a line is refused
 
 # The errors of Python's strict CSV reader, by how they begin, in other words.
@@ -116,13 +114,8 @@ def run(
 
 
 def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    number = unbroken = 0
-    while line := file.readline(LINE_LIMIT + 1):
-        number += 1
-        unbroken += len(line)
-        if unbroken > YIELD_AFTER:
-            unbroken = 0
-            time.sleep(0.001)  # after a sleep of 0, gevent might not read sockets first
+    # The caller checks each line before it asks for the next one.
+    for number, line in enumerate(in_turns(iter(partial(file.readline, LINE_LIMIT + 1), b"")), 1):
         if len(line) > LINE_LIMIT:
             raise FormatError(
                 f"Line {number} has more than {LINE_LIMIT} bytes. Each line must hold one link."
@@ -227,7 +220,7 @@ def _check(
             try:
                 links[lines] = schema.load(read())
             except ValidationError as error:
-                wrong = invalid_fields({"json": error.messages_dict})
+                wrong = invalid_fields({"json": error.messages})
                 reason = " ".join(f"{field['pointer']}: {field['detail']}" for field in wrong)
                 refused[lines] = reason[:REASON_LIMIT]
             except ValueError as error:

@@ -80,7 +80,7 @@ class LinkPatchSchema(Schema):
 
     url = fields.String(metadata=NEW_URL)
     title = fields.String(allow_none=True, validate=TITLE_RULES, metadata=TITLE)
-    tags = fields.List(
+    tags = resources.LimitedList(
         fields.String(validate=TAG_RULES, metadata=TAG),
         allow_none=True,
         validate=validate.Length(max=20),
@@ -125,22 +125,10 @@ class LinkCreateSchema(LinkPatchSchema):
             raise ValidationError("Is reserved by this service.")
 
 
-class LimitedList(fields.List[Any]):
-    """A list whose length is checked before its items.
-
-    So a list that is too long costs little, and gives one error instead of one for each item.
-    """
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> list[Any]:
-        if isinstance(value, list):
-            validate.And(*self.validators)(value)
-        return super()._deserialize(value, *args, **kwargs)
-
-
 class BatchSchema(Schema):
     """Links to create in one transaction."""
 
-    links = LimitedList(
+    links = resources.LimitedList(
         fields.Nested(LinkCreateSchema),
         required=True,
         validate=validate.Length(min=1, max=MAX_BATCH_LINKS),

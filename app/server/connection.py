@@ -15,6 +15,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import gevent
 from gevent import getcurrent
 from gevent.socket import SHUT_RDWR, socket
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 HEAD_TIMEOUT = 10.0  # seconds from the first byte of a request to the end of its headers
 MINIMUM_BYTE_RATE = 1000  # bytes per second at which a client must send a body
+TURN = 0.05  # seconds until a request whose body is read without a pause lets others run
 SEND_TIMEOUT = 20.0  # seconds for a client to read one part of a response
 READABLE = 1  # libev's EV_READ
 # A whole GET request without a body, and nothing after it.
@@ -72,6 +74,9 @@ class Connection(socket):
             data = self._next_request(size)
             self.deadline = time.monotonic() + HEAD_TIMEOUT
             return data
+        # If bytes are there already, gevent reads them without letting other greenlets run.
+        if time.time() - self.hub.loop.now() > TURN:
+            gevent.sleep(0.001)  # after a sleep of 0, gevent might not read other sockets first
         timeout = max(self.deadline - time.monotonic(), 0)
         more: bytes = self._call_within(timeout, super().recv, size)
         self.deadline += len(more) / MINIMUM_BYTE_RATE

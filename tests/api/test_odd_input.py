@@ -2,10 +2,12 @@
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import Deployment
+from tests.api.conftest import Deployment, embed
 from tests.support import contract
 from tests.support.service import RawAnswer, Service
 from tests.support.waiting import wait_until
@@ -216,3 +218,21 @@ def test_nothing_breaks_out_of_a_log_line(
         return ids < {line.get("request_id") for line in lines}
 
     wait_until(logged)
+
+
+def test_body_in_many_parts_keeps_nobody_waiting(tmp_path: Path) -> None:
+    """While a worker reads a body that comes in chunks of one byte, it answers others."""
+    body = b"1\r\n \r\n" * 200_000
+    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, ThreadPoolExecutor() as threads:
+        service, answers = Service(alone.url), 0
+        head = b"POST /livez HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
+        # The worker reads the whole body before the next request of the connection.
+        rest = b"0\r\n\r\nGET /livez HTTP/1.1\r\nConnection: close\r\n" + HOST + b"\r\n"
+        with socket.create_connection(("127.0.0.1", int(alone.url.rpartition(":")[2]))) as client:
+            sender = threads.submit(client.sendall, head + body + rest)
+            reader = threads.submit(lambda: b"".join(iter(lambda: client.recv(9999), b"")))
+            while not reader.done():
+                answers += service.get("/livez").ok
+            sender.result()
+        assert reader.result().count(b"HTTP/1.1 ") == 2
+        assert answers > 5

@@ -117,6 +117,24 @@ def test_bodies_are_closed() -> None:
             assert contract.follow(content["schema"])["additionalProperties"] is False
 
 
+def lists(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the lists in a schema, at any depth."""
+    schema = contract.follow(schema)
+    children = [*schema.get("properties", {}).values(), schema.get("items", {})]
+    if "items" in schema:
+        yield schema
+    for child in filter(None, children):
+        yield from lists(child)
+
+
+def test_lists_in_bodies_are_limited() -> None:
+    """Every list in a request body has a largest length."""
+    for _, _, operation in operations():
+        for content in operation.get("requestBody", {"content": {}})["content"].values():
+            for found in lists(content["schema"]):
+                assert found["maxItems"] <= 1000
+
+
 def test_errors_have_one_shape() -> None:
     """All errors have the same schema and the same media type (RFC 9457)."""
     for _, _, operation in operations():

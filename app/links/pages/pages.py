@@ -66,7 +66,8 @@ def accept_upload() -> None:
         g.has_upload_slot = uploads.acquire(blocking=False)
         if not g.has_upload_slot:
             raise ServiceUnavailable(BUSY, retry_after=RETRY_AFTER)
-        request.max_content_length = UPLOAD_LIMIT
+        if request.mimetype == "multipart/form-data":  # other forms would be parsed in memory
+            request.max_content_length = UPLOAD_LIMIT
 
 
 @blueprint.teardown_request

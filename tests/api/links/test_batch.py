@@ -125,10 +125,34 @@ def test_wrong_batch_is_named(service: Service, body: Any, pointer: str) -> None
     assert [error["pointer"] for error in answer.json()["errors"]] == [pointer]
 
 
-def test_body_may_have_4_mib(service: Service) -> None:
+def test_first_wrong_links_are_named_and_the_rest_counted(service: Service) -> None:
+    """Of a thousand wrong links, 100 are named and the others counted.
+
+    Of a list of tags that is too long, no tag is checked.
+    """
+    answer = service.post(PATH, json=batch(*[{"tags": [""] * 40}] * 1000))
+    problem = answer.json()
+    assert answer.status_code == 422
+    assert (len(problem["errors"]), problem["more_errors"]) == (100, 900)
+    assert problem["errors"][99] == {
+        "pointer": "#/links/99/tags",
+        "detail": "Longer than maximum length 20.",
+    }
+
+
+def test_first_taken_codes_are_named_and_the_rest_counted(service: Service, links: Links) -> None:
+    """Of a batch in which all codes are the same, 100 are named and the others counted."""
+    code = links.new_code()
+    answer = service.post(PATH, json=batch(*[{"code": code}] * 200))
+    problem = answer.json()
+    assert answer.status_code == 409
+    assert (len(problem["errors"]), problem["more_errors"]) == (100, 99)
+
+
+def test_body_may_have_4_mib(deployment: Deployment) -> None:
     """A batch can have 4 MiB; one more byte gets 413, and the connection stays usable."""
     limit = 4 * 1024 * 1024
-    with service.again() as client:
+    with Service(deployment.url, deployment.token()) as client:
         for size, status in ((limit, 422), (limit + 1, 413), (limit + 900_000, 413)):
             answer = client.post(PATH, data=b"{}".ljust(size), headers=JSON)
             assert answer.status_code == status

@@ -1,6 +1,8 @@
 """Exports and batches of links, in a small SQLite database."""
 
+import io
 import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,10 +11,11 @@ from typing import Any
 import pytest
 from sqlalchemy import make_url
 
+from app.api import resources
 from app.config import Settings
 from app.database import Database
 from app.database.types import metadata
-from app.links import codes, exports, queries
+from app.links import codes, exports, imports, queries
 
 URL = "https://example.com"
 
@@ -62,3 +65,32 @@ def test_taken_random_code_is_nobodys_fault(
         with pytest.raises(queries.CodeTakenError) as caught:
             create(database, {}, other)
         assert not isinstance(caught.value, queries.CodesTakenError)
+
+
+@pytest.mark.parametrize(
+    ("line", "file_format"),
+    [
+        pytest.param("{}", "jsonl", id="short lines"),
+        pytest.param("", "jsonl", id="empty lines"),
+        pytest.param("", "csv", id="empty rows"),
+    ],
+)
+def test_others_get_their_turn_beside_an_import(
+    database: Database, monkeypatch: pytest.MonkeyPatch, line: str, file_format: str
+) -> None:
+    """Other requests run beside an import, however short its lines are."""
+    sleeps: list[float] = []
+    monkeypatch.setattr(resources, "TURN", -1)
+    monkeypatch.setattr(time, "sleep", sleeps.append)
+    file = io.BytesIO(b"code,url\n" + f"{line}\n".encode() * 50)
+    list(imports.run(database, file, file_format, imports.ImportReport()))
+    assert len(sleeps) > 50
+
+
+def test_line_with_too_many_fields_is_refused(database: Database) -> None:
+    """A line is refused with a reason if it has more fields than the API accepts."""
+    file = io.BytesIO(json.dumps({str(number): 1 for number in range(101)}).encode())
+    [refused] = imports.run(database, file, "jsonl", imports.ImportReport())
+    assert refused == {
+        imports.Lines(1, 1): "#: Must not contain an object with more than 100 fields."
+    }

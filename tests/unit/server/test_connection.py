@@ -144,3 +144,14 @@ def test_disconnecting_twice_does_no_harm(connect: Connect) -> None:
     line.connection.disconnect()
     line.connection.close()
     line.connection.disconnect()
+
+
+def test_others_run_while_a_body_is_read(line: Line, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other greenlets get their turns even if the next bytes of a body are always there."""
+    monkeypatch.setattr(module, "TURN", -1)
+    others: list[str] = []
+    line.next_request().get(timeout=LIMIT)
+    line.client.sendall(b"x")
+    reader = gevent.spawn(lambda: (line.connection.recv(1), *others))
+    line.readers += [reader, gevent.spawn(others.append, "ran")]
+    assert reader.get(timeout=LIMIT) == (b"x", "ran")

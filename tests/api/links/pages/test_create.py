@@ -67,6 +67,14 @@ def test_error_is_shown_at_its_field(member: Visitor, field: str, value: str) ->
     assert {name: shown[name] for name in fields} == fields
 
 
+def test_list_that_is_too_long_has_one_error(member: Visitor) -> None:
+    """Of too many tags, none is checked, however wrong each of them is."""
+    fields = form(member.get("/links/-/new").text) | {"url": TARGET, "tags": f"{'x' * 51}\n" * 1000}
+    answer = member.post("/links/-/new", data=fields)
+    assert answer.status_code == 422
+    assert answer.text.count("Longer than maximum length") == 1
+
+
 def test_taken_code_is_reported(member: Visitor, links: Links) -> None:
     """A taken code is marked in the form, whatever its spelling."""
     code = links.create(code=links.new_code())["code"]
