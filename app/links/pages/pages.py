@@ -25,6 +25,7 @@ from app.links import exports, histogram, imports, queries, service
 from app.links.api import CODE_TAKEN, TOO_BROAD
 from app.links.pages import forms
 from app.links.schemas import Cursor, LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
+from app.server import accept_upload
 from app.telemetry.logs import add_log_context
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
@@ -54,8 +55,8 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.before_request
-def accept_upload() -> None:
-    """Raise the body limit for the import form, and allow one upload at a time.
+def prepare_upload() -> None:
+    """Raise the limits of the body for the import form, and allow one upload at a time.
 
     This runs before the checks of `sessions.protect`, because the CSRF check reads the body.
 
@@ -66,6 +67,7 @@ def accept_upload() -> None:
         if not g.has_upload_slot:
             raise ServiceUnavailable(BUSY, retry_after=RETRY_AFTER)
         request.max_content_length = UPLOAD_LIMIT
+        accept_upload()
 
 
 @blueprint.teardown_request
