@@ -10,7 +10,8 @@ from werkzeug.exceptions import BadRequest
 
 from app.api.problems import http_error
 
-ACCEPT_UPLOAD = "slipway.accept_upload"  # key in the WSGI environ: `Connection.accept_upload`
+# Key in the WSGI environ of `Connection.accept_upload`.
+ACCEPT_UPLOAD = "slipway.accept_upload"
 
 
 def init_app(app: Flask) -> None:
