@@ -132,7 +132,6 @@ PROBLEMS = {
     401: "The token is missing or not valid.",
     403: "This request needs a token with scope 'write'.",
     404: DETAILS[404],
-    408: "The body did not arrive in time.",
     409: "The request conflicts with existing data, or with another request.",
     410: "The resource has expired.",
     412: "The resource has changed since you read it. Read it again, then retry.",
@@ -213,7 +212,7 @@ class CommonParts(BasePlugin):
             if any(p["in"] == "query" for p in parameters if isinstance(p, dict)):
                 statuses |= {422}
             if "requestBody" in operation:
-                statuses |= {408, 413, 415, 422}
+                statuses |= {413, 415, 422}
             if "{" in str(path):
                 statuses |= {404}
             if str(path).startswith("/api/"):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from gevent import getcurrent
 from gevent.socket import SHUT_RDWR, SHUT_WR, socket
-from werkzeug.exceptions import RequestTimeout, ServiceUnavailable
+from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from app.api.problems import RETRY_AFTER
 from app.server import responses, shutdown
@@ -83,7 +83,7 @@ class Connection(socket):
         :param size: the maximum number of bytes.
         :raises ConnectionResetError: the connection failed, or headers took too long or were too
             large for the memory that is left.
-        :raises RequestTimeout: the body did not come in time.
+        :raises BadRequest: the body did not come in time.
         :raises ServiceUnavailable: the worker has no memory left for the body.
         """
         if self.deadline is None:
@@ -97,7 +97,7 @@ class Connection(socket):
             except ConnectionResetError as error:
                 if self.has_request and isinstance(error.__cause__, TimeoutError):
                     self.is_refused = True
-                    raise RequestTimeout(BODY_TOO_SLOW) from None
+                    raise BadRequest(BODY_TOO_SLOW) from None
                 raise
             self.deadline += len(data) / MINIMUM_BYTE_RATE
         if self.is_counted:
