@@ -33,9 +33,9 @@ MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 # more ' before such a character, so that an import can remove exactly what the export added.
 FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
-# At most 8 exports at a time in each process, since each holds a part of the file in memory until
-# its client has read it.
-slots = Semaphore(8)
+# At most 4 exports at a time in each process: each holds a part of the file in memory until its
+# client has read it, and other requests wait while a part is made.
+slots = Semaphore(4)
 blueprint = Blueprint("export", __name__, url_prefix="/api", description="Export links.")
 schema = LinkSchema(exclude=["short_url"])
 
