@@ -97,7 +97,8 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(_server: object, worker: Any) -> None:
-    """Let the new worker process count in its slot."""
+    """Give the new worker process its limit of memory, and let it count in its slot."""
+    worker.max_held_bytes = settings.body_memory * 1024 * 1024
     metrics.set_worker_slot(worker.slot)
 
 

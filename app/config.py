@@ -144,6 +144,12 @@ class Settings:
         _integer(1, 1000),
         default=2,
     )
+    body_memory: int = _setting(
+        "Megabytes (MiB) of request bodies, and of answers that clients do not read, which each"
+        " worker process holds. Beyond it, large requests get 503.",
+        _integer(8, 100_000),
+        default=32,
+    )
     shutdown_delay: int = _setting(
         "Seconds that the service keeps serving after SIGTERM while /readyz already fails, so that"
         " load balancers stop sending requests.",

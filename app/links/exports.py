@@ -11,17 +11,21 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from threading import Semaphore
 from typing import Any
 
 from flask import Response, request
+from werkzeug.exceptions import ServiceUnavailable
 
 from app.api.openapi import named
+from app.api.problems import RETRY_AFTER
 from app.api.resources import Blueprint
 from app.database import Database, database
 from app.links import queries
 from app.links.schemas import ExportArgumentsSchema, LinkSchema
 
 CHUNK = 1000  # links
+BUSY = "Too many exports are running. Try again."
 MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 
 # Against CSV injection (formula injection): a spreadsheet would run a title such as "=cmd|…" as a
@@ -29,6 +33,9 @@ MEDIA_TYPES = {"jsonl": "application/jsonl", "csv": "text/csv"}
 # more ' before such a character, so that an import can remove exactly what the export added.
 FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 
+# At most 4 exports at a time in each process: each holds a part of the file in memory until its
+# client has read it, and other requests wait while a part is made.
+slots = Semaphore(4)
 blueprint = Blueprint("export", __name__, url_prefix="/api", description="Export links.")
 schema = LinkSchema(exclude=["short_url"])
 
@@ -65,12 +72,20 @@ def attachment(file_format: str) -> Response:
     """Return a response that streams all links as a file.
 
     :param file_format: "jsonl" or "csv".
+    :raises ServiceUnavailable: too many other exports are running.
     """
+    if not slots.acquire(blocking=False):
+        raise ServiceUnavailable(BUSY, retry_after=RETRY_AFTER)
     parts = export_parts(database(), file_format)
     # Read the first part before the headers are sent, so that the response is 503 if the database
     # is unavailable. If it fails later, the connection is closed without the last chunk.
-    first = next(parts, b"")
+    try:
+        first = next(parts, b"")
+    except BaseException:
+        slots.release()
+        raise
     response = Response(chain([first], parts), mimetype=MEDIA_TYPES[file_format])
+    response.call_on_close(slots.release)
     response.headers["Content-Disposition"] = f'attachment; filename="links.{file_format}"'
     return response
 
@@ -83,15 +98,15 @@ def export_parts(database: Database, file_format: str) -> Iterator[bytes]:
     """
     write = _csv if file_format == "csv" else _jsonl
     header = ",".join(schema.fields) + "\r\n" if file_format == "csv" else ""
-    after = 0
-    while True:
+    after: int | None = 0
+    while after is not None:
         with database.read(long=True) as connection:
             links = queries.after_id(connection, after, CHUNK)
-        yield (header + write(schema.dump(links, many=True))).encode()
-        if len(links) < CHUNK:
-            return
+        after = links[-1].id if len(links) == CHUNK else None
+        part = (header + write(schema.dump(links, many=True))).encode()
         header = ""
-        after = links[-1].id
+        del links  # they need more memory than the part, which a client can read slowly
+        yield part
 
 
 def _jsonl(links: Sequence[dict[str, Any]]) -> str:

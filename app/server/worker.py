@@ -20,10 +20,11 @@ import gevent
 from gevent.server import StreamServer
 from gevent.socket import AF_INET6, socket
 from gunicorn import glogging, util
+from gunicorn.http.parser import Parser
 from gunicorn.workers.ggevent import GeventWorker
 
-from app.server import fast_path, responses, shutdown
-from app.server.connection import Connection
+from app.server import ACCEPT_UPLOAD, fast_path, responses, shutdown
+from app.server.connection import SMALL, Connection
 from app.server.forwarded import plain_address
 from app.telemetry import logs, metrics, quiet_paths
 from app.telemetry.stdout import line_buffer
@@ -87,6 +88,9 @@ class Worker(GeventWorker):
         # Connections that wait for their clients, with time.monotonic() at the start of the wait.
         # The longest wait is first.
         self.waiting_connections: dict[Connection, float] = {}
+        # Bytes of requests that their clients have sent, and of answers that they have not read.
+        self.held_bytes = 0
+        self.max_held_bytes = 0  # gunicorn.conf.py sets it
 
     def init_process(self) -> None:
         """Serve until the worker stops. Log lines of one turn of gevent's loop share a write."""
@@ -100,7 +104,9 @@ class Worker(GeventWorker):
         self.fast_path: fast_path.Handler | None = application.extensions.get(fast_path.EXTENSION)
 
         def service(environ: "WSGIEnvironment", start_response: Any) -> Any:
-            return application(environ["gunicorn.socket"].extra_environ | environ, start_response)
+            connection = environ["gunicorn.socket"]
+            environ[ACCEPT_UPLOAD] = connection.accept_upload
+            return application(connection.extra_environ | environ, start_response)
 
         self.wsgi = service
 
@@ -115,6 +121,25 @@ class Worker(GeventWorker):
         if not over and self.active_requests < MAX_CONCURRENT_REQUESTS:
             return False
         return path not in quiet_paths and path != metrics.PATH
+
+    def has_room(self) -> bool:
+        """Return whether the worker may hold more bytes for its clients."""
+        return self.held_bytes <= self.max_held_bytes
+
+    def drop_unread_answers(self) -> bool:
+        """Drop answers to make room, and return whether that was enough.
+
+        The client that has read nothing for the longest time loses its answer first. Answers that
+        have waited for less than SLOW_AFTER are kept.
+        """
+        excess = self.held_bytes - self.max_held_bytes
+        for connection, since in list(self.waiting_connections.items()):
+            if excess <= 0 or since > time.monotonic() - SLOW_AFTER:
+                break
+            if connection.unsent_bytes > SMALL:
+                excess -= connection.unsent_bytes
+                connection.disconnect()
+        return excess <= 0
 
     def shed_response(self) -> bytes:
         """Count a shed request, and return its response."""
@@ -162,6 +187,7 @@ class Worker(GeventWorker):
         try:
             super().handle(listening, client, addr)
         finally:
+            client.release()
             self.connections -= 1
 
     def evict_slow_connections(self) -> None:
@@ -182,15 +208,19 @@ class Worker(GeventWorker):
             if shutdown.has_begun():
                 req.force_close()  # send `Connection: close`, so that clients leave before the stop
             self.active_requests += 1
+            sock.has_request = True
             try:
                 super().handle_request(listener_name, req, sock, addr)
             finally:
                 self.active_requests -= 1
+                if sock.is_refused:
+                    sock.linger()
         # gunicorn may have read beyond this request if its buffer is not empty, or if the body has
         # bytes left (unknown for a chunked body). Then the next request may begin in that buffer,
         # so only gunicorn can read it: see connection.py.
         rest = req.unreader.buf.getvalue() or getattr(req.body.reader, "length", True)
         sock.parser_is_empty = not rest
+        sock.release()
         sock.deadline = None
 
     def handle_exit(self, sig: int, frame: Any) -> None:
@@ -215,3 +245,21 @@ def answer_unparsed(client: Any, status: int, _reason: str, detail: str) -> None
 
 
 util.write_error = answer_unparsed  # gunicorn's own writes HTML, and no setting changes that
+
+
+def skip_body(parser: Any) -> bool:
+    """Skip what no view has read of a request's body, without counting it as held.
+
+    Return what gunicorn's `finish_body` returns: whether the connection can be used again.
+    """
+    connection = getattr(parser.unreader, "sock", None)
+    if not isinstance(connection, Connection):
+        return bool(finish_body(parser))
+    connection.is_counted = False
+    is_skipped = bool(finish_body(parser))
+    connection.begin_request()
+    return is_skipped
+
+
+finish_body = Parser.finish_body
+Parser.finish_body = skip_body

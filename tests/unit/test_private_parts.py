@@ -76,6 +76,8 @@ PARTS = {
     "gunicorn GeventWorker.worker_connections": Part(WORKER, server.worker_attribute),
     "gunicorn GeventWorker.wsgi": Part(WORKER, server.worker_attribute),
     "gunicorn Logger.access": Part(WORKER, fits(worker.Logger, glogging.Logger)),
+    "gunicorn Parser.finish_body": Part(WORKER, server.skipped_body),
+    "gunicorn Parser.unreader.sock": Part(WORKER, server.parser_socket),
     "gunicorn Request.body.reader.length": Part(WORKER, server.body_length),
     "gunicorn Request.force_close": Part(WORKER, server.force_close),
     "gunicorn Request.unreader.buf": Part(WORKER, server.next_request),

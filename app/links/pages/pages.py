@@ -26,6 +26,7 @@ from app.links.api import CODE_TAKEN, TOO_BROAD
 from app.links.cursors import Cursor
 from app.links.pages import forms
 from app.links.schemas import LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
+from app.server import accept_upload
 from app.telemetry.logs import add_log_context
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
@@ -55,8 +56,8 @@ def init_app(app: Flask) -> None:
 
 
 @blueprint.before_request
-def accept_upload() -> None:
-    """Raise the body limit for the import form, and allow one upload at a time.
+def prepare_upload() -> None:
+    """Raise the limits of the body for the import form, and allow one upload at a time.
 
     This runs before the checks of `sessions.protect`, because the CSRF check reads the body.
 
@@ -68,6 +69,7 @@ def accept_upload() -> None:
             raise ServiceUnavailable(BUSY, retry_after=RETRY_AFTER)
         if request.mimetype == "multipart/form-data":  # other forms would be parsed in memory
             request.max_content_length = UPLOAD_LIMIT
+            accept_upload()
 
 
 @blueprint.teardown_request

@@ -86,6 +86,23 @@ def body_length(name: str) -> None:
     assert attrgetter(name)(request) == 0
 
 
+def skipped_body(name: str) -> None:
+    """Check that gunicorn calls it before each request, and that it skips the rest of a body."""
+    parser = get_parser(settings(), iter([WITH_LENGTH + b" / HTTP/1.1\r\n\r\n"]), ("192.0.2.7", 1))
+    body = next(parser).body
+    with mock.patch.object(type(parser), name, autospec=True, side_effect=worker.skip_body) as skip:
+        assert next(parser).method == "GET"
+    skip.assert_called_once_with(parser)
+    assert body.read() == b""
+
+
+def parser_socket(name: str) -> None:
+    """Check that it is the socket that the parser reads from."""
+    source, peer = socket.socketpair()
+    with source, peer:
+        assert attrgetter(name)(get_parser(settings(), source, ("192.0.2.7", 1))) is source
+
+
 def force_close(name: str) -> None:
     """Check that gunicorn closes the connection after a request on which it was called."""
     request = parse(GET)

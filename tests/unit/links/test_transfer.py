@@ -5,11 +5,16 @@ import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from threading import Semaphore
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
+from weakref import ReferenceType, ref
 
 import pytest
+from flask import Flask
 from sqlalchemy import make_url
+from werkzeug.exceptions import ServiceUnavailable
 
 from app.api import resources
 from app.config import Settings
@@ -54,6 +59,49 @@ def test_export_has_what_stays_once(database: Database, monkeypatch: pytest.Monk
     text += b"".join(parts)
     exported = [json.loads(line)["code"] for line in text.splitlines()]
     assert exported == ["stays0", "stays1", "stays2", "comes0", "comes1", "comes2"]
+
+
+class Rows(list[Any]):
+    """A list that can have weak references."""
+
+
+def test_export_keeps_no_rows_for_a_slow_client(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While a part waits for its client, the rows that it was made of take no memory."""
+    monkeypatch.setattr(exports, "CHUNK", 2)
+    create(database, *({"code": f"c{n}"} for n in range(3)))
+    made: list[ReferenceType[Rows]] = []
+    after_id = queries.after_id
+
+    def note(*arguments: Any) -> Rows:
+        rows = Rows(after_id(*arguments))
+        made.append(ref(rows))
+        return rows
+
+    monkeypatch.setattr(queries, "after_id", note)
+    for _ in exports.export_parts(database, "jsonl"):
+        assert made.pop()() is None
+
+
+def test_exports_at_the_same_time_are_limited(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """If too many exports are running, another one gets 503, until one of them has ended."""
+    monkeypatch.setattr(exports, "slots", Semaphore(2))
+    app = Flask(__name__)
+    app.extensions["database"] = database
+    with app.app_context():
+        first, _second = exports.attachment("jsonl"), exports.attachment("csv")
+        with pytest.raises(ServiceUnavailable) as refused:
+            exports.attachment("jsonl")
+        assert refused.value.retry_after == 1
+        first.close()
+        with monkeypatch.context() as broken:
+            broken.setattr(queries, "after_id", Mock(side_effect=TimeoutError))
+            with pytest.raises(TimeoutError):
+                exports.attachment("jsonl")
+        exports.attachment("jsonl").close()
 
 
 def test_taken_random_code_is_nobodys_fault(

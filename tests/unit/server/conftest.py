@@ -84,6 +84,13 @@ class FakeWorker:
         self.waiting_connections: dict[Connection, float] = {}
         self.paths_to_shed: set[str] = set()
         self.shed_response = responses.overloaded
+        self.held_bytes = 0
+
+    def has_room(self) -> bool:
+        """Return that there is always room."""
+        return True
+
+    drop_unread_answers = has_room
 
     def should_shed(self, _connection: Connection, path: str) -> bool:
         """Return whether the test has chosen this path."""
@@ -193,3 +200,4 @@ def connect() -> Iterator[Connect]:
         line.end()
     assert not any(line.worker.waiting_connections for line in lines)
     assert not any(line.worker.active_requests for line in lines)
+    assert not any(line.worker.held_bytes for line in lines if isinstance(line.worker, Worker))
