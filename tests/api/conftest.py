@@ -129,9 +129,9 @@ def _deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
         yield Deployment(found.url, cli, forked.run, found.mysql_root, log, metrics, {}, found)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def service(deployment: Deployment) -> Iterator[Service]:
-    """A client of the service with a write token."""
+    """A client of the service with a write token, and so with rate limits, of each module."""
     with Service(deployment.url, deployment.token()) as session:
         yield session
 
