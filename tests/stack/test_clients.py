@@ -19,7 +19,7 @@ BUSY = 2 * 400  # the most requests that two workers process at once
 HEAD = b"GET %s HTTP/1.1\r\nHost: localhost\r\n"
 # Runs in the container: counts open connections whose client has not read all sent bytes.
 STUCK = """
-rows = [line.split() for line in open("/proc/net/tcp")]
+rows = [line.split() for name in ("tcp", "tcp6") for line in open(f"/proc/net/{name}")]
 print(sum(row[1].endswith(":1F40") and row[3] == "01" and row[4][:8] != "0" * 8 for row in rows))
 """
 Connect = Callable[[], socket.socket]
