@@ -40,7 +40,7 @@ token: .venv/run ## create a token for the service of make run, named NAME (defa
 #@ Develop
 
 check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
-	pytest -n 3 -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
+	pytest -n 3 --dist loadfile -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
 
 test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
@@ -50,7 +50,7 @@ test: lint ## run lint and all tests, on stacks separate from yours
 	pytest -m alone
 
 coverage: .venv/dev ## print the branch coverage of unit tests and of tests of the API on SQLite
-	pytest -n 3 --cov -m 'not engine' tests/unit tests/api
+	pytest -n 3 --dist loadfile --cov -m 'not engine' tests/unit tests/api
 
 fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
 	python -m tests.support.fuzz

@@ -17,7 +17,7 @@ import pytest
 from tests.support.checkout import ROOT
 from tests.support.compose import Stack, docker, run
 from tests.support.environ import bare_environ
-from tests.support.forked import command_line
+from tests.support.forked import CommandLine, command_line
 from tests.support.scrape import Metrics
 from tests.support.service import Service
 from tests.support.visitor import Visitor
@@ -32,13 +32,16 @@ class Deployment:
 
     url: str
     command: list[str]
-    cli: Callable[..., str]
-    """Runs the command line with `text` on its standard input, and returns its output."""
+    command_line: CommandLine
     sql: Callable[[str], list[list[Any]]]
     log: Callable[[], str]
     metrics: Metrics
     options: dict[str, Any]  # for `subprocess`, to run the command line
     stack: Stack | None = None
+
+    def cli(self, *arguments: str, text: str | None = None) -> str:
+        """Run the command line with `text` on its standard input, and return its output."""
+        return self.command_line.run(*arguments, text=text)
 
     def token(self, scope: str = "write", *options: str) -> str:
         """Create a token with a new name, and return it."""
@@ -90,7 +93,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
             cli = [str(PYTHON), "-m", "app"]
             metrics = Metrics(partial(run, PYTHON, "-c"), metrics_port)
             options = {"cwd": ROOT, "env": environ}
-            yield Deployment(service.url, cli, forked.run, sql, log.read_text, metrics, options)
+            yield Deployment(service.url, cli, forked, sql, log.read_text, metrics, options)
         finally:
             server.terminate()
     assert server.returncode == 0
@@ -126,7 +129,7 @@ def _deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
     metrics = Metrics(partial(found.python, "app"))
     cli = found.inside("app", "slipway")
     with command_line(*found.inside("app", "python3")) as forked:
-        yield Deployment(found.url, cli, forked.run, found.mysql_root, log, metrics, {}, found)
+        yield Deployment(found.url, cli, forked, found.mysql_root, log, metrics, {}, found)
 
 
 @pytest.fixture(scope="module")

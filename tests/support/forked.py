@@ -22,16 +22,19 @@ class CommandLine:
     def __init__(self, commands: IO[str], answers: IO[str]) -> None:
         self._commands, self._answers = commands, answers
 
-    def run(
-        self, *arguments: str, env: dict[str, str] | None = None, text: str | None = None
-    ) -> str:
+    def run(self, *arguments: str, text: str | None = None) -> str:
         """Run a command with `text` on its standard input, and return what it prints.
 
-        :param env: its environment; without it, that of the process that forks.
         :raises CalledProcessError: it failed. A note has its output.
         """
-        print(json.dumps([arguments, env, text or ""]), file=self._commands, flush=True)
-        return output(subprocess.CompletedProcess(arguments, *json.loads(self._answers.readline())))
+        return output(self.complete(*arguments, text=text))
+
+    def complete(
+        self, *arguments: str, text: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command with `text` on its standard input, and return how it has ended."""
+        print(json.dumps([arguments, text or ""]), file=self._commands, flush=True)
+        return subprocess.CompletedProcess(arguments, *json.loads(self._answers.readline()))
 
 
 @contextlib.contextmanager

@@ -1,7 +1,7 @@
 """Runs the service's command line in forks, for the other end of the pipes: see forked.py.
 
-It reads a line of JSON for each command: arguments, environment (null: its own) and standard input.
-It answers with a line of JSON: exit status, standard output and standard error.
+It reads a line of JSON for each command: arguments and standard input. It answers with a line of
+JSON: exit status, standard output and standard error.
 """
 
 import json
@@ -19,7 +19,7 @@ def serve() -> None:
     os.dup2(2, 1)  # what the service prints is no answer
     create_app()  # it imports the rest
     for line in commands:
-        arguments, env, text = json.loads(line)
+        arguments, text = json.loads(line)
         with (
             tempfile.TemporaryFile("w+") as given,
             tempfile.TemporaryFile("w+") as printed,
@@ -30,9 +30,6 @@ def serve() -> None:
             if not (child := os.fork()):
                 for number, file in enumerate((given, printed, errors)):
                     os.dup2(file.fileno(), number)
-                if env is not None:
-                    os.environ.clear()
-                    os.environ.update(env)
                 sys.argv[1:] = arguments
                 main()
                 sys.exit()

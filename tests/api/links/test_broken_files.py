@@ -1,8 +1,6 @@
 """`slipway links import` with files that are damaged or cut off."""
 
 import json
-import subprocess
-from typing import Any
 
 import pytest
 
@@ -17,11 +15,9 @@ LONG = "The record has more than 65536 bytes. Perhaps a quote is not closed."
 
 def take(deployment: Deployment, form: str, text: str) -> tuple[int, str, list[str]]:
     """Import a file, and return the exit status, the sums, and the lines on standard error."""
-    command = [*deployment.command, "links", "import", "-", "--format", form]
-    # Encoded here, since text mode would replace line breaks.
-    options: dict[str, Any] = deployment.options | {"input": text.encode()}
-    done = subprocess.run(command, capture_output=True, check=False, **options)
-    return done.returncode, done.stdout.decode(), done.stderr.decode().splitlines()
+    arguments = ("links", "import", "-", "--format", form)
+    done = deployment.command_line.complete(*arguments, text=text)
+    return done.returncode, done.stdout, done.stderr.splitlines()
 
 
 @pytest.mark.parametrize(
