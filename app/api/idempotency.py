@@ -12,7 +12,6 @@ import hashlib
 import random
 import re
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -30,7 +29,6 @@ from app.database.types import BigIntId, UTCDateTime, ascii_string, binary, meta
 KEY = re.compile(r"[\x20-\x7e]{1,255}")
 TTL = timedelta(hours=24)
 SWEEP_PROBABILITY = 0.01  # share of the requests with a key that also delete old keys
-SWEEP_LIMIT = 1000  # rows
 
 
 # The first successful response for each key of a token.
@@ -95,7 +93,8 @@ def once(work: Callable[[sa.Connection], Response], *, long: bool = False) -> Re
             if not isinstance(error, RepeatedError):
                 raise
         else:
-            _sweep()
+            if random.random() < SWEEP_PROBABILITY:  # noqa: S311 no secret depends on it
+                database().sweep(IDEMPOTENCY_KEYS.c.created_at, TTL)
             return response
 
 
@@ -142,13 +141,3 @@ def _replay(row: dict[str, object]) -> Response | None:
             "This Idempotency-Key was used for a different request. Use a new key."
         )
     return Response(first.body, first.status, first.headers) if first else None
-
-
-def _sweep() -> None:
-    if random.random() < SWEEP_PROBABILITY:  # noqa: S311 no secret depends on it
-        old = sa.delete(IDEMPOTENCY_KEYS).where(
-            IDEMPOTENCY_KEYS.c.created_at < datetime.now(UTC) - TTL
-        )
-        # Ignore a failure: the client's request has already succeeded.
-        with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
-            connection.execute(old.with_dialect_options(mysql_limit=SWEEP_LIMIT))

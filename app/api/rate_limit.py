@@ -27,7 +27,6 @@ from app.database.errors import UNAVAILABLE
 from app.database.types import UTCDateTime, ascii_string, metadata
 
 SWEEP_PROBABILITY = 0.001  # share of the counted requests that also delete idle counters
-SWEEP_LIMIT = 1000  # rows
 TTL = timedelta(days=2)  # longer than the longest window
 INVALID = {400, 413, 422}  # statuses of writes with an invalid body
 INVALID_SIZE = 16 * 1024  # bytes of an invalid body that count as much as one creation
@@ -115,7 +114,7 @@ def _count(name: str, client: str, amount: int) -> int:
     batcher = current_app.extensions["rate_limit_batchers"].setdefault(client, new)
     hits = batcher((period, amount))
     if random() < SWEEP_PROBABILITY:  # noqa: S311 no secret depends on it
-        _sweep()
+        database().sweep(RATE_LIMITS.c.updated_at, TTL)
     _set_headers(name, max(limit.count - hits, 0), reset)
     return reset if hits > limit.count else 0
 
@@ -158,13 +157,6 @@ def increment(connection: sa.Connection, client: str, period: int, amount: int) 
     if connection.dialect.name == "mysql":
         return int(connection.execute(INCREMENT_MYSQL, values).lastrowid)
     return int(connection.execute(INCREMENT_SQLITE, values).scalar_one())
-
-
-def _sweep() -> None:
-    idle = sa.delete(RATE_LIMITS).where(RATE_LIMITS.c.updated_at < datetime.now(UTC) - TTL)
-    # Ignore a failure: the client's request has already been counted.
-    with suppress(*UNAVAILABLE), database().autocommit.connect() as connection:
-        connection.execute(idle.with_dialect_options(mysql_limit=SWEEP_LIMIT))
 
 
 def _count_invalid(response: Response) -> Response:

@@ -6,18 +6,20 @@ a transaction.
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeVar
 
 from flask import Flask, current_app
-from sqlalchemy import Connection, text
+from sqlalchemy import Column, Connection, delete, text
 from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
 from app.database.deadline import LONG_LIMITS, SHORT_LIMITS, Budget, Limits, budget, time_left
 from app.database.engines import autocommit_engine, transactional_engine
-from app.database.errors import is_conflict
+from app.database.errors import UNAVAILABLE, is_conflict
 
 T = TypeVar("T")
 
@@ -25,6 +27,8 @@ T = TypeVar("T")
 AUTOCOMMIT_SIZE = 13  # one of them for the click batches
 TRANSACTIONAL_SIZE = 8  # few are enough: a write needs milliseconds, and MySQL groups commits
 LONG_SIZE = 2
+
+SWEEP_LIMIT = 1000  # rows that one sweep deletes
 
 
 class Database:
@@ -83,6 +87,15 @@ class Database:
                 return work(connection)
 
         return retry(transaction, LONG_LIMITS if long else SHORT_LIMITS)
+
+    def sweep(self, column: Column[datetime], ttl: timedelta) -> None:
+        """Delete rows whose time in `column` is more than `ttl` ago, at most SWEEP_LIMIT of them.
+
+        A failure is ignored, because the caller's own work is done already.
+        """
+        old = delete(column.table).where(column < datetime.now(UTC) - ttl)
+        with suppress(*UNAVAILABLE), self.autocommit.connect() as connection:
+            connection.execute(old.with_dialect_options(mysql_limit=SWEEP_LIMIT))
 
     def server_version(self) -> tuple[str, str]:
         """Return the database's name, MySQL or SQLite, and the version that it reports."""

@@ -37,13 +37,11 @@ from werkzeug.exceptions import HTTPException
 from app.api.headers import is_api
 from app.config import Settings
 from app.database import database
-from app.database.errors import UNAVAILABLE
 from app.database.types import UTCDateTime, binary, metadata
 from app.identity import tokens
 
 LIFETIME = timedelta(hours=12)
 TTL = 2 * LIFETIME  # of ended sessions: ample, because the clocks of replicas differ
-SWEEP_LIMIT = 1000  # rows
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # The CSRF token's name in the cookie and in forms. Don't change it: during a rolling update, the
 # replicas of the previous version must understand it.
@@ -181,14 +179,11 @@ def _token_of_session(number: int) -> sa.Row[Any] | None:
 def _end_session() -> None:
     """Forget the browser's session, and reject all copies of its cookie from now on."""
     if current_user():
-        now = datetime.now(UTC)
-        expired = sa.delete(ENDED_SESSIONS).where(ENDED_SESSIONS.c.ended_at < now - TTL)
-        with database().read() as connection:
-            with suppress(IntegrityError):  # a copy has ended the session already
-                row = {"digest": _digest(), "ended_at": now}
-                connection.execute(sa.insert(ENDED_SESSIONS).values(row))
-            with suppress(*UNAVAILABLE):  # the session has ended already
-                connection.execute(expired.with_dialect_options(mysql_limit=SWEEP_LIMIT))
+        row = {"digest": _digest(), "ended_at": datetime.now(UTC)}
+        # IntegrityError: a copy has ended the session already.
+        with suppress(IntegrityError), database().autocommit.connect() as connection:
+            connection.execute(sa.insert(ENDED_SESSIONS).values(row))
+        database().sweep(ENDED_SESSIONS.c.ended_at, TTL)
     session.clear()
 
 

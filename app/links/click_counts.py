@@ -1,13 +1,14 @@
 """SQL for counting clicks: find the links, lock rows that are free, and upsert the counts."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import NamedTuple
 
 from sqlalchemy import Connection, TextClause, bindparam, select, text
 
+from app.links.histogram import bucket_start
 from app.links.tables import LINK_CLICKS, LINKS
 
 FIND_TARGETS = select(LINKS.c.lookup_key, LINKS.c.id, LINKS.c.url, LINKS.c.expires_at).where(
@@ -43,7 +44,7 @@ def find_targets(connection: Connection, keys: Iterable[str]) -> dict[str, Targe
     }
 
 
-def lock_free_rows(connection: Connection, targets: Sequence[Target]) -> set[int]:
+def lock_free_rows(connection: Connection, targets: Collection[Target]) -> set[int]:
     """Lock the rows that clicks on these links need, and return the ids of the links.
 
     Links that have a row that another transaction has locked are left out.
@@ -73,7 +74,7 @@ def count_clicks(
 
 
 def _this_hour() -> datetime:
-    return datetime.now(UTC).replace(minute=0, second=0, microsecond=0)
+    return bucket_start(datetime.now(UTC), "hour")
 
 
 def upsert_counts(connection: Connection, hour: datetime, counts: Mapping[int, int]) -> None:

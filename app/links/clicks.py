@@ -187,7 +187,7 @@ class Resolver:
         try:
             with self._database.transactional.begin() as connection:
                 targets = find_targets(connection, {request.key for request in pending})
-                free = lock_free_rows(connection, [targets[key] for key in sorted(targets)])
+                free = lock_free_rows(connection, targets.values())
                 later = {
                     request
                     for request in pending
