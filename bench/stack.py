@@ -55,6 +55,12 @@ def fill(links):
     return compose("exec", "-T", "app", "slipway", "tokens", "create", "bench")
 
 
+def remove():
+    """Remove the stack with its data, and all images that it has built."""
+    compose("down", "--volumes", "--rmi", "local", "--timeout", "0")
+    run("docker", "image", "rm", "--force", f"{os.environ['IMAGE']}:{os.environ['TAG']}")
+
+
 def cpu_time(*services):
     """Return the CPU time that the services' containers have used, in microseconds."""
     used = []
