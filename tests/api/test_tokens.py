@@ -193,14 +193,15 @@ def test_guessing_is_slowed(deployment: Deployment) -> None:
     headers = address()
     with Service(deployment.url, "wrong") as guesser:
         answers = [guesser.get("/api/me", headers=headers) for _ in range(65)]
-        first, last = answers[0], answers[-1]
-        # The requests can fall into two windows, if a minute ends meanwhile.
+        # The requests can fall into two windows, if a minute ends meanwhile. Then the last one can
+        # be allowed again, but one before it was refused.
+        first, refused = answers[0], next(a for a in answers if a.status_code != 401)
         assert 30 <= sum(answer.status_code == 401 for answer in answers) <= 60
         assert first.headers["RateLimit-Policy"] == '"auth";q=30;w=60'
         assert re.fullmatch(r'"auth";r=\d+;t=\d+', first.headers["RateLimit"])
-        assert (last.status_code, last.json()["title"]) == (429, "Too Many Requests")
-        assert 0 < int(last.headers["Retry-After"]) <= 60
-        assert last.headers["RateLimit"].startswith('"auth";r=0;')
+        assert (refused.status_code, refused.json()["title"]) == (429, "Too Many Requests")
+        assert 0 < int(refused.headers["Retry-After"]) <= 60
+        assert refused.headers["RateLimit"].startswith('"auth";r=0;')
         assert guesser.get("/api/me", headers=address()).status_code == 401
     with Service(deployment.url, deployment.token()) as owner:
         assert owner.get("/api/me", headers=headers).status_code == 200
@@ -225,4 +226,4 @@ def test_neighbours_in_one_ipv6_network_are_one_client(deployment: Deployment) -
             guesser.get("/api/me", headers={"X-Forwarded-For": f"{network}::{n:x}"}).status_code
             for n in range(1, 66)
         ]
-    assert statuses[-1] == 429
+    assert set(statuses) == {401, 429}  # the last can be 401, if a minute ends meanwhile
