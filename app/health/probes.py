@@ -113,11 +113,7 @@ def readyz() -> Any:
     """
     if shutdown.has_begun():
         raise ServiceUnavailable("The service is shutting down.", retry_after=RETRY_AFTER)
-    has_been_ready: mmap.mmap = current_app.extensions["has_been_ready"]
-    if not has_been_ready[0]:
-        database_state()
-        has_been_ready[0] = 1
-    return OK
+    return OK if current_app.extensions["has_been_ready"][0] else database_state()
 
 
 @blueprint.route("/readyz/database")
@@ -135,6 +131,7 @@ def database_state() -> Any:
         names = ", ".join(sorted(missing))
         reason = f"The database lacks migrations: {names}. Run: alembic upgrade heads"
         raise ServiceUnavailable(reason, retry_after=RETRY_AFTER)
+    current_app.extensions["has_been_ready"][0] = 1
     return OK
 
 
