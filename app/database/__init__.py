@@ -4,6 +4,8 @@
 a transaction.
 """
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -14,7 +16,7 @@ from typing import TypeVar
 
 from flask import Flask, current_app
 from sqlalchemy import Column, Connection, delete, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import NotSupportedError, OperationalError
 
 from app.config import Settings
 from app.database.deadline import LONG_LIMITS, SHORT_LIMITS, Budget, Limits, budget, time_left
@@ -28,6 +30,7 @@ AUTOCOMMIT_SIZE = 13  # one of them for the click batches
 TRANSACTIONAL_SIZE = 8  # few are enough: a write needs milliseconds, and MySQL groups commits
 LONG_SIZE = 2
 
+WORKER_BOOT_ERROR = 3  # the exit status of a worker for which gunicorn's master ends too
 SWEEP_LIMIT = 1000  # rows that one sweep deletes
 
 
@@ -111,6 +114,17 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["database"] = Database(settings)
     app.before_request(_start_budget)
     app.teardown_request(_end_budget)
+
+
+def end_if_wrong_server(app: Flask) -> None:
+    """End the worker, and with it gunicorn, if the database's server is not MySQL 8.4 or newer."""
+    try:
+        app.extensions["database"].read().close()
+    except NotSupportedError as error:
+        sys.stderr.write(f"slipway: {error.orig}\n")
+        os._exit(WORKER_BOOT_ERROR)  # an exception would end only the current greenlet
+    except UNAVAILABLE:
+        pass
 
 
 def database() -> Database:

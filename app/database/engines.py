@@ -135,6 +135,7 @@ def _engine(
     if is_mysql(settings):
         event.listen(engine, "do_connect", partial(driver.connect, limits))
         event.listen(engine, "checkout", driver.prepare_checkout)
+        event.listen(engine, "handle_error", driver.leave_replica)
     else:
         event.listen(engine, "connect", _prepare_sqlite)
     metrics.POOL_SIZE.labels(name).set(size * settings.web_concurrency)

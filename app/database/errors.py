@@ -5,6 +5,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 DEADLOCK, LOCK_WAIT_TIMEOUT = 1213, 1205
 NO_SUCH_TABLE = 1146
+NOT_PRIMARY = {1290, 1792, 1836, 3032, 3098, 3100}
+"""MySQL's errors of a server that only reads, or whose group doesn't let it write."""
 DUPLICATE_KEY = {1062, 2067, 1555}  # MySQL; SQLite for a unique column, and for a primary key
 
 UNAVAILABLE = (OperationalError, InterfaceError, InternalError, PoolTimeoutError)

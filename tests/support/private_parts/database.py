@@ -12,6 +12,7 @@ from unittest import mock
 
 import pytest
 from pymysql import connections
+from pymysql.err import NotSupportedError
 from sqlalchemy import QueuePool
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -49,6 +50,15 @@ def send_packets(server: socket.socket, *packets: bytes, first: int = 1) -> None
     """Send packets as a MySQL server, numbered from `first`."""
     for number, packet in enumerate(packets, first):
         server.sendall(struct.pack("<I", len(packet) | number << 24) + packet)
+
+
+def greeting(name: str) -> None:
+    """Check that it reads the server's greeting, with its version, before the client logs in."""
+    fits(driver.AnyConnection, connections.Connection)(name)
+    client, server = socket.socketpair()
+    with client, server, pytest.raises(NotSupportedError, match="this server is 8.3.0"):
+        send_packets(server, GREETING.replace(b"9.7.0", b"8.3.0"), first=0)
+        driver.AnyConnection(user="a", defer_connect=True, ssl_disabled=True).connect(client)
 
 
 def read_timeout(name: str) -> None:
