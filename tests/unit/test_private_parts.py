@@ -120,6 +120,7 @@ PARTS = {
 }
 
 DOCUMENTED = {
+    "_exit": "Python documents it: it ends the process without cleaning up.",
     "_asdict": "Python documents it for named tuples.",
     "_deserialize": "marshmallow documents it: custom fields override it.",
     "_serialize": "marshmallow documents it: custom fields override it.",

@@ -107,7 +107,7 @@ def test_imports_are_found_in_every_form(source: str, found: set[str]) -> None:
 
 
 def test_gevent_is_known_to_the_server_and_three_files_of_the_database() -> None:
-    """Outside app/server, only gunicorn.conf.py and three files of the database do."""
+    """Outside app/server, gunicorn.conf.py and three files of the database import gevent."""
     for source in SOURCES:
         path = relative(source)
         names = {name.partition(".")[0] for name in imported(source.read_text())}
