@@ -42,7 +42,8 @@ def _url(request: pytest.FixtureRequest) -> Iterator[str]:
 
 def line(version: str) -> str:
     """Return what a program says that ends because of the server's version."""
-    return f"slipway: the database must be MySQL 8.4 or newer; this server is {version}\n"
+    needed = "slipway: the database must be MySQL 8.4 or newer"
+    return f"{needed}; this server is {version}\n"
 
 
 @pytest.mark.parametrize(
