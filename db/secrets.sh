@@ -9,6 +9,7 @@ database=${MYSQL_DATABASE:?is not set. Set it to the name of the schema that the
 # The database's host name, for the URLs and for the certificate, which clients check against it.
 # The default is compose's service; Kubernetes' Service is given in DATABASE_HOST.
 host=${DATABASE_HOST:-db}
+# MEMBERS are the host names of further servers in a group; see deploy/group.
 
 cd "$1"
 mkdir -p db migrate app
@@ -30,7 +31,15 @@ for account in root migrator app replicator; do
   fi
 done
 
-if [ ! -s db/ca.pem ] || [ ! -s db/server-key.pem ] || [ ! -s db/server-cert.pem ]; then
+names="DNS:$host,DNS:$host-replica"
+lacks=
+for member in ${MEMBERS:-}; do
+  names=$names,DNS:$member
+  openssl x509 -in db/server-cert.pem -noout -checkhost "$member" 2>/dev/null \
+    | grep -q 'does match' || lacks=$member
+done
+
+if [ ! -s db/ca.pem ] || [ ! -s db/server-key.pem ] || [ ! -s db/server-cert.pem ] || [ "$lacks" ]; then
   # The three files belong together, so remove those that an interrupted run has left.
   rm -f db/ca.pem db/server-key.pem db/server-cert.pem
   # The authority's key is never written to a file, and is gone after one signature. So nobody can
@@ -45,7 +54,7 @@ if [ ! -s db/ca.pem ] || [ ! -s db/server-key.pem ] || [ ! -s db/server-cert.pem
   put db/server-key.pem "$key"
   openssl req -new -key db/server-key.pem -subj "/CN=$host" -out db/request.pem
   certificate=$(printf '%s\n' "$ca_key" | openssl req -x509 -in db/request.pem -days 3650 \
-    -CA db/ca.pem -CAkey /dev/stdin -copy_extensions none -addext "subjectAltName=DNS:$host,DNS:$host-replica" \
+    -CA db/ca.pem -CAkey /dev/stdin -copy_extensions none -addext "subjectAltName=$names" \
     -addext basicConstraints=critical,CA:FALSE -addext keyUsage=critical,digitalSignature \
     -addext extendedKeyUsage=serverAuth)
   rm db/request.pem
@@ -60,6 +69,12 @@ password=$(cat db/app_password)
 put app/database_url "mysql+pymysql://app:$password@$host/$database"
 put app/replica_url "mysql+pymysql://app:$password@$host-replica/$database"
 put app/ca.pem "$ca"
+if [ "${MEMBERS:-}" ]; then
+  hosts=$host
+  for member in $MEMBERS; do hosts=$hosts,$member; done
+  put app/group_url "mysql+pymysql://app:$password@$hosts/$database"
+  put migrate/group_url "mysql+pymysql://migrator:$(cat db/migrator_password)@$hosts/$database"
+fi
 if [ ! -s app/secret_key ]; then
   key=$(openssl rand -hex 32)
   put app/secret_key "$key"

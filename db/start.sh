@@ -12,4 +12,4 @@ if [ -e $mark ]; then
 elif [ ! -d $data/mysql ]; then
   : >$mark
 fi
-exec docker-entrypoint.sh mysqld
+exec docker-entrypoint.sh mysqld "$@"

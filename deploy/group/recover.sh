@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Begins the group again after all members were down at once, with the member that has every
+# transaction that any of them has. Usage: deploy/group/recover.sh [MEMBER...]
+#
+# Without arguments, all three members must answer. Name the members that are left if one is gone
+# for good: transactions that only it had are lost then.
+set -euo pipefail
+
+members=("$@")
+[ $# -gt 0 ] || members=(db db-2 db-3)
+
+# shellcheck disable=SC2016 # the container's shell reads the password
+sql() { # sql MEMBER STATEMENTS
+  docker compose exec -T "$1" bash -c \
+    'MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root --batch --skip-column-names' <<<"$2"
+}
+
+# What a member has received but not yet applied counts too.
+has="SELECT REPLACE(CONCAT_WS(',', @@gtid_executed, (
+       SELECT NULLIF(received_transaction_set, '')
+       FROM performance_schema.replication_connection_status
+       WHERE channel_name = 'group_replication_applier')), CHAR(10), '')"
+state="SELECT member_state FROM performance_schema.replication_group_members
+       WHERE member_id = @@server_uuid"
+
+declare -A sets
+for member in "${members[@]}"; do
+  if [ "$(sql "$member" "$state")" = ONLINE ]; then
+    echo "recover: $member is in a group, which the others join by themselves. Nothing was changed." >&2
+    exit 1
+  fi
+  sets[$member]=$(sql "$member" "$has")
+done
+for first in "${members[@]}"; do
+  all=1
+  for member in "${members[@]}"; do
+    all=$((all & $(sql "$first" "SELECT GTID_SUBSET('${sets[$member]}', '${sets[$first]}')")))
+  done
+  [ "$all" = 0 ] || break
+done
+if [ "$all" = 0 ]; then
+  echo 'recover: no member has all transactions of the others. Nothing was changed.' >&2
+  exit 1
+fi
+# Restart them: a member that tries to join would not do anything else for a minute.
+docker compose exec -T "$first" touch /var/lib/mysql/.begin-group
+docker compose restart --timeout 5 "$first"
+until [ "$(sql "$first" "$state" 2>/dev/null)" = ONLINE ]; do sleep 1; done
+sql "$first" 'SET GLOBAL group_replication_bootstrap_group = OFF'
+echo "recover: the group began again with $first"
+for member in "${members[@]}"; do
+  [ "$member" = "$first" ] || docker compose restart --timeout 5 "$member"
+done
