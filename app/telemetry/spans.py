@@ -39,6 +39,12 @@ def init_app(app: Flask) -> None:
     app.teardown_request(_end_request)
 
 
+def try_settings() -> None:
+    """Create once, and drop, what sends spans: OpenTelemetry logs or raises what is wrong."""
+    _provider, processor = _from_environ()
+    processor.shutdown()  # type: ignore[no-untyped-call]
+
+
 def current_span_context() -> trace.SpanContext | None:
     """Return the current span's context, or None if there is no sampled span."""
     span_context = trace.get_current_span().get_span_context()
