@@ -18,10 +18,10 @@ NO_SUCH_TABLE = 1146
 DUPLICATE_KEY = {1062, 2067, 1555}  # MySQL; SQLite for a unique column, and for a primary key
 NO_PARENT = {1452, 787}  # MySQL; SQLite for any foreign key
 
-# MySQL's errors after which the same statement can succeed later, although nobody has changed it or
-# the schema. All others, such as an unknown column, would fail again. Names and numbers are from
-# the MySQL 9.7 Error Reference, "Server Error Message Reference"; a test compares them with a
-# server. Errors that only a new connection gets, such as 1040 or 1045, are not in these lists.
+# MySQL's errors after which the same statement can succeed later. After all others, such as an
+# unknown column, it would fail again. Source: MySQL 9.7 Error Reference, "Server Error Message
+# Reference"; a test compares numbers and names with a server. Errors that only a new connection
+# gets, such as 1040 or 1045, are missing, because all of those count.
 ENDED = {  # the statement or the session was ended
     1053: "ER_SERVER_SHUTDOWN",
     1158: "ER_NET_READ_ERROR",
@@ -95,7 +95,7 @@ NAME_OF_VIOLATED = {
 
 
 class UnavailableError(OperationalError):
-    """The database can't run a statement now. Later it can, unchanged."""
+    """The database can't run a statement now, but can run the same one later."""
 
 
 class MissingTableError(UnavailableError):
