@@ -13,7 +13,7 @@ from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, create_engine, 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.config import Settings
-from app.database import driver
+from app.database import driver, errors
 from app.database.deadline import Limits, start_charging, stop_charging, time_left
 from app.database.fair_queue import FairQueue
 from app.telemetry import metrics
@@ -132,6 +132,7 @@ def _engine(
         pool_use_lifo=True,
         **options,
     )
+    event.listen(engine, "handle_error", errors.translate)
     if is_mysql(settings):
         event.listen(engine, "do_connect", partial(driver.connect, limits))
         event.listen(engine, "checkout", driver.prepare_checkout)

@@ -33,9 +33,9 @@ PAUSE = 3  # seconds between two attempts
 
 try:
     settings = Settings.from_environ()
+    create_app(settings)  # registers all tables, for `alembic revision --autogenerate`
 except SettingsError as error:
     sys.exit(f"slipway: {error}")
-create_app(settings)  # registers all tables, for `alembic revision --autogenerate`
 
 
 def exists_here(item: Any, _name: object, kind: str, _reflected: bool, _other: object) -> bool:
