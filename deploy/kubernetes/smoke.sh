@@ -127,6 +127,7 @@ end_load() {
 }
 
 all_gets_ready() {
+    sed "s/name: slipway/name: $app/" ../namespace.yaml | kubectl apply --filename -
     k apply --kustomize .
     kubectl create namespace "$edge"
     kubectl --namespace "$edge" apply --filename edge.yaml

@@ -21,6 +21,7 @@ pytestmark = pytest.mark.engine
 # The three minor versions that Kubernetes supports.
 VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
 OVERLAYS = ("local", "cloud")
+NAMESPACE = yaml.safe_load((ROOT / "deploy/kubernetes/namespace.yaml").read_text())
 MAX_CONNECTIONS = 151  # MySQL's default
 VOLUMES = {"configMap", "emptyDir", "secret"}  # all are allowed at the level "restricted"
 
@@ -69,8 +70,8 @@ def test_scanner_finds_only_what_is_wrong(
 
 def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
     """The namespace enforces the Pod Security Standard "restricted", and all our pods meet it."""
-    (namespace,) = [each for each in overlay if each["kind"] == "Namespace"]
-    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    kubernetes_validate.validate(NAMESPACE, VERSIONS[-1], strict=True)
+    assert NAMESPACE["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for template in templates(overlay):
         spec = template["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True
@@ -94,10 +95,24 @@ def test_pods_get_nothing_of_kubernetes(overlay: list[Object]) -> None:
 
 def test_all_is_in_one_namespace(local: list[Object]) -> None:
     """A kustomization on top can rename the namespace, and all objects move with it."""
-    (namespace,) = [each for each in local if each["kind"] == "Namespace"]
-    assert namespace["metadata"]["name"] == "slipway-test"
-    others = {each["metadata"]["namespace"] for each in local if each is not namespace}
-    assert others == {"slipway-test"}
+    assert {each["metadata"]["namespace"] for each in local} == {"slipway-test"}
+
+
+def test_namespace_is_that_of_the_objects(cloud: list[Object]) -> None:
+    """The objects are in the namespace that the page creates before them."""
+    assert {each["metadata"]["namespace"] for each in cloud} == {NAMESPACE["metadata"]["name"]}
+
+
+def test_delete_keeps_the_data(overlay: list[Object]) -> None:
+    """`kubectl delete -k` deletes no namespace and no claim, and Kubernetes keeps claims of its own.
+
+    A namespace takes everything in it along.
+    """
+    assert not {each["kind"] for each in overlay} & {"Namespace", "PersistentVolumeClaim"}
+    for each in overlay:
+        if each["kind"] == "StatefulSet":
+            kept = each["spec"]["persistentVolumeClaimRetentionPolicy"]
+            assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
 def test_images(local: list[Object], cloud: list[Object]) -> None:
