@@ -104,7 +104,7 @@ def test_namespace_is_that_of_the_objects(cloud: list[Object]) -> None:
 
 
 def test_delete_keeps_the_data(overlay: list[Object]) -> None:
-    """`kubectl delete -k` deletes no namespace and no claim, and Kubernetes keeps claims of its own.
+    """`kubectl delete -k` deletes no namespace and no claim, and keeps those of the StatefulSet.
 
     A namespace takes everything in it along.
     """
