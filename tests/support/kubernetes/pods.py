@@ -13,7 +13,7 @@ from typing import Any, Self
 import requests
 
 from tests.support.compose import docker, run
-from tests.support.kubernetes.objects import Object, containers, find
+from tests.support.kubernetes.objects import Object, containers, find, quantity
 from tests.support.leftovers import new_name
 from tests.support.waiting import wait_until
 
@@ -178,7 +178,7 @@ class Pod:
     def _kind(self, volume: Object) -> list[str]:
         if volume.get("emptyDir", {}).get("medium") != "Memory":
             return []
-        size = _bytes(volume["emptyDir"]["sizeLimit"])
+        size = int(quantity(volume["emptyDir"]["sizeLimit"]))
         mode = f"o=size={size},mode=0777,gid={self.spec['securityContext']['fsGroup']}"
         return ["--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", mode]
 
@@ -220,7 +220,7 @@ class Pod:
         command += ["--read-only"] if limits["readOnlyRootFilesystem"] else []
         if not limits["allowPrivilegeEscalation"]:
             command += ["--security-opt", "no-new-privileges:true"]
-        memory = str(_bytes(container["resources"]["limits"]["memory"]))
+        memory = str(int(quantity(container["resources"]["limits"]["memory"])))
         command += ["--memory", memory, "--memory-swap", memory]
         command += [f"--env={key}={value}" for key, value in self._environment(container).items()]
         for option in self.spec.get("dnsConfig", {}).get("options", []):
@@ -265,8 +265,3 @@ def _files(source: Object, data: dict[str, bytes]) -> dict[str, Any]:
 
 def _port(container: Object, name: str) -> int:
     return int(next(p["containerPort"] for p in container["ports"] if p["name"] == name))
-
-
-def _bytes(quantity: str) -> int:
-    units = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
-    return int(quantity[:-2]) * units[quantity[-2:]]
