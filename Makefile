@@ -1,6 +1,6 @@
 # Each target is one or two commands, which you can also type yourself.
 .DEFAULT_GOAL := help
-.PHONY: help up run token check test coverage fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
+.PHONY: help up run token check test coverage fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore kubernetes-backup kubernetes-restore rename clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -145,10 +145,20 @@ restore: need-docker ## load the backup FILE into an empty stack
 	@test -n "$(FILE)" || { echo 'Set FILE to the backup: make restore FILE=backups/monday.sql.gz' >&2; exit 1; }
 	@db/restore.sh $(FILE)
 
+kubernetes-%: export IN_DATABASE = kubectl -n slipway exec -i slipway-db-0 --
+kubernetes-backup: need-kubectl ## the same as backup, for deploy/kubernetes/local
+	@db/backup.sh $(FILE)
+
+kubernetes-restore: export MIGRATE = kubectl -n slipway rollout restart deployment/slipway && kubectl -n slipway rollout status deployment/slipway
+kubernetes-restore: need-kubectl ## the same as restore, for deploy/kubernetes/local
+	@test -n "$(FILE)" || { echo 'Set FILE to the backup: make kubernetes-restore FILE=backups/monday.sql.gz' >&2; exit 1; }
+	@db/restore.sh $(FILE)
+
 # Programs that a target needs besides Python, so that it names a missing one before it begins.
 ONE_OF_chromium = chromium chromium-browser google-chrome
 INSTALL_chromium = On Debian: apt install chromium
 INSTALL_docker = With Compose: https://docs.docker.com/engine/install
+INSTALL_kubectl = https://kubernetes.io/docs/tasks/tools
 INSTALL_npm = On Debian: apt install npm
 INSTALL_wrk = On Debian: apt install wrk
 need-%:
