@@ -83,9 +83,9 @@ def test_scanner_finds_only_what_is_wrong(
     assert re.findall(r"File: /(\w+)", output) == ["wrong"]
 
 
-def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
+def test_namespace_enforces_restricted(overlay: list[Object], kubernetes: Any) -> None:
     """The namespace enforces the Pod Security Standard "restricted", and all our pods meet it."""
-    kubernetes_validate.validate(NAMESPACE, VERSIONS[-1], strict=True)
+    kubernetes.validate(NAMESPACE, kubernetes.latest_version(), strict=True)
     assert NAMESPACE["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for template in templates(overlay):
         spec = template["spec"]
