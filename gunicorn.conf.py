@@ -35,7 +35,7 @@ import gevent  # noqa: E402
 from app import database  # noqa: E402
 from app.config import Settings, SettingsError  # noqa: E402
 from app.server import shutdown  # noqa: E402
-from app.telemetry import logs, metrics  # noqa: E402
+from app.telemetry import logs, metrics, tracing  # noqa: E402
 
 
 @atexit.register
@@ -47,6 +47,7 @@ def forget(folder: str = os.environ["PROMETHEUS_MULTIPROC_DIR"], server: int = o
 
 try:
     settings = Settings.from_environ()
+    tracing.check_settings()
 except SettingsError as error:
     sys.exit(f"slipway: {error}")
 

@@ -8,7 +8,7 @@ import click
 from flask import Flask
 from flask.cli import AppGroup
 from sqlalchemy import select
-from sqlalchemy.exc import IntegrityError, NotSupportedError
+from sqlalchemy.exc import IntegrityError
 
 from app.config import SettingsError
 from app.database import database
@@ -29,8 +29,7 @@ def init_app(app: Flask) -> None:
 def main() -> None:
     """Run the command line.
 
-    If a setting is wrong, or the database is unavailable or not MySQL 8.4 or newer, print one line
-    and exit with status 1.
+    If a setting is wrong or the database is unavailable, print one line and exit with status 1.
     """
     from app import create_app  # noqa: PLC0415 `app` imports this module
 
@@ -39,8 +38,6 @@ def main() -> None:
             context.app.cli.main(prog_name="slipway")
     except SettingsError as error:
         sys.exit(f"slipway: {error}")
-    except NotSupportedError as error:
-        sys.exit(f"slipway: {error.orig}")
     except UNAVAILABLE as error:
         reason = getattr(error, "orig", error)
         sys.exit(f"slipway: the database is not available: {reason}")

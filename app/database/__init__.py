@@ -16,10 +16,11 @@ from typing import TypeVar
 
 from flask import Flask, current_app
 from sqlalchemy import Column, Connection, delete, text
-from sqlalchemy.exc import NotSupportedError, OperationalError
+from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
 from app.database.deadline import LONG_LIMITS, SHORT_LIMITS, Budget, Limits, budget, time_left
+from app.database.driver import WrongServerError
 from app.database.engines import autocommit_engine, transactional_engine
 from app.database.errors import UNAVAILABLE, is_conflict
 
@@ -120,11 +121,11 @@ def end_if_wrong_server(app: Flask) -> None:
     """End the worker, and with it gunicorn, if the database's server is not MySQL 8.4 or newer."""
     try:
         app.extensions["database"].read().close()
-    except NotSupportedError as error:
-        sys.stderr.write(f"slipway: {error.orig}\n")
-        os._exit(WORKER_BOOT_ERROR)  # an exception would end only the current greenlet
-    except UNAVAILABLE:
-        pass
+    except UNAVAILABLE as error:
+        reason = getattr(error, "orig", None)
+        if isinstance(reason, WrongServerError):
+            sys.stderr.write(f"slipway: {reason}\n")
+            os._exit(WORKER_BOOT_ERROR)  # an exception would end only the current greenlet
 
 
 def database() -> Database:

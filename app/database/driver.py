@@ -26,7 +26,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from app.config import Settings
 from app.database import hosts
 from app.database.deadline import Limits, budget, time_left
-from app.database.errors import NOT_PRIMARY
+from app.database.errors import READ_ONLY
 
 CONNECT_TIMEOUT = 1.0  # seconds to open a TCP connection to the server
 METADATA_LOCK_TIMEOUT = 2  # seconds to wait for a table while a migration changes it
@@ -47,11 +47,15 @@ poll = get_original("select", "poll")
 connections.FieldDescriptorPacket = lru_cache(connections.FieldDescriptorPacket)
 
 
+class WrongServerError(NotSupportedError):
+    """The server is not MySQL 8.4 or newer."""
+
+
 class AnyConnection(connections.Connection):
     """A connection without time limits, only to MySQL 8.4 or newer.
 
     MariaDB and older versions lack statements and limits that the service needs. Connecting to one
-    raises `pymysql.err.NotSupportedError`, even if the server doesn't accept the account.
+    raises WrongServerError, even if the server doesn't accept the account.
     """
 
     def _get_server_information(self) -> None:
@@ -59,7 +63,7 @@ class AnyConnection(connections.Connection):
         version = re.match(r"(\d+)\.(\d+)", self.server_version)
         is_old = not version or (int(version[1]), int(version[2])) < OLDEST_SERVER
         if is_old or "MariaDB" in self.server_version:
-            raise NotSupportedError(
+            raise WrongServerError(
                 f"the database must be MySQL 8.4 or newer; this server is {self.server_version}"
             )
 
@@ -137,7 +141,7 @@ def leave_replica(context: ExceptionContext) -> None:
     read-only would cost that at each write.
     """
     code, *_ = (*context.original_exception.args, None)
-    if context.connection and code in NOT_PRIMARY:
+    if context.connection and code in READ_ONLY:
         connection: Any = context.connection.connection.dbapi_connection
         context.is_disconnect = True
         context.invalidate_pool_on_disconnect = time.monotonic() - connection.opened > SETTLED

@@ -16,13 +16,12 @@ from marshmallow import fields
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
 from werkzeug.exceptions import ServiceUnavailable
 
 from app.api.problems import RETRY_AFTER
 from app.api.resources import Blueprint, ResponseSchema
 from app.database import Database, database
-from app.database.errors import UNAVAILABLE
+from app.database.errors import UNAVAILABLE, MissingTableError
 from app.server import shutdown
 from app.telemetry import quiet_paths
 
@@ -140,7 +139,7 @@ def _applied_heads(database: Database) -> set[str]:
     try:
         with database.read() as connection:
             return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
-    except ProgrammingError:  # no such table: no migration has run yet
+    except MissingTableError:
         return set()
 
 

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 import structlog
 from alembic import context
-from pymysql.err import NotSupportedError
 from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
@@ -24,7 +23,7 @@ import app.api.idempotency  # noqa: F401 its table exists even if no resource us
 from app import create_app
 from app.config import Settings, SettingsError
 from app.database import hosts
-from app.database.driver import AnyConnection, tls_arguments
+from app.database.driver import AnyConnection, WrongServerError, tls_arguments
 from app.database.engines import is_mysql
 from app.database.errors import is_conflict
 from app.database.types import UTCDateTime, metadata
@@ -36,9 +35,9 @@ CONNECT_TIMEOUT = 10  # seconds
 
 try:
     settings = Settings.from_environ()
+    create_app(settings)  # registers all tables, for `alembic revision --autogenerate`
 except SettingsError as error:
     sys.exit(f"slipway: {error}")
-create_app(settings)  # registers all tables, for `alembic revision --autogenerate`
 
 
 def exists_here(item: Any, _name: object, kind: str, _reflected: bool, _other: object) -> bool:
@@ -64,7 +63,7 @@ def connect(_dialect: object, _record: object, _args: object, options: Any) -> A
     """Open a connection. This is the hook `do_connect`."""
     try:
         return hosts.connect(AnyConnection, CONNECT_TIMEOUT, options)
-    except NotSupportedError as error:
+    except WrongServerError as error:
         sys.exit(f"slipway: {error}")
 
 

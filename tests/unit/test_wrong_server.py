@@ -64,7 +64,7 @@ def test_migrations_need_mysql(url: str, version: str) -> None:
 
 @pytest.mark.parametrize("url", VERSIONS[:1], indirect=True)
 def test_service_needs_mysql(url: str) -> None:
-    """The service ends at its start."""
+    """The service ends at its start, with the same line."""
     port, metrics = free_port_pair()
     command = ["gunicorn", f"--bind=127.0.0.1:{port}", f"--bind=127.0.0.1:{metrics}"]
     env = bare_environ(DATABASE_URL=url, WEB_CONCURRENCY="1")

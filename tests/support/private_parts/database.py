@@ -12,7 +12,6 @@ from unittest import mock
 
 import pytest
 from pymysql import connections
-from pymysql.err import NotSupportedError
 from sqlalchemy import QueuePool
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
@@ -59,7 +58,7 @@ def greeting(name: str) -> None:
     connection = driver.AnyConnection(user="a", defer_connect=True, ssl_disabled=True)
     with client, server:
         send_packets(server, GREETING.replace(b"9.7.0", b"8.3.0"), first=0)
-        with pytest.raises(NotSupportedError):
+        with pytest.raises(driver.WrongServerError):
             connection.connect(client)
 
 
