@@ -1,0 +1,190 @@
+"""A stack with a group of three MySQL servers, and faults of the group."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from subprocess import CalledProcessError
+
+from tests.support.checkout import ROOT
+from tests.support.compose import MYSQL_ROOT, Stack, docker, run
+from tests.support.faults.nemesis import WRITE, Fault
+from tests.support.waiting import wait_until
+
+FOLDER = ROOT / "deploy" / "group"
+FILES = "docker-compose.yaml:deploy/group/compose.yaml"
+MEMBERS = ["db", "db-2", "db-3"]
+TABLE = "performance_schema.replication_group_members"
+STATES = f"SELECT member_host, member_state FROM {TABLE}"
+
+
+class Group(Stack):
+    """A stack whose database is a group, once `begin` has been called."""
+
+    def begin(self) -> None:
+        """Make the running stack a group, as docs/group.md says."""
+        self.env["COMPOSE_FILE"] = FILES
+        self.up("--build", "db")
+        self.exec("db", "bash", text=(FOLDER / "begin.sh").read_text())
+        self.up("--build")
+        self.wait_complete()
+
+    def on(self, member: str, sql: str) -> list[list[str]]:
+        """Run SQL as root on a member and return the rows."""
+        rows = self.exec(member, "bash", "-c", MYSQL_ROOT, text=sql)
+        return [row.split("\t") for row in rows.splitlines()]
+
+    def mysql_root(self, sql: str) -> list[list[str]]:
+        """Run SQL as root on the primary and return the rows."""
+        return self.on(self.primary(), sql)
+
+    def primary(self) -> str:
+        """Return the member that accepts writes, and wait for it if there is none."""
+        found = ""
+
+        def is_found() -> bool:
+            nonlocal found
+            for member in MEMBERS:
+                with suppress(CalledProcessError):
+                    if self.on(member, "SELECT @@super_read_only") == [["0"]]:
+                        found = member
+            return bool(found)
+
+        wait_until(is_found, 120)
+        return found
+
+    def wait_complete(self) -> None:
+        """Wait until all three members are in the group, and agree on that."""
+        complete = sorted([member, "ONLINE"] for member in MEMBERS)
+
+        def is_complete() -> bool:
+            with suppress(CalledProcessError):
+                return all(sorted(self.on(member, STATES)) == complete for member in MEMBERS)
+            return False
+
+        wait_until(is_complete, 180)
+
+
+def write_works(group: Stack) -> float:
+    """Wait until a member accepts a write, and return the time."""
+
+    def is_written() -> bool:
+        with suppress(CalledProcessError):
+            group.mysql_root(f"USE slipway; {WRITE}")
+            return True
+        return False
+
+    wait_until(is_written, 120)
+    return time.time()
+
+
+def move(group: Group, primary: str) -> None:
+    """Make another member the primary, as before maintenance."""
+    other = next(member for member in MEMBERS if member != primary)
+    group.on(other, "SELECT group_replication_set_as_primary(@@server_uuid)")
+
+
+def kill_members(group: Group, members: list[str]) -> None:
+    """Kill containers. Docker does not restart them."""
+    docker("kill", *map(group.id, members))
+
+
+def start_members(group: Group, members: list[str]) -> None:
+    """Start containers."""
+    docker("start", *map(group.id, members))
+
+
+def recover(group: Group) -> None:
+    """Begin the group again, as docs/group.md says."""
+    run(FOLDER / "recover.sh", cwd=group.root, env=group.env)
+
+
+def _fault(
+    name: str,
+    hurt: Callable[[Group, str], object],
+    heal: Callable[[Group, str], object] = lambda _group, _primary: None,
+    *,
+    by_itself: bool = True,
+) -> Fault:
+    """Return a fault of the primary, which the group overcomes by itself, or only after `heal`."""
+    primaries: list[str] = []
+
+    def inject(group: Stack) -> float:
+        assert isinstance(group, Group)
+        primaries.append(group.primary())
+        began = time.time()
+        hurt(group, primaries[-1])
+        return began
+
+    def cure(group: Stack) -> float:
+        assert isinstance(group, Group)
+        if by_itself:
+            back = write_works(group)
+            heal(group, primaries[-1])
+        else:
+            heal(group, primaries[-1])
+            back = write_works(group)
+        group.wait_complete()
+        return back
+
+    return Fault(name, inject, cure, lasts=False)
+
+
+def _others(primary: str) -> list[str]:
+    return [member for member in MEMBERS if member != primary]
+
+
+def _start_and_recover(group: Group, members: list[str]) -> None:
+    start_members(group, members)
+    wait_until(lambda: all(_answers(group, member) for member in MEMBERS), 120)
+    recover(group)
+
+
+def _answers(group: Group, member: str) -> bool:
+    with suppress(CalledProcessError):
+        return group.on(member, "SELECT 1") == [["1"]]
+    return False
+
+
+FAULTS = [
+    _fault("primary moved", move),
+    _fault(
+        "primary killed, and restarted at once",
+        lambda group, primary: group.exec(primary, "bash", "-c", "kill -KILL $(pidof mysqld)"),
+    ),
+    _fault(
+        "primary's container killed",
+        lambda group, primary: kill_members(group, [primary]),
+        lambda group, primary: start_members(group, [primary]),
+    ),
+    _fault(
+        "primary stopped",
+        lambda group, primary: docker("stop", group.id(primary)),
+        lambda group, primary: start_members(group, [primary]),
+    ),
+    _fault(
+        "primary hangs",
+        lambda group, primary: docker("pause", group.id(primary)),
+        lambda group, primary: docker("unpause", group.id(primary)),
+    ),
+    _fault(
+        "primary cut off",
+        lambda group, primary: docker(
+            "network", "disconnect", f"{group.project}_backend", group.id(primary)
+        ),
+        lambda group, primary: docker(
+            "network", "connect", "--alias", primary, f"{group.project}_backend", group.id(primary)
+        ),
+    ),
+    _fault(
+        "majority killed",
+        lambda group, primary: kill_members(group, _others(primary)),
+        lambda group, primary: _start_and_recover(group, _others(primary)),
+        by_itself=False,
+    ),
+    _fault(
+        "all killed",
+        lambda group, _primary: kill_members(group, MEMBERS),
+        lambda group, _primary: _start_and_recover(group, MEMBERS),
+        by_itself=False,
+    ),
+]
