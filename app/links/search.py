@@ -36,10 +36,11 @@ class Terms(NamedTuple):
 
 
 def search_terms(text: str) -> Terms:
-    """Split a search into words as MySQL's full-text parser does, by its own table.
+    """Split a search into words as MySQL's full-text parser does, by its table of characters.
 
-    It lacks letters that are younger than Unicode 5.0 or beyond U+FFFF: these are `unindexed`.
-    Characters that Python too takes for no letters, such as emoji, only separate words.
+    The table lacks letters that are younger than Unicode 5.0 or beyond U+FFFF, and Cherokee. These
+    are `unindexed`. Characters that are no letters for Python either, such as emoji, only separate
+    words.
     """
     # Without a letter or digit, accents and variation selectors would match every text.
     words = [word for word in WORD.findall(text) if _fold(word)]
@@ -84,9 +85,9 @@ def _has_words(wanted: str, *texts: str) -> bool:
     found = {
         _fold(word) for text in texts for word in WORD.findall(text) if len(word) <= WORD_LENGTH
     }
-    return all(any(f.startswith(_fold(word)) for f in found) for word in words) and all(
-        any(_fold(part) in _fold(text) for text in texts) for part in unindexed
-    )
+    if not all(any(f.startswith(word) for f in found) for word in map(_fold, words)):
+        return False
+    return all(any(part in _fold(text) for text in texts) for part in map(_fold, unindexed))
 
 
 def _fold(text: str) -> str:
