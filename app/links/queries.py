@@ -157,7 +157,7 @@ def change(
     link = _locked(connection, code, check)
     if link and any(getattr(link, name) != value for name, value in fields.items()):
         new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
-        connection.execute(sa.update(LINKS).where(LINKS.c.id == link.id).values(new))
+        connection.execute(sa.update(LINKS).where(_is(link)).values(new))
         if "tags" in fields:
             connection.execute(sa.delete(LINK_TAGS).where(LINK_TAGS.c.link_id == link.id))
             _index_tags(connection, [{**link._mapping, **new}])
@@ -168,8 +168,13 @@ def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | 
     """Delete a link and its clicks if `check` does not raise. Return the deleted link or None."""
     link = _locked(connection, code, check)
     if link:
-        connection.execute(sa.delete(LINKS).where(LINKS.c.id == link.id))
+        connection.execute(sa.delete(LINKS).where(_is(link)))
     return link
+
+
+def _is(link: sa.Row[Any]) -> sa.ColumnElement[bool]:
+    # By the key that never changes, not by the id: only it could distribute links over servers.
+    return LINKS.c.lookup_key == link.lookup_key
 
 
 def _key(code: str) -> str:
