@@ -1,6 +1,6 @@
 # Each target is one or two commands, which you can also type yourself.
 .DEFAULT_GOAL := help
-.PHONY: help up run token check test coverage fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore rename clean
+.PHONY: help up run token check test coverage fuzz lint audit lock settings push sbom kubernetes-secrets db-shell backup restore kubernetes-backup kubernetes-restore rename clean
 
 PYTHON ?= python3
 PORT ?= 8000
@@ -56,7 +56,7 @@ fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
 	python -m tests.support.fuzz
 
 # example
-.PHONY: faults bench screenshots remove-example check-rest
+.PHONY: faults bench screenshots words remove-example check-rest
 
 faults: need-docker .venv/dev ## inject random faults into a stack; takes half an hour; SEED=… repeats a run
 	python -m tests.support.links.faults
@@ -67,6 +67,9 @@ bench: need-docker need-wrk .venv/bench ## benchmark the service and its peers, 
 
 screenshots: need-chromium need-npm .venv/dev .venv/bench ## update the README's screenshots of the web page
 	bench/screenshots
+
+words: need-docker .venv/dev ## ask MySQL what it takes as words, and write app/links/mysql_words.py
+	python -m tests.support.links.words
 
 remove-example: ## take out the example, with its documents and tests; see docs/your-own-service.md
 	@$(PYTHON) -m tests.support.links.remove
@@ -145,10 +148,20 @@ restore: need-docker ## load the backup FILE into an empty stack
 	@test -n "$(FILE)" || { echo 'Set FILE to the backup: make restore FILE=backups/monday.sql.gz' >&2; exit 1; }
 	@db/restore.sh $(FILE)
 
+kubernetes-%: export IN_DATABASE = kubectl -n slipway exec -i slipway-db-0 --
+kubernetes-backup: need-kubectl ## the same as backup, for deploy/kubernetes/local
+	@db/backup.sh $(FILE)
+
+kubernetes-restore: export MIGRATE = kubectl -n slipway rollout restart deployment/slipway && kubectl -n slipway rollout status deployment/slipway
+kubernetes-restore: need-kubectl ## the same as restore, for deploy/kubernetes/local
+	@test -n "$(FILE)" || { echo 'Set FILE to the backup: make kubernetes-restore FILE=backups/monday.sql.gz' >&2; exit 1; }
+	@db/restore.sh $(FILE)
+
 # Programs that a target needs besides Python, so that it names a missing one before it begins.
 ONE_OF_chromium = chromium chromium-browser google-chrome
 INSTALL_chromium = On Debian: apt install chromium
 INSTALL_docker = With Compose: https://docs.docker.com/engine/install
+INSTALL_kubectl = https://kubernetes.io/docs/tasks/tools
 INSTALL_npm = On Debian: apt install npm
 INSTALL_wrk = On Debian: apt install wrk
 need-%:

@@ -30,6 +30,9 @@ random.seed(b"")
 # variable when it is imported.
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="slipway-metrics-", dir=SHM)
 
+import gevent  # noqa: E402
+
+from app import database  # noqa: E402
 from app.config import Settings, SettingsError  # noqa: E402
 from app.server import shutdown  # noqa: E402
 from app.telemetry import logs, metrics, tracing  # noqa: E402
@@ -101,6 +104,11 @@ def post_fork(_server: object, worker: Any) -> None:
     """Give the new worker process its limit of memory, and let it count in its slot."""
     worker.max_held_bytes = settings.body_memory * 1024 * 1024
     metrics.set_worker_slot(worker.slot)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Check the database's server in the background, while the worker begins to serve."""
+    gevent.spawn(database.end_if_wrong_server, worker.app.wsgi())
 
 
 def child_exit(_server: object, worker: Any) -> None:

@@ -51,7 +51,11 @@ require_none "$found"
 clear="DROP DATABASE IF EXISTS \`$aside\`; DROP DATABASE IF EXISTS \`$empty\`"
 trap 'sql --execute="$clear"' EXIT
 sql --execute="$clear; CREATE DATABASE \`$aside\`; CREATE DATABASE \`$empty\`"
-sql "$aside"
+# If the connection breaks, the input ends early, without an error. So check its last line.
+awk '{ print } END { exit $0 !~ /^-- Dump completed/ }' | sql "$aside" || {
+  echo "The dump is incomplete, or it has invalid SQL." >&2
+  exit 1
+}
 
 loaded=$(tables "$aside")
 for table in $loaded; do

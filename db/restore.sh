@@ -1,7 +1,11 @@
 #!/usr/bin/env bash
 # Loads a backup, made by backup.sh, into an empty stack. Usage: db/restore.sh FILE
+# IN_DATABASE is the command that runs another one in the database's container, and MIGRATE the one
+# that runs migrations.
 set -euo pipefail
 file=$1
+read -ra in_database <<<"${IN_DATABASE:-docker compose exec -T db}"
+migrate=${MIGRATE:-docker compose run --rm migrate}
 
 refuse() {
   echo "restore: $1 Nothing was changed." >&2
@@ -10,9 +14,9 @@ refuse() {
 
 # The last line of a complete dump says that it is complete.
 gzip -dc "$file" | tail -n 1 | grep -q '^-- Dump completed' || refuse "$file is damaged or incomplete."
-gzip -dc "$file" | docker compose exec -T db bash -c "$(<db/load.sh)" || refuse "$file could not be loaded."
+gzip -dc "$file" | "${in_database[@]}" bash -c "$(<db/load.sh)" || refuse "$file could not be loaded."
 # The backup can be from an older version, so run the migrations that it lacks.
-docker compose run --rm migrate || {
-  echo "restore: The data is loaded, but the migration failed. Run: docker compose run --rm migrate" >&2
+sh -c "$migrate" || {
+  echo "restore: The data is loaded, but the migration failed. Run: $migrate" >&2
   exit 1
 }

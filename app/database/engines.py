@@ -132,12 +132,13 @@ def _engine(
         pool_use_lifo=True,
         **options,
     )
-    event.listen(engine, "handle_error", errors.translate)
     if is_mysql(settings):
+        event.listen(engine, "handle_error", driver.leave_replica)
         event.listen(engine, "do_connect", partial(driver.connect, limits))
         event.listen(engine, "checkout", driver.prepare_checkout)
     else:
         event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "handle_error", errors.translate)
     metrics.POOL_SIZE.labels(name).set(size * settings.web_concurrency)
     return engine
 

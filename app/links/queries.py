@@ -236,9 +236,7 @@ def list_query(
     links, tags = LINKS.columns, LINK_TAGS.columns
     time, number, key = links.created_at, links.id, links.lookup_key
     if q:
-        query = query.where(
-            search.matches(dialect, search.search_terms(q), links.code, links.title, links.url)
-        )
+        query = query.where(search.matches(dialect, q, links.code, links.title, links.url))
     elif tag:
         # Sort by the columns of `link_tags`, so that MySQL reads its index in order. The results
         # of a search are sorted by columns of `links` instead, so that MySQL looks up the tags of

@@ -4,7 +4,8 @@
 # - kubectl, whose current context is a cluster with a default StorageClass,
 # - the image IMAGE:TAG (slipway:latest) and mysql:9.7, loaded into the cluster or in a registry,
 # - the secrets of `make kubernetes-secrets`.
-# Each check prints PASSED, FAILED or SKIPPED at its end. The exit status is 0 if none has failed.
+# Each check prints PASSED, FAILED or SKIPPED at its end. The last lines repeat what was not PASSED,
+# with the reason. The exit status is 0 if no check has failed.
 # shellcheck disable=SC2329  # `check` calls functions by their names
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -12,9 +13,10 @@ cd "$(dirname "$0")"
 IMAGE=${IMAGE:-slipway} TAG=${TAG:-latest}
 app=slipway-smoke-$RANDOM
 edge=$app-edge  # the namespace of the service's client
-service=slipway.$app.svc
+host=slipway.$app.svc
 failed=0
 skipped=77
+summary=
 
 # Connects to HOST PORT. Exits with status 3 if HOST has an address, but the connection fails.
 REACH='
@@ -77,6 +79,14 @@ client() { # client CODE ARGUMENTS: run Python in the client's pod
     kubectl --namespace "$edge" exec client -- python3 -c "$@"
 }
 
+closed() { # the same in the pod that must not connect to anything
+    kubectl --namespace "$edge" exec closed -- python3 -c "$@"
+}
+
+service() { # the same in a pod of the service
+    k exec deployment/slipway --container app -- python3 -c "$@"
+}
+
 pods() {
     k get pods --selector app.kubernetes.io/component=service \
         --field-selector status.phase=Running --output 'jsonpath={.items[*].metadata.name}'
@@ -92,10 +102,26 @@ fail() {
     exit 1
 }
 
-refused() { # refused HOST PORT: succeed if the client cannot connect
+reaches() { # reaches POD HOST PORT: succeed if the pod can connect
     local status=0
-    client "$REACH" "$@" || status=$?
-    [ "$status" -eq 3 ]
+    "$1" "$REACH" "$2" "$3" || status=$?
+    case $status in
+        0) return 0 ;;
+        3) return 1 ;;
+        *) fail "The pod $1 could not try to connect to $2:$3." ;;
+    esac
+}
+
+blocked() {
+    ! reaches "$@"
+}
+
+no_hole() { # no_hole POD HOST PORT
+    retry blocked "$@" || fail "The NetworkPolicies have a hole: $1 can connect to $2:$3."
+}
+
+address() { # address POD: print the address of a pod in the client's namespace
+    kubectl --namespace "$edge" get pod "$1" --output 'jsonpath={.status.podIP}'
 }
 
 retry() { # retry COMMAND: repeat it for ten seconds, while a change spreads through the cluster
@@ -107,14 +133,15 @@ retry() { # retry COMMAND: repeat it for ten seconds, while a change spreads thr
 }
 
 wait_ready() {
-    k rollout status statefulset/slipway-db --timeout 10m
-    k rollout status deployment/slipway --timeout 10m
-    k wait --for 'jsonpath={.status.readyReplicas}=2' deployment/slipway --timeout 5m
+    k rollout status statefulset/slipway-db --timeout 10m || fail 'The database is not ready.'
+    k rollout status deployment/slipway --timeout 10m || fail 'The service is not ready.'
+    k wait --for 'jsonpath={.status.readyReplicas}=2' deployment/slipway --timeout 5m \
+        || fail 'The service does not have two ready pods.'
 }
 
 begin_load() { # begin_load THREADS
     client 'import os; os.path.exists("/tmp/stop") and os.unlink("/tmp/stop")'
-    client "$LOAD" "$service" "$(< token.txt)" "$1" > load.txt &
+    client "$LOAD" "$host" "$(< token.txt)" "$1" > load.txt 2>&1 &
     load=$!
 }
 
@@ -127,6 +154,7 @@ end_load() {
 }
 
 all_gets_ready() {
+    sed "s/name: slipway/name: $app/" ../namespace.yaml | kubectl apply --filename -
     k apply --kustomize .
     kubectl create namespace "$edge"
     kubectl --namespace "$edge" apply --filename edge.yaml
@@ -135,26 +163,33 @@ all_gets_ready() {
     k get all
 }
 
+# Only connections between pods are tested: a node's own traffic, such as that of the API server on
+# a cluster of one node, is exempt from policies. The pods `client`, `open` and `closed` show first
+# what the cluster does: without a policy, connections work; with one that denies all, they don't.
 policies_hold() {
-    local address status=0
-    address=$(kubectl --namespace "$edge" get pod closed --output 'jsonpath={.status.podIP}')
-    retry refused "$address" 8000 || skip 'The network plug-in enforces no NetworkPolicy.'
-    refused "$service" 80  # the client's namespace has no label yet
-    refused "slipway-db.$app.svc" 3306
+    local open closed pod
+    open=$(address open)
+    closed=$(address closed)
+    retry reaches client "$open" 8000 || fail 'Pods cannot connect to each other, even without policies.'
+    retry blocked client "$closed" 8000 \
+        || skip 'The cluster has no network plug-in that enforces NetworkPolicies.'
+    no_hole client "$host" 80  # the client's namespace has no label yet
+    no_hole client "slipway-db.$app.svc" 3306
     kubectl label namespace "$edge" network.slipway/edge=true
-    retry client "$REACH" "$service" 80
-    refused "slipway-db.$app.svc" 3306
-    address=$(k get pods --selector app.kubernetes.io/component=service \
+    retry reaches client "$host" 80 || fail 'The policies block a client with network.slipway/edge=true.'
+    no_hole client "slipway-db.$app.svc" 3306
+    pod=$(k get pods --selector app.kubernetes.io/component=service \
         --output 'jsonpath={.items[0].status.podIP}')
-    refused "$address" 9100
-    k exec deployment/slipway --container app -- \
-        python3 -c "$REACH" kubernetes.default.svc.cluster.local 443 || status=$?
-    [ "$status" -eq 3 ]
+    no_hole client "$pod" 9100
+    retry blocked closed "$open" 8000 \
+        || skip 'The network plug-in enforces NetworkPolicies only for incoming connections.'
+    no_hole service "$open" 8000
 }
 
 token_is_accepted() {
+    kubectl label namespace "$edge" network.slipway/edge=true --overwrite
     k exec deployment/slipway --container app -- slipway tokens create smoke > token.txt
-    client "$CALL" "$service" "$(< token.txt)"
+    client "$CALL" "$host" "$(< token.txt)"
 }
 
 update_loses_no_request() {
@@ -175,7 +210,7 @@ migration_ran_again() {
         k logs "$pod" --container migrate | tee log.txt
         if grep -q 'Running upgrade' log.txt; then fail 'The schema was migrated once more.'; fi
     done
-    [ -s log.txt ]
+    [ -s log.txt ] || fail 'The migration has logged nothing.'
 }
 
 pod_is_replaced() {
@@ -185,14 +220,14 @@ pod_is_replaced() {
     k wait --for delete "pod/${old[0]}" --timeout 2m
     wait_ready
     read -ra new <<< "$(pods)"
-    echo "before: ${old[*]}, now: ${new[*]}"
-    [[ ${#new[@]} -eq 2 && " ${new[*]} " != *" ${old[0]} "* ]]
+    [[ ${#new[@]} -eq 2 && " ${new[*]} " != *" ${old[0]} "* ]] \
+        || fail "The pods were ${old[*]} and are ${new[*]}."
 }
 
 data_outlives_the_database() {
     k delete pod slipway-db-0
     wait_ready
-    retry client "$CALL" "$service" "$(< token.txt)"
+    retry client "$CALL" "$host" "$(< token.txt)" || fail 'The token is no longer accepted.'
 }
 
 evict() { # evict POD
@@ -208,7 +243,7 @@ budget_holds() {
     evict "${old[0]}"
     if evict "${old[1]}" 2> error.txt; then fail 'Both pods could be evicted.'; fi
     cat error.txt
-    grep -q 'disruption budget' error.txt
+    grep -q 'disruption budget' error.txt || fail 'The second eviction failed for another reason.'
     k wait --for delete "pod/${old[0]}" --timeout 2m
     wait_ready
 }
@@ -225,21 +260,24 @@ load_makes_more_pods() {
     done
     end_load
     k get horizontalpodautoscaler slipway
-    [ "$wanted" -gt 2 ]
+    [ "$wanted" -gt 2 ] || fail "Under load, the autoscaler wants $wanted pods."
 }
 
 check() { # check FUNCTION: run it and print its result; its name says what must be true
-    local status
+    local status result reason
     printf '\n%s\n' "--- ${1//_/ }"
     set +e
-    (set -e; "$1")
-    status=$?
+    (set -e; "$1") 2>&1 | tee check.txt
+    status=${PIPESTATUS[0]}
     set -e
+    reason=$(grep -v '^command terminated with exit code' check.txt | tail -n 1 || true)
     case $status in
-        0) echo "PASSED: ${1//_/ }" ;;
-        "$skipped") echo "SKIPPED: ${1//_/ }" ;;
-        *) echo "FAILED: ${1//_/ }"; failed=1 ;;
+        0) result="PASSED: ${1//_/ }" ;;
+        "$skipped") result="SKIPPED: ${1//_/ }: $reason" ;;
+        *) result="FAILED: ${1//_/ }: $reason"; failed=1 ;;
     esac
+    echo "$result"
+    [ "$status" -eq 0 ] || summary+="$result"$'\n'
 }
 
 clean_up() {
@@ -249,7 +287,8 @@ clean_up() {
     fi
     cd ..
     rm -r "$folder"
-    kubectl delete namespace "$app" "$edge" --ignore-not-found --timeout 5m
+    kubectl delete namespace "$app" "$edge" --ignore-not-found --timeout 5m || true
+    printf '\n%s' "$summary"
 }
 
 [ -d local/secrets ] || { echo 'Run make kubernetes-secrets first.' >&2; exit 2; }
@@ -266,31 +305,12 @@ resources: [../local]
 images:
   - {name: slipway, newName: $IMAGE, newTag: "$TAG"}
 EOF
-# The client, and a pod to which no connection is allowed. If the client can connect to that pod,
-# the cluster does not enforce NetworkPolicies.
-cat > edge.yaml <<EOF
+# Three pods that listen on port 8000. Nothing can connect to `closed`, and `closed` to nothing.
+for name in client open closed; do
+    cat <<EOF
 apiVersion: v1
 kind: Pod
-metadata: {name: client}
-spec:
-  automountServiceAccountToken: false
-  terminationGracePeriodSeconds: 0
-  securityContext:
-    runAsNonRoot: true
-    runAsUser: 10001
-    seccompProfile: {type: RuntimeDefault}
-  containers:
-    - name: python
-      image: $IMAGE:$TAG
-      imagePullPolicy: IfNotPresent
-      command: [python3, -c, "import time; time.sleep(86400)"]
-      securityContext:
-        allowPrivilegeEscalation: false
-        capabilities: {drop: [ALL]}
----
-apiVersion: v1
-kind: Pod
-metadata: {name: closed, labels: {closed: "true"}}
+metadata: {name: $name, labels: {name: $name}}
 spec:
   automountServiceAccountToken: false
   terminationGracePeriodSeconds: 0
@@ -310,19 +330,21 @@ spec:
         allowPrivilegeEscalation: false
         capabilities: {drop: [ALL]}
 ---
+EOF
+done > edge.yaml
+cat >> edge.yaml <<EOF
 apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata: {name: closed}
 spec:
-  podSelector: {matchLabels: {closed: "true"}}
-  policyTypes: [Ingress]
+  podSelector: {matchLabels: {name: closed}}
+  policyTypes: [Ingress, Egress]
 EOF
 
 kubectl version
 check all_gets_ready
 if [ "$failed" -eq 0 ]; then  # all other checks would fail too
     check policies_hold
-    kubectl label namespace "$edge" network.slipway/edge=true --overwrite
     check token_is_accepted
     check update_loses_no_request
     check migration_ran_again

@@ -10,6 +10,7 @@ import yaml
 
 from tests.support.checkout import copy_project
 from tests.support.compose import Stack, docker, run
+from tests.support.kubernetes.page import Shell
 from tests.support.kubernetes.pods import Cluster, Pod
 from tests.support.leftovers import new_name
 
@@ -84,6 +85,9 @@ def db(cluster: Cluster) -> Pod:
         pod.start()
         assert not pod.passes("mysql", "readiness")
         pod.wait("mysql", "startup")
+        # Only the finished server passes the probe: the accounts exist.
+        log_in = "mysql --host=127.0.0.1 --user=app --execute='DO 0' slipway"
+        pod.exec("mysql", "bash", "-c", f"MYSQL_PWD=$(</run/secrets/app_password) {log_in}")
         assert wait.wait(30) == 0
     return pod
 
@@ -102,3 +106,9 @@ def app(cluster: Cluster, db: Pod) -> Pod:  # noqa: ARG001
     pods[0].start()  # its init container migrates once more
     pods[0].wait("app")
     return pods[0]
+
+
+@pytest.fixture
+def shell(tmp_path: Path, project: Path, tools: str, db: Pod) -> Shell:
+    """A shell for the commands of docs/kubernetes.md."""
+    return Shell(tmp_path, project, tools, db)

@@ -4,8 +4,8 @@ import base64
 import copy
 import re
 from pathlib import Path
+from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -13,14 +13,21 @@ from app.database import AUTOCOMMIT_SIZE, LONG_SIZE, TRANSACTIONAL_SIZE
 from tests.kubernetes.conftest import build
 from tests.support.checkout import ROOT
 from tests.support.compose import docker, run
-from tests.support.kubernetes.objects import Object, containers, find, templates
+from tests.support.kubernetes.objects import (
+    Object,
+    containers,
+    find,
+    quantity,
+    requested,
+    templates,
+)
 
 # conftest.py does not see that tests which ask for an overlay by its name need Docker.
 pytestmark = pytest.mark.engine
 
-# The three minor versions that Kubernetes supports.
-VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
 OVERLAYS = ("local", "cloud")
+NAMESPACE = yaml.safe_load((ROOT / "deploy/kubernetes/namespace.yaml").read_text())
+FREE_CPU = 2 - 0.85  # of a node of two CPUs, minikube's default, without what its own pods request
 MAX_CONNECTIONS = 151  # MySQL's default
 VOLUMES = {"configMap", "emptyDir", "secret"}  # all are allowed at the level "restricted"
 
@@ -32,19 +39,28 @@ def overlay(request: pytest.FixtureRequest) -> list[Object]:
     return objects
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_objects_are_valid(overlay: list[Object], version: str) -> None:
-    """Kubernetes knows every field of every object, and accepts its value."""
+@pytest.fixture(scope="module")
+def kubernetes() -> Any:
+    """The package that knows the objects of all versions. Its import takes seconds."""
+    import kubernetes_validate  # noqa: PLC0415
+
+    return kubernetes_validate
+
+
+@pytest.mark.parametrize("place", [-1, -2, -3], ids=["newest", "second newest", "third newest"])
+def test_objects_are_valid(overlay: list[Object], kubernetes: Any, place: int) -> None:
+    """The three minor versions that Kubernetes supports know every field, and accept its value."""
+    version = list(dict.fromkeys(kubernetes.utils.all_versions()))[place]
     for each in overlay:
-        kubernetes_validate.validate(each, version, strict=True)
+        kubernetes.validate(each, version, strict=True)
 
 
-def test_slip_is_noticed(cloud: list[Object]) -> None:
+def test_slip_is_noticed(cloud: list[Object], kubernetes: Any) -> None:
     """The validation rejects a misspelt field."""
     wrong = copy.deepcopy(find(cloud, "Deployment", "slipway"))
     wrong["spec"]["template"]["spec"]["automountServiceAccountTokens"] = False
-    with pytest.raises(kubernetes_validate.ValidationError, match="automountServiceAccountTokens"):
-        kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+    with pytest.raises(kubernetes.ValidationError, match="automountServiceAccountTokens"):
+        kubernetes.validate(wrong, kubernetes.latest_version(), strict=True)
 
 
 def test_scanner_finds_only_what_is_wrong(
@@ -67,10 +83,10 @@ def test_scanner_finds_only_what_is_wrong(
     assert re.findall(r"File: /(\w+)", output) == ["wrong"]
 
 
-def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
+def test_namespace_enforces_restricted(overlay: list[Object], kubernetes: Any) -> None:
     """The namespace enforces the Pod Security Standard "restricted", and all our pods meet it."""
-    (namespace,) = [each for each in overlay if each["kind"] == "Namespace"]
-    assert namespace["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
+    kubernetes.validate(NAMESPACE, kubernetes.latest_version(), strict=True)
+    assert NAMESPACE["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for template in templates(overlay):
         spec = template["spec"]
         assert spec["securityContext"]["runAsNonRoot"] is True
@@ -94,10 +110,24 @@ def test_pods_get_nothing_of_kubernetes(overlay: list[Object]) -> None:
 
 def test_all_is_in_one_namespace(local: list[Object]) -> None:
     """A kustomization on top can rename the namespace, and all objects move with it."""
-    (namespace,) = [each for each in local if each["kind"] == "Namespace"]
-    assert namespace["metadata"]["name"] == "slipway-test"
-    others = {each["metadata"]["namespace"] for each in local if each is not namespace}
-    assert others == {"slipway-test"}
+    assert {each["metadata"]["namespace"] for each in local} == {"slipway-test"}
+
+
+def test_namespace_is_that_of_the_objects(cloud: list[Object]) -> None:
+    """The objects are in the namespace that the page creates before them."""
+    assert {each["metadata"]["namespace"] for each in cloud} == {NAMESPACE["metadata"]["name"]}
+
+
+def test_delete_keeps_the_data(overlay: list[Object]) -> None:
+    """`kubectl delete -k` deletes no namespace and no claim, and keeps those of the StatefulSet.
+
+    A namespace takes everything in it along.
+    """
+    assert not {each["kind"] for each in overlay} & {"Namespace", "PersistentVolumeClaim"}
+    for each in overlay:
+        if each["kind"] == "StatefulSet":
+            kept = each["spec"]["persistentVolumeClaimRetentionPolicy"]
+            assert kept == {"whenDeleted": "Retain", "whenScaled": "Retain"}
 
 
 def test_images(local: list[Object], cloud: list[Object]) -> None:
@@ -121,6 +151,12 @@ def test_only_the_migration_has_the_migrators_secret(overlay: list[Object]) -> N
     }
     mounted.pop("wait", None)
     assert mounted == {"migrate": ["slipway-migrate"], "app": ["slipway-app"]}
+
+
+def test_migration_waits_for_the_database(local: list[Object]) -> None:
+    """The init container that waits for the database is before the one that migrates it."""
+    spec = find(local, "Deployment", "slipway")["spec"]["template"]["spec"]
+    assert [each["name"] for each in spec["initContainers"]] == ["wait", "migrate"]
 
 
 def test_grace_period_is_long_enough(overlay: list[Object]) -> None:
@@ -147,6 +183,40 @@ def test_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
     assert (pods + 1) * workers * (
         AUTOCOMMIT_SIZE + TRANSACTIONAL_SIZE + 2 * LONG_SIZE
     ) <= MAX_CONNECTIONS
+
+
+def test_local_fits_a_small_node(local: list[Object]) -> None:
+    """At the worst moment, all pods fit on a node of 2 CPUs beside the cluster's own pods.
+
+    That is a rolling update of the largest number of replicas: all new pods run, the surge's too,
+    and all old pods are still shutting down. The autoscaler wants this number of replicas before
+    the pods use all the CPU that is left. The page has the sums.
+    """
+    scaler = find(local, "HorizontalPodAutoscaler", "slipway")["spec"]
+    surge = find(local, "Deployment", "slipway")["spec"]["strategy"]["rollingUpdate"]["maxSurge"]
+    numbers = {"Deployment": 2 * scaler["maxReplicas"] + surge, "StatefulSet": 1}
+    owners = [each for each in local if "template" in each.get("spec", {})]
+    cpu, memory = (
+        sum(
+            numbers[each["kind"]] * requested(each["spec"]["template"], resource) for each in owners
+        )
+        for resource in ("cpu", "memory")
+    )
+    assert cpu <= FREE_CPU
+    database = requested(find(local, "StatefulSet", "slipway-db")["spec"]["template"], "cpu")
+    [metric] = scaler["metrics"]
+    target = quantity(metric["resource"]["target"]["averageValue"])
+    assert (scaler["maxReplicas"] - 1) * target <= FREE_CPU - database
+    page = (ROOT / "docs/kubernetes.md").read_text()
+    assert f"request at most {cpu:.1f} CPUs and {memory / 2**30:.1f} GiB" in page
+
+
+def test_autoscaler_does_not_depend_on_requests(overlay: list[Object]) -> None:
+    """The autoscaler's target is an amount of CPU, which the processes of a pod can exceed."""
+    [metric] = find(overlay, "HorizontalPodAutoscaler", "slipway")["spec"]["metrics"]
+    assert metric["resource"]["target"]["type"] == "AverageValue"
+    workers = int(find(overlay, "ConfigMap", "slipway")["data"]["WEB_CONCURRENCY"])
+    assert 0 < quantity(metric["resource"]["target"]["averageValue"]) < workers
 
 
 def test_selectors_find_their_pods(overlay: list[Object]) -> None:

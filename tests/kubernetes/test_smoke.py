@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,9 @@ def smoke(  # noqa: PLR0913, PLR0917
     program = ROOT / "tests" / "support" / "kubernetes" / "fake_kubectl.py"
     kubectl.write_text(f'#!/bin/sh\nexec {sys.executable} "{program}" "$@"\n')
     kubectl.chmod(0o755)
+    sleep = tmp_path / "sleep"  # changes spread through this cluster at once
+    sleep.write_text("#!/bin/sh\nexec /bin/sleep 0.1\n")
+    sleep.chmod(0o755)
     state = {"pods": ["slipway-a", "slipway-b"], "gone": [], "evicted": []}
     (tmp_path / "state.json").write_text(json.dumps(state))
     names = f"{cluster.name}-names"
@@ -60,13 +64,13 @@ def smoke(  # noqa: PLR0913, PLR0917
     network = ["--network", cluster.name, "--label", cluster.label]
     docker("run", "--detach", "--name", client, *network, stack.image, *wait)
 
-    def run(*, bare: bool = False, broken: bool = False) -> subprocess.CompletedProcess[str]:
+    def run(fault: str = "") -> subprocess.CompletedProcess[str]:
         image, _, tag = stack.image.partition(":")
         environ = os.environ | {
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "IMAGE": image,
             "TAG": tag,
-            "FAKE": json.dumps(fake | {"bare": bare, "broken": broken}),
+            "FAKE": json.dumps(fake | {"fault": fault}),
         }
         return subprocess.run(
             [project / "deploy/kubernetes/smoke.sh"],
@@ -85,9 +89,15 @@ def smoke(  # noqa: PLR0913, PLR0917
 
 
 def results(done: subprocess.CompletedProcess[str]) -> list[str]:
-    """Return the lines that give the result of each check."""
-    words = ("PASSED: ", "FAILED: ", "SKIPPED: ")
-    return [line for line in done.stdout.splitlines() if line.startswith(words)]
+    """Return the lines that give the result of each check, without its reason."""
+    words = ("PASSED", "FAILED", "SKIPPED")
+    lines = [line.split(": ") for line in done.stdout.splitlines()]
+    return [": ".join(line[:2]) for line in lines if line[0] in words]
+
+
+def summary(done: subprocess.CompletedProcess[str]) -> list[str]:
+    """Return the lines after the last empty one."""
+    return done.stdout.rpartition("\n\n")[2].splitlines()
 
 
 def leftovers(project: Path) -> list[Path]:
@@ -108,18 +118,46 @@ def test_all_passes(smoke: Smoke, project: Path, tmp_path: Path) -> None:
 
 def test_missing_features_of_a_cluster_are_skipped(smoke: Smoke) -> None:
     """Checks that need NetworkPolicies or a metrics-server are skipped; all others still run."""
-    done = smoke(bare=True)
+    done = smoke("bare")
+    assert summary(done) == [
+        "SKIPPED: policies hold: The cluster has no network plug-in that enforces NetworkPolicies.",
+        "SKIPPED: load makes more pods: The cluster has no metrics-server.",
+    ]
     skipped = {"policies hold", "load makes more pods"}
-    assert results(done) == [
+    assert results(done)[: len(CHECKS)] == [
         f"{'SKIPPED' if check in skipped else 'PASSED'}: {check}" for check in CHECKS
     ], done.stdout
     assert done.returncode == 0
 
 
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("hole to the database", "client can connect to slipway-db.*:3306."),
+        ("hole to other pods", "service can connect to *:8000."),
+        ("broken network", "Pods cannot connect to each other, even without policies."),
+        ("no exec", "The pod client could not try to connect to *:8000."),
+        ("only incoming", "enforces NetworkPolicies only for incoming connections."),
+    ],
+)
+def test_reason_of_a_failure_is_last(smoke: Smoke, fault: str, reason: str) -> None:
+    """A hole in a policy, a cluster without policies and an error of the test are told apart.
+
+    The last lines give the reason, after the logs of the pods.
+    """
+    done = smoke(fault)
+    [line, *others] = summary(done)
+    word = "SKIPPED" if fault == "only incoming" else "FAILED"
+    assert fnmatch(line, f"{word}: policies hold: *{reason}")
+    assert all(other.startswith(word) for other in others)
+    assert done.returncode == (word == "FAILED")
+
+
 def test_failure_is_reported(smoke: Smoke, project: Path, tmp_path: Path) -> None:
     """If the database does not start, the script reports it, exits with 1 and still cleans up."""
-    done = smoke(broken=True)
-    assert results(done) == ["FAILED: all gets ready"], done.stdout
+    done = smoke("no database")
+    assert summary(done) == ["FAILED: all gets ready: The database is not ready."], done.stdout
+    assert set(results(done)) == {"FAILED: all gets ready"}
     assert done.returncode == 1
     assert leftovers(project) == []
     assert "delete namespace slipway-smoke-" in (tmp_path / "log").read_text().splitlines()[-1]

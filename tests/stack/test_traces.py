@@ -106,14 +106,15 @@ def test_unsampled_trace_is_not_sent(stack: Stack, traces: Traces) -> None:
 def test_spans_tell_no_secret_and_no_health_check(stack: Stack, traces: Traces) -> None:
     """Spans have no query strings, tokens or parameters, and health checks have no spans."""
     trace_id, secret = secrets.token_hex(16), secrets.token_hex(16)
-    for path in ("/livez", "/readyz"):
+    health = {"/livez", "/readyz", "/readyz/database"}
+    for path in health:
         get(stack, path)
     get(stack, f"/api/me?{secret}", trace_id=trace_id, Authorization=f"Bearer {secret}")
     (span,) = traces.whole(trace_id)["GET /api/me"]
     assert (span["attributes"]["url.path"], span["status"]) == ("/api/me", {})
     everything = traces.spans()
     assert secret not in json.dumps(everything)
-    assert not [s for s in everything if s["attributes"].get("url.path") in {"/livez", "/readyz"}]
+    assert not [s for s in everything if s["attributes"].get("url.path") in health]
     assert not [s for s in everything if "alembic_version" in str(s["attributes"])]
 
 

@@ -28,7 +28,9 @@ async def main():
     await (await asyncio.start_server(serve, port=80)).serve_forever()
 asyncio.run(main())
 """
-ELSEWHERE = "kubernetes.default.svc.cluster.local"
+# Behind the database's name: a hole in the policies.
+LISTEN = "import socket, time; s = socket.create_server(('', 3306)); time.sleep(600)"
+SLEEP = "import time; time.sleep(600)"
 
 
 def docker(*arguments: str) -> str:
@@ -43,22 +45,21 @@ def build(folder: Path, namespace: str) -> None:
     where = f"/project/{folder.relative_to(FAKE['project'])}"
     mount = f"--volume={FAKE['project']}:/project:ro"
     built = docker("run", "--rm", mount, FAKE["tools"], "kubectl", "kustomize", where)
-    assert "kind: Namespace\n" in built
-    assert f"  name: {namespace}\n" in built
+    assert f"  namespace: {namespace}\n" in built
     assert f"image: {FAKE['image']}\n" in built
-    names = [f"slipway.{namespace}.svc", f"slipway-db.{namespace}.svc", ELSEWHERE]
+    names = [f"slipway.{namespace}.svc", f"slipway-db.{namespace}.svc"]
     aliases = [f"--network-alias={name}" for name in names]
     network = ["--network", FAKE["network"], "--label", FAKE["label"]]
-    sleep = ["python3", "-c", "import time; time.sleep(600)"]
-    docker("run", "--detach", "--name", FAKE["names"], *network, *aliases, FAKE["python"], *sleep)
+    command = ["python3", "-c", LISTEN if FAKE["fault"] == "hole to the database" else SLEEP]
+    docker("run", "--detach", "--name", FAKE["names"], *network, *aliases, FAKE["python"], *command)
 
 
-def check(file: Path) -> None:
+def check(manifests: str) -> None:
     """Validate manifests as an API server would."""
     import kubernetes_validate  # noqa: PLC0415 the import is slow
     import yaml  # noqa: PLC0415
 
-    for each in yaml.safe_load_all(file.read_text()):
+    for each in yaml.safe_load_all(manifests):
         kubernetes_validate.validate(each, "1.37", strict=True)
 
 
@@ -66,6 +67,24 @@ def address(container: str) -> str:
     """Return a container's IP address."""
     wanted = "--format={{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
     return docker("inspect", wanted, container).strip()
+
+
+def execute(pod: str, command: list[str]) -> int:
+    """Run a command in the container that stands for a pod.
+
+    Docker has no policies, so the command gets an address where nothing listens instead of that of
+    the pod `open`, if the pod's policies block it.
+    """
+    blocked = {
+        "bare": {""},
+        "only incoming": {""},
+        "hole to other pods": {"closed"},
+        "broken network": {"client", "closed", "service"},
+    }.get(FAKE["fault"], {"closed", "service"})
+    if pod in blocked:
+        command = [FAKE["names"] if word == address(FAKE["app"]) else word for word in command]
+    container = {"client": FAKE["client"], "closed": FAKE["names"], "service": FAKE["app"]}[pod]
+    return subprocess.call(["docker", "exec", container, *command])
 
 
 def replace(state: dict[str, list[str]], pods: list[str]) -> str:
@@ -80,27 +99,30 @@ def replace(state: dict[str, list[str]], pods: list[str]) -> str:
 def answer(namespace: str, words: list[str], state: dict[str, list[str]]) -> str:  # noqa: C901, PLR0911, PLR0912
     """Run a command, and return what kubectl would print."""
     match words:
-        case ["exec", "client", "--", *command]:
-            sys.exit(subprocess.call(["docker", "exec", FAKE["client"], *command]))
+        case ["exec", *_] if FAKE["fault"] == "no exec":
+            sys.exit("error: unable to upgrade connection")
+        case ["exec", "client" | "closed" as pod, "--", *command]:
+            sys.exit(execute(pod, command))
         case ["exec", "deployment/slipway", "--container", "app", "--", *command]:
-            sys.exit(subprocess.call(["docker", "exec", FAKE["app"], *command]))
+            sys.exit(execute("service", command))
         case ["apply", "--kustomize", folder]:
             build(Path(folder).resolve(), namespace)
         case ["apply", "--filename", file]:
-            check(Path(file))
+            check(sys.stdin.read() if file == "-" else Path(file).read_text())
         case ["label", "namespace", _, "network.slipway/edge=true", *_]:
             docker("exec", "--detach", FAKE["names"], "python3", "-c", FORWARD)
-        case ["get", "pod", "closed", *_]:
-            return address(FAKE["app"] if FAKE["bare"] else FAKE["names"])
+        case ["get", "pod", "open" | "closed" as pod, *_]:
+            there = pod == "open" or FAKE["fault"] == "bare"
+            return address(FAKE["app"] if there else FAKE["names"])
         case ["get", "pods", *_, "jsonpath={.items[0].status.podIP}"]:
             return address(FAKE["names"])
         case ["get", "pods", *_, "jsonpath={.items[*].metadata.name}"]:
             return " ".join(state["pods"])
         case ["get", "horizontalpodautoscaler", "slipway", "--output", _]:
             return "3"
-        case ["get", "--raw", "/apis/metrics.k8s.io/v1beta1"] if FAKE["bare"]:
+        case ["get", "--raw", "/apis/metrics.k8s.io/v1beta1"] if FAKE["fault"] == "bare":
             sys.exit(1)
-        case ["rollout", "status", "statefulset/slipway-db", *_] if FAKE["broken"]:
+        case ["rollout", "status", "statefulset/slipway-db", *_] if FAKE["fault"] == "no database":
             sys.exit("error: timed out waiting for the condition")
         case ["rollout", "restart", "deployment/slipway"]:
             return replace(state, [*state["pods"]])

@@ -27,3 +27,23 @@ def containers(template: Object) -> list[Object]:
     """Return a pod's containers, init containers first."""
     spec = template["spec"]
     return [*spec.get("initContainers", []), *spec["containers"]]
+
+
+def quantity(text: str) -> float:
+    """Return the value of a resource quantity, such as `500m` CPUs or `64Mi` bytes."""
+    units = {"m": 0.001, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
+    number = text.rstrip("mKMGi")
+    return float(number) * units.get(text.removeprefix(number), 1)
+
+
+def requested(template: Object, resource: str) -> float:
+    """Return how much of a resource the scheduler reserves for a pod.
+
+    Init containers run one after the other, and before all other containers.
+    """
+    spec = template["spec"]
+    first, others = (
+        [quantity(each["resources"]["requests"][resource]) for each in spec.get(kind, [])]
+        for kind in ("initContainers", "containers")
+    )
+    return max([*first, sum(others)])

@@ -13,15 +13,15 @@ from typing import Any, Self
 import requests
 
 from tests.support.compose import docker, run
-from tests.support.kubernetes.objects import Object, containers, find
+from tests.support.kubernetes.objects import Object, containers, find, quantity
 from tests.support.leftovers import new_name
 from tests.support.waiting import wait_until
 
 HELPER = "python:3.14-slim-trixie"
-# Fills volumes as root, as a kubelet does: files are behind symbolic links, and folders belong to
-# the pod's group.
+# Fills or updates volumes as root, as a kubelet does: files are behind symbolic links, and folders
+# belong to the pod's group.
 FILL = """
-import json, os, pathlib, sys
+import json, os, pathlib, sys, time
 for name, volume in json.load(sys.stdin).items():
     root = pathlib.Path("/volumes", name)
     os.chown(root, 0, volume["group"])
@@ -30,14 +30,17 @@ for name, volume in json.load(sys.stdin).items():
         (root / folder).mkdir(exist_ok=True)
         os.chown(root / folder, 0, volume["group"])
         (root / folder).chmod(volume["mode"])
+    new = root / f"..{time.time_ns()}"
     for path, (mode, content) in volume["files"].items():
-        (root / "..1").mkdir(exist_ok=True)
-        (root / "..1" / path).write_bytes(bytes.fromhex(content))
-        os.chown(root / "..1" / path, 0, volume["group"])
-        (root / "..1" / path).chmod(mode)
-        (root / path).symlink_to(f"..data/{path}")
+        new.mkdir(exist_ok=True)
+        (new / path).write_bytes(bytes.fromhex(content))
+        os.chown(new / path, 0, volume["group"])
+        (new / path).chmod(mode)
+        if not (root / path).is_symlink():
+            (root / path).symlink_to(f"..data/{path}")
     if volume["files"]:
-        (root / "..data").symlink_to("..1")
+        (root / "..data.new").symlink_to(new.name)
+        (root / "..data.new").rename(root / "..data")
 """
 
 
@@ -64,16 +67,21 @@ class Cluster:
             docker("volume", "rm", *found)
         docker("network", "rm", self.name)
 
-    def pod(self, kind: str, name: str) -> "Pod":
-        """Return a new pod of a Deployment or StatefulSet, with its volumes."""
-        return Pod(self, find(self.objects, kind, name))
+    def pod(self, kind: str, name: str, objects: list[Object] | None = None) -> "Pod":
+        """Return a new pod of a Deployment or StatefulSet, with its volumes.
+
+        :param objects: other manifests than the cluster's.
+        """
+        objects = objects or self.objects
+        return Pod(self, find(objects, kind, name), objects)
 
 
 class Pod:
     """One pod with its volumes. Its containers run only when `start` or `first` starts them."""
 
-    def __init__(self, cluster: Cluster, owner: Object) -> None:
+    def __init__(self, cluster: Cluster, owner: Object, objects: list[Object]) -> None:
         self.cluster = cluster
+        self.objects = objects
         self.template = owner["spec"]["template"]
         self.spec = self.template["spec"]
         self.name = f"{cluster.name}-{secrets.token_hex(2)}"
@@ -86,10 +94,14 @@ class Pod:
             docker(
                 "volume", "create", "--label", cluster.label, *self._kind(volume), self._id(name)
             )
-        fill = {name: self._content(name) for name in self.volumes}
-        mounts = [f"--volume={self._id(name)}:/volumes/{name}" for name in self.volumes]
+        self.fill(objects, *self.volumes)
+
+    def fill(self, objects: list[Object], *volumes: str) -> None:
+        """Fill volumes, or update them while the pod runs, from Secrets and ConfigMaps."""
+        content = {name: self._content(objects, name) for name in volumes}
+        mounts = [f"--volume={self._id(name)}:/volumes/{name}" for name in volumes]
         command = ["docker", "run", "--rm", "--interactive", "--network=none", *mounts, HELPER]
-        run(*command, "python3", "-c", FILL, text=json.dumps(fill))
+        run(*command, "python3", "-c", FILL, text=json.dumps(content))
 
     def first(self, container: str) -> subprocess.CompletedProcess[str]:
         """Run an init container until it exits."""
@@ -166,21 +178,21 @@ class Pod:
     def _kind(self, volume: Object) -> list[str]:
         if volume.get("emptyDir", {}).get("medium") != "Memory":
             return []
-        size = _bytes(volume["emptyDir"]["sizeLimit"])
+        size = int(quantity(volume["emptyDir"]["sizeLimit"]))
         mode = f"o=size={size},mode=0777,gid={self.spec['securityContext']['fsGroup']}"
         return ["--opt", "type=tmpfs", "--opt", "device=tmpfs", "--opt", mode]
 
-    def _content(self, name: str) -> dict[str, Any]:
+    def _content(self, objects: list[Object], name: str) -> dict[str, Any]:
         volume = self.volumes[name]
         content = {"group": self.spec["securityContext"]["fsGroup"], "folders": [], "files": {}}
         if "emptyDir" in volume:
             return content | {"mode": 0o2777}
         if "secret" in volume:
-            source = find(self.cluster.objects, "Secret", volume["secret"]["secretName"])
+            source = find(objects, "Secret", volume["secret"]["secretName"])
             data = {key: base64.b64decode(value) for key, value in source["data"].items()}
             return content | {"mode": 0o2775, "files": _files(volume["secret"], data)}
         if "configMap" in volume:
-            source = find(self.cluster.objects, "ConfigMap", volume["configMap"]["name"])
+            source = find(objects, "ConfigMap", volume["configMap"]["name"])
             data = {key: value.encode() for key, value in source["data"].items()}
             return content | {"mode": 0o2775, "files": _files(volume["configMap"], data)}
         assert volume["spec"]["resources"]["requests"]["storage"]
@@ -208,7 +220,7 @@ class Pod:
         command += ["--read-only"] if limits["readOnlyRootFilesystem"] else []
         if not limits["allowPrivilegeEscalation"]:
             command += ["--security-opt", "no-new-privileges:true"]
-        memory = str(_bytes(container["resources"]["limits"]["memory"]))
+        memory = str(int(quantity(container["resources"]["limits"]["memory"])))
         command += ["--memory", memory, "--memory-swap", memory]
         command += [f"--env={key}={value}" for key, value in self._environment(container).items()]
         for option in self.spec.get("dnsConfig", {}).get("options", []):
@@ -223,7 +235,7 @@ class Pod:
         found: dict[str, str] = {}
         for source in container.get("envFrom", []):
             name = source["configMapRef"]["name"]
-            found |= find(self.cluster.objects, "ConfigMap", name)["data"]
+            found |= find(self.objects, "ConfigMap", name)["data"]
         return found | {each["name"]: each["value"] for each in container.get("env", [])}
 
     def _mount(self, mount: Object) -> str:
@@ -236,7 +248,7 @@ class Pod:
 
     def _reachable(self, container: Object) -> list[str]:
         labels = self.template["metadata"]["labels"].items()
-        services = [each for each in self.cluster.objects if each["kind"] == "Service"]
+        services = [each for each in self.objects if each["kind"] == "Service"]
         ports = [port["containerPort"] for port in container["ports"]]
         return [f"--publish=127.0.0.1::{port}" for port in ports] + [
             f"--network-alias={service['metadata']['name']}"
@@ -253,8 +265,3 @@ def _files(source: Object, data: dict[str, bytes]) -> dict[str, Any]:
 
 def _port(container: Object, name: str) -> int:
     return int(next(p["containerPort"] for p in container["ports"] if p["name"] == name))
-
-
-def _bytes(quantity: str) -> int:
-    units = {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30}
-    return int(quantity[:-2]) * units[quantity[-2:]]
