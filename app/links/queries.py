@@ -174,7 +174,7 @@ def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | 
 
 def _is(link: sa.Row[Any]) -> sa.ColumnElement[bool]:
     # By the key that never changes, not by the id: only it could distribute links over servers.
-    return LINKS.c.lookup_key == link.lookup_key
+    return LINKS.c.lookup_key == sa.literal(link.lookup_key)
 
 
 def _key(code: str) -> str:

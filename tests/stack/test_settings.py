@@ -42,6 +42,7 @@ def _raw() -> dict[str, Any]:
         pytest.param("", id="production"),
         pytest.param(":docker-compose.dev.yaml", id="development"),
         pytest.param(":deploy/replica/compose.yaml", id="replica"),
+        pytest.param(":deploy/group/compose.yaml", id="group"),
     ],
 )
 def test_compose_files_are_valid(more: str) -> None:

@@ -28,6 +28,12 @@ class Group(Stack):
         self.up("--build")
         self.wait_complete()
 
+    def end(self) -> None:
+        """Make it a stack with one server again, as docs/group.md says."""
+        run(FOLDER / "end.sh", cwd=self.root, env=self.env)
+        del self.env["COMPOSE_FILE"]
+        self.up("--build", "--remove-orphans")
+
     def on(self, member: str, sql: str) -> list[list[str]]:
         """Run SQL as root on a member and return the rows."""
         rows = self.exec(member, "bash", "-c", MYSQL_ROOT, text=sql)
