@@ -56,7 +56,7 @@ fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
 	python -m tests.support.fuzz
 
 # example
-.PHONY: faults bench screenshots remove-example check-rest
+.PHONY: faults bench screenshots words remove-example check-rest
 
 faults: need-docker .venv/dev ## inject random faults into a stack; takes half an hour; SEED=… repeats a run
 	python -m tests.support.links.faults
@@ -67,6 +67,9 @@ bench: need-docker need-wrk .venv/bench ## benchmark the service and its peers, 
 
 screenshots: need-chromium need-npm .venv/dev .venv/bench ## update the README's screenshots of the web page
 	bench/screenshots
+
+words: need-docker .venv/dev ## ask MySQL what it takes as words, and write app/links/mysql_words.py
+	python -m tests.support.links.words
 
 remove-example: ## take out the example, with its documents and tests; see docs/your-own-service.md
 	@$(PYTHON) -m tests.support.links.remove

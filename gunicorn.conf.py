@@ -34,9 +34,12 @@ for left in Path(SHM or tempfile.gettempdir()).glob(f"{prefix}*"):
     shutil.rmtree(left, ignore_errors=True)
 os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=prefix, dir=SHM)
 
+import gevent  # noqa: E402
+
+from app import database  # noqa: E402
 from app.config import Settings, SettingsError  # noqa: E402
 from app.server import shutdown  # noqa: E402
-from app.telemetry import logs, metrics  # noqa: E402
+from app.telemetry import logs, metrics, tracing  # noqa: E402
 
 
 @atexit.register
@@ -48,6 +51,7 @@ def forget(folder: str = os.environ["PROMETHEUS_MULTIPROC_DIR"], server: int = o
 
 try:
     settings = Settings.from_environ()
+    tracing.check_settings()
 except SettingsError as error:
     sys.exit(f"slipway: {error}")
 
@@ -104,6 +108,11 @@ def post_fork(_server: object, worker: Any) -> None:
     """Give the new worker process its limit of memory, and let it count in its slot."""
     worker.max_held_bytes = settings.body_memory * 1024 * 1024
     metrics.set_worker_slot(worker.slot)
+
+
+def post_worker_init(worker: Any) -> None:
+    """Check the database's server in the background, while the worker begins to serve."""
+    gevent.spawn(database.end_if_wrong_server, worker.app.wsgi())
 
 
 def child_exit(_server: object, worker: Any) -> None:

@@ -71,5 +71,5 @@ def create_app(settings: Settings | None = None) -> Flask:
         app.wsgi_app = forwarded.trust(proxies, app.wsgi_app)  # type: ignore[method-assign]
         if handler := app.extensions.get(fast_path.EXTENSION):
             app.extensions[fast_path.EXTENSION] = forwarded.trust(proxies, handler)
-    metrics.serve(app, [probes.Readiness(app)])
+    metrics.serve(app, [probes.DatabaseState(app)])
     return app

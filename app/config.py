@@ -49,6 +49,11 @@ class _DatabaseURL(fields.Field[URL]):
             raise ValidationError(str(error)) from None
 
 
+def _is_one_host(url: URL) -> None:
+    if "," in (url.host or ""):
+        raise ValidationError(database_url.ONE_HOST)
+
+
 class _RateLimit(fields.Field[RateLimit]):
     def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> RateLimit:
         count, _, window = value.partition("/")
@@ -105,7 +110,8 @@ class Settings:
 
     database_url: URL = _setting(
         "Address of the database: mysql+pymysql://USER:PASSWORD@HOST/DATABASE, or"
-        " sqlite:////PATH for a single machine. In PASSWORD, write @ as %40.",
+        " sqlite:////PATH for a single machine. In PASSWORD, write @ as %40. Of several hosts,"
+        " HOST,HOST, the one that accepts writes is used.",
         _DatabaseURL(
             required=True,
             error_messages={
@@ -117,7 +123,7 @@ class Settings:
     )
     database_replica_url: URL | None = _setting(
         "Address of a read replica. Lists and statistics are read there, and can lag behind.",
-        _DatabaseURL(),
+        _DatabaseURL(validate=_is_one_host),
         secret=True,
         default=None,
     )

@@ -11,11 +11,12 @@ from urllib.parse import parse_qsl
 from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-FORM = "Must be mysql+pymysql://user:password@host/database or sqlite:///file."
+FORM = "Must be mysql+pymysql://user:password@host[,host]/database or sqlite:///file."
 SCHEME = (
     "Must begin with mysql+pymysql:// or mysql://. Other drivers are not used. The port is that of"
     " the classic protocol, usually 3306."
 )
+ONE_HOST = "Must have one host, because replicas don't accept writes."
 AT_SIGN = "Is ambiguous. In the user and password, write @ as %40, / as %2F and % as %25."
 TLS = (
     "Connections always use TLS and verify the server's certificate. Remove {}, or write"
@@ -53,10 +54,15 @@ OPTIONS = [
 ]
 KNOWN = {name: (values.split(), text) for names, values, text in OPTIONS for name in names.split()}
 NAME = re.compile("[A-Za-z][A-Za-z_-]{0,40}")
+PARTED = re.compile("(.*?://(?:[^/]*@)?|)([^/?]*)(.*)", re.DOTALL)
+PORT = 3306
 
 
 def parse(address: str) -> URL:
     """Return the database's address, without options.
+
+    If there are several hosts, each is followed by its port, as in `db-1:3306,db-2:3306`. Then
+    connections go to the one that accepts writes.
 
     :raises ValueError: it is not understood. The message says what to write, and shows no part of
         the address but the name of an option.
@@ -67,10 +73,7 @@ def parse(address: str) -> URL:
         raise ValueError(SCHEME)
     if is_mysql and address.count("@") > 1:
         raise ValueError(AT_SIGN)
-    try:
-        url = make_url(address)
-    except (ArgumentError, ValueError):
-        raise ValueError(FORM) from None
+    url = _parse_hosts(address)
     if is_mysql and "@" in (url.database or ""):
         raise ValueError(AT_SIGN)
     if not (is_mysql or scheme == "sqlite") or url.database in {None, "", ":memory:"}:
@@ -84,6 +87,19 @@ def parse(address: str) -> URL:
         if _plain(value) not in values:
             raise ValueError(text.format(name if NAME.fullmatch(name) else "what follows the ?"))
     return url.set(drivername="mysql+pymysql" if is_mysql else "sqlite", query={})
+
+
+def _parse_hosts(address: str) -> URL:
+    start, hosts, rest = re.findall(PARTED, address)[0]
+    try:
+        urls = [make_url(f"{start}{host}{rest}") for host in hosts.split(",")]
+    except (ArgumentError, ValueError):
+        raise ValueError(FORM) from None
+    if len(urls) == 1:
+        return urls[0]
+    if not all(url.host and " " not in url.host for url in urls):
+        raise ValueError(FORM)
+    return urls[0].set(host=",".join(f"{url.host}:{url.port or PORT}" for url in urls))
 
 
 def _plain(text: str) -> str:

@@ -8,13 +8,13 @@ from urllib.parse import quote
 
 from flask import Flask, Response, jsonify, render_template, request
 from marshmallow import Schema, fields
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError
 from werkzeug import exceptions
 from werkzeug.datastructures import Headers
 from werkzeug.http import HTTP_STATUS_CODES
 
 from app.api.headers import is_api, prefers_html
-from app.database.errors import NO_SUCH_TABLE, UNAVAILABLE, error_code
+from app.database.errors import UNAVAILABLE, info_of_violated
 from app.telemetry.logs import add_log_context
 
 MEDIA_TYPE = "application/problem+json"
@@ -74,7 +74,7 @@ def init_app(app: Flask) -> None:
     app.register_error_handler(exceptions.HTTPException, http_error)
     app.register_error_handler(exceptions.RequestEntityTooLarge, body_too_large)
     app.register_error_handler(Exception, unexpected)
-    app.register_error_handler(ProgrammingError, no_schema)
+    app.register_error_handler(DBAPIError, database_error)
     for error in UNAVAILABLE:
         app.register_error_handler(error, database_unavailable)
 
@@ -148,9 +148,18 @@ def database_unavailable(error: Exception) -> Response:
     return response
 
 
-def no_schema(error: ProgrammingError) -> Response:
-    """Return 503 if a table is missing: the migrations have not run yet. Otherwise return 500."""
-    return database_unavailable(error) if error_code(error) == NO_SUCH_TABLE else unexpected(error)
+def database_error(error: DBAPIError) -> Response:
+    """Return what the `info` of a violated constraint says, or else 500.
+
+    `info` has a `status`, a `detail`, and optionally the `field` of the body that is wrong.
+    """
+    rule = info_of_violated(error)
+    if "status" not in rule:
+        return unexpected(error)
+    failure = exceptions.default_exceptions[rule["status"]](rule["detail"])
+    if "field" in rule:
+        failure.data = {"messages": {"json": {rule["field"]: [rule["detail"]]}}}  # type: ignore[attr-defined]
+    return http_error(failure)
 
 
 def unexpected(error: Exception) -> Response:

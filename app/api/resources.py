@@ -29,9 +29,12 @@ JSON_TYPES = {"application/json", "application/merge-patch+json"}
 # Not allowed in any text: control characters, and lone surrogates, which UTF-8 can't encode.
 CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 LINE_BREAK = re.compile(r"\r\n?")  # of Windows and of HTML forms, and of old systems
+# Hours and minutes as in RFC 3339, section 5.6: Python's versions differ in what else they accept.
+TIME_OF_DAY = r"([01]\d|2[0-3]):[0-5]\d"
 # With an offset, the first hours of 1970 in UTC can be on the last day of 1969.
 RFC3339 = re.compile(
-    r"(1969-12-31|(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d)[Tt]\d\d:\d\d:[0-5]\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)",
+    r"(1969-12-31|(19[7-9]\d|[2-9]\d{3})-\d\d-\d\d)[Tt]"
+    rf"{TIME_OF_DAY}:[0-5]\d(\.\d+)?([Zz]|[+-]{TIME_OF_DAY})",
     flags=re.ASCII,
 )
 

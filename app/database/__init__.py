@@ -4,6 +4,8 @@
 a transaction.
 """
 
+import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -18,6 +20,7 @@ from sqlalchemy.exc import OperationalError
 
 from app.config import Settings
 from app.database.deadline import LONG_LIMITS, SHORT_LIMITS, Budget, Limits, budget, time_left
+from app.database.driver import WrongServerError
 from app.database.engines import autocommit_engine, transactional_engine
 from app.database.errors import UNAVAILABLE, is_conflict
 
@@ -28,6 +31,7 @@ AUTOCOMMIT_SIZE = 13  # one of them for the click batches
 TRANSACTIONAL_SIZE = 8  # few are enough: a write needs milliseconds, and MySQL groups commits
 LONG_SIZE = 2
 
+WORKER_BOOT_ERROR = 3  # the exit status of a worker for which gunicorn's master ends too
 SWEEP_LIMIT = 1000  # rows that one sweep deletes
 
 
@@ -111,6 +115,17 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.extensions["database"] = Database(settings)
     app.before_request(_start_budget)
     app.teardown_request(_end_budget)
+
+
+def end_if_wrong_server(app: Flask) -> None:
+    """End the worker, and with it gunicorn, if the database's server is not MySQL 8.4 or newer."""
+    try:
+        app.extensions["database"].read().close()
+    except UNAVAILABLE as error:
+        reason = getattr(error, "orig", None)
+        if isinstance(reason, WrongServerError):
+            sys.stderr.write(f"slipway: {reason}\n")
+            os._exit(WORKER_BOOT_ERROR)  # an exception would end only the current greenlet
 
 
 def database() -> Database:

@@ -4,11 +4,12 @@ Only this module uses private names of PyMySQL. tests/unit/test_private_parts.py
 """
 
 import math
+import re
 import ssl
 import time
 from contextlib import suppress
 from datetime import datetime
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from select import POLLIN
 from typing import Any
 
@@ -17,18 +18,23 @@ from gevent.monkey import get_original
 from pymysql import connections
 from pymysql.constants import FIELD_TYPE
 from pymysql.converters import conversions
-from sqlalchemy import Dialect
+from pymysql.err import NotSupportedError
+from sqlalchemy import Dialect, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.config import Settings
+from app.database import hosts
 from app.database.deadline import Limits, budget, time_left
+from app.database.errors import READ_ONLY
 
 CONNECT_TIMEOUT = 1.0  # seconds to open a TCP connection to the server
 METADATA_LOCK_TIMEOUT = 2  # seconds to wait for a table while a migration changes it
 # Seconds without a statement until MySQL ends a session. This releases the locks of a client that
 # has vanished.
 IDLE_SESSION_TIMEOUT = 60
+OLDEST_SERVER = (8, 4)
+SETTLED = 5  # seconds after which a new connection tells of other connections too
 
 # `fromisoformat` takes a tenth of the time of PyMySQL's own converter, a regular expression.
 CONVERTERS = conversions | {FIELD_TYPE.DATETIME: datetime.fromisoformat}
@@ -41,7 +47,28 @@ poll = get_original("select", "poll")
 connections.FieldDescriptorPacket = lru_cache(connections.FieldDescriptorPacket)
 
 
-class Connection(connections.Connection):
+class WrongServerError(NotSupportedError):
+    """The server is not MySQL 8.4 or newer."""
+
+
+class AnyConnection(connections.Connection):
+    """A connection without time limits, only to MySQL 8.4 or newer.
+
+    MariaDB and older versions lack statements and limits that the service needs. Connecting to one
+    raises WrongServerError, even if the server doesn't accept the account.
+    """
+
+    def _get_server_information(self) -> None:
+        super()._get_server_information()
+        version = re.match(r"(\d+)\.(\d+)", self.server_version)
+        is_old = not version or (int(version[1]), int(version[2])) < OLDEST_SERVER
+        if is_old or "MariaDB" in self.server_version:
+            raise WrongServerError(
+                f"the database must be MySQL 8.4 or newer; this server is {self.server_version}"
+            )
+
+
+class Connection(AnyConnection):
     """A connection whose read time-out never exceeds the time that its request has left.
 
     Only one greenlet or thread may use it at a time. SQLAlchemy's events for statements and commits
@@ -54,6 +81,7 @@ class Connection(connections.Connection):
 
     def __init__(self, limits: Limits, *args: Any, **options: Any) -> None:
         self.limits = limits
+        self.opened = time.monotonic()
         super().__init__(*args, **options)
 
     def _execute_command(self, command: int, sql: str | bytes) -> None:
@@ -82,7 +110,7 @@ def connect(limits: Limits, _dialect: Dialect, _record: Any, args: Any, options:
     """
     within = max(min(limits.answer, time_left(limits)), 0)
     with Timeout(within, PoolTimeoutError("Timed out connecting to the database.")):
-        return Connection(limits, *args, **options)
+        return hosts.connect(partial(Connection, limits, *args), within, options)
 
 
 def prepare_checkout(connection: Connection, _record: object, _proxy: object) -> None:
@@ -103,6 +131,20 @@ def prepare_checkout(connection: Connection, _record: object, _proxy: object) ->
     connection.deadline = math.inf
     if budget.get():
         connection.deadline = time.monotonic() + time_left(connection.limits)
+
+
+def leave_replica(context: ExceptionContext) -> None:
+    """Close a connection whose server does not accept writes, because another one may do so.
+
+    It handles SQLAlchemy's event `handle_error`. If the connection had been open for a while, its
+    server has changed, so the pool replaces all its connections. Otherwise a server that stays
+    read-only would cost that at each write.
+    """
+    code, *_ = (*context.original_exception.args, None)
+    if context.connection and code in READ_ONLY:
+        connection: Any = context.connection.connection.dbapi_connection
+        context.is_disconnect = True
+        context.invalidate_pool_on_disconnect = time.monotonic() - connection.opened > SETTLED
 
 
 def connect_arguments(settings: Settings, limits: Limits) -> dict[str, Any]:

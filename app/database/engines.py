@@ -13,7 +13,7 @@ from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, create_engine, 
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.config import Settings
-from app.database import driver
+from app.database import driver, errors
 from app.database.deadline import Limits, start_charging, stop_charging, time_left
 from app.database.fair_queue import FairQueue
 from app.telemetry import metrics
@@ -133,10 +133,12 @@ def _engine(
         **options,
     )
     if is_mysql(settings):
+        event.listen(engine, "handle_error", driver.leave_replica)
         event.listen(engine, "do_connect", partial(driver.connect, limits))
         event.listen(engine, "checkout", driver.prepare_checkout)
     else:
         event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "handle_error", errors.translate)
     metrics.POOL_SIZE.labels(name).set(size * settings.web_concurrency)
     return engine
 

@@ -1,8 +1,11 @@
-"""Liveness and readiness probes.
+"""Liveness and readiness probes, and the state of the database for people and monitoring.
 
-Liveness does not use the database, so that an outage of the database does not restart containers.
+An outage of the database must not restart containers, so liveness does not use it. It must not take
+replicas out of their load balancer either: they share the database, so none would be left, and
+clients would get the balancer's error page instead of 503 with `Retry-After`.
 """
 
+import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,13 +16,12 @@ from marshmallow import fields
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from sqlalchemy import text
-from sqlalchemy.exc import ProgrammingError
 from werkzeug.exceptions import ServiceUnavailable
 
 from app.api.problems import RETRY_AFTER
 from app.api.resources import Blueprint, ResponseSchema
 from app.database import Database, database
-from app.database.errors import UNAVAILABLE
+from app.database.errors import UNAVAILABLE, MissingTableError
 from app.server import shutdown
 from app.telemetry import quiet_paths
 
@@ -43,24 +45,23 @@ class HealthSchema(ResponseSchema):
     status = fields.String(metadata={"enum": ["ok"], "examples": ["ok"]})
 
 
-class Readiness(Collector):
-    """A Prometheus collector that reports the result of `/readyz` at each scrape."""
+class DatabaseState(Collector):
+    """A Prometheus collector that reports the result of `/readyz/database` at each scrape."""
 
     def __init__(self, app: Flask) -> None:
         self.app = app
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        """Query the database, and yield the metrics.
-
-        If the database is unavailable, `slipway_ready` is 0.
-        """
+        """Query the database, and yield the metrics."""
         with self.app.app_context():
             try:
                 applied = _applied_heads(database())
-                ready = _reason_not_ready(applied) is None
+                up = not _missing_migrations(applied)
             except UNAVAILABLE:
-                applied, ready = set(), False
-        yield GaugeMetricFamily("slipway_ready", "1 if the replica can take requests.", ready)
+                applied, up = set(), False
+        yield GaugeMetricFamily(
+            "slipway_database_up", "1 if the database answers and lacks no migration.", up
+        )
         schema = GaugeMetricFamily(
             "slipway_schema_info", "The newest migrations in the database.", labels=["revision"]
         )
@@ -72,7 +73,9 @@ class Readiness(Collector):
 def init_app(app: Flask) -> None:
     """Read which migrations this code knows, and log successful probes only at level debug."""
     app.extensions["migrations"] = known_migrations(VERSIONS)
-    quiet_paths.update({"/livez", "/readyz"})
+    # One byte of memory that gunicorn's master shares with its forked workers.
+    app.extensions["has_been_ready"] = mmap.mmap(-1, 1)
+    quiet_paths.update({"/livez", "/readyz", "/readyz/database"})
 
 
 def known_migrations(folder: Path) -> Migrations:
@@ -101,15 +104,33 @@ def livez() -> Any:
 def readyz() -> Any:
     """Check that this replica can take requests (readiness)
 
-    The database must answer, and its schema must have the migrations that this version needs. A
-    newer schema is fine: during a rolling update, the old version still serves requests, and
-    migrations are compatible with it. During shutdown, the replica is not ready.
+    After its start, a replica becomes ready as soon as `/readyz/database` would succeed. It then
+    stays ready while the database is away, and answers 503 itself. During shutdown, it is not
+    ready.
 
-    :raises ServiceUnavailable: shutdown has begun, or migrations are missing.
+    :raises ServiceUnavailable: shutdown has begun, or migrations are missing at the start.
     """
-    reason = _reason_not_ready(_applied_heads(database()))
-    if reason:
+    if shutdown.has_begun():
+        raise ServiceUnavailable("The service is shutting down.", retry_after=RETRY_AFTER)
+    return OK if current_app.extensions["has_been_ready"][0] else database_state()
+
+
+@blueprint.route("/readyz/database")
+@blueprint.response(200, HealthSchema)
+def database_state() -> Any:
+    """Check that the database can be used
+
+    It must answer, and its schema must have the migrations that this version needs. A newer schema
+    is fine: during a rolling update, the old version still serves requests, and migrations are
+    compatible with it.
+
+    :raises ServiceUnavailable: migrations are missing.
+    """
+    if missing := _missing_migrations(_applied_heads(database())):
+        names = ", ".join(sorted(missing))
+        reason = f"The database lacks migrations: {names}. Run: alembic upgrade heads"
         raise ServiceUnavailable(reason, retry_after=RETRY_AFTER)
+    current_app.extensions["has_been_ready"][0] = 1
     return OK
 
 
@@ -118,18 +139,11 @@ def _applied_heads(database: Database) -> set[str]:
     try:
         with database.read() as connection:
             return set(connection.scalars(text("SELECT version_num FROM alembic_version")))
-    except ProgrammingError:  # no such table: no migration has run yet
+    except MissingTableError:
         return set()
 
 
-def _reason_not_ready(applied: set[str]) -> str | None:
-    """Return why this replica can't take requests, or None if it can."""
-    if shutdown.has_begun():
-        return "The service is shutting down."
+def _missing_migrations(applied: set[str]) -> set[str]:
+    """Return the heads that the database lacks: none if it has a migration newer than all known."""
     known: Migrations = current_app.extensions["migrations"]
-    missing = known.heads - applied
-    newer = applied - known.all
-    if missing and not newer:
-        names = ", ".join(sorted(missing))
-        return f"The database lacks migrations: {names}. Run: alembic upgrade heads"
-    return None
+    return set() if applied - known.all else known.heads - applied

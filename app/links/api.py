@@ -117,9 +117,10 @@ def list_links(arguments: dict[str, Any]) -> Any:
 
     `q` is a full-text search by prefixes. A link matches if each word of `q` is the beginning of
     a word in its code, title or URL. Case and accents are ignored. A word consists of letters,
-    digits and `_`; all other characters separate words, as does any character beyond U+FFFF, such
-    as emoji. Words of more than 84 characters are not indexed. A search can fail with 422 if
-    several hundred thousand links contain its words.
+    digits and `_`; all other characters separate words, such as emoji. Letters that are younger
+    than Unicode 5.0, beyond U+FFFF or Cherokee are not indexed: they are found anywhere in a link,
+    and a search for these alone reads all links. Words of more than 84 characters are not indexed,
+    and not found. A search can fail with 422 if several hundred thousand links contain its words.
 
     `tag` must match exactly, including case and accents.
 

@@ -24,7 +24,7 @@ from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 
 from app.database import Database
 from app.database.batching import BATCH_LIMIT, Batcher, run_in_background
-from app.database.errors import is_conflict
+from app.database.errors import is_conflict, is_orphan
 from app.links.click_counts import Target, count_clicks, find_targets, lock_free_rows
 from app.telemetry import metrics
 
@@ -163,8 +163,8 @@ class Resolver:
                     targets = find_targets(connection, {request.key for request in pending})
                     count_clicks(connection, _clicks(pending), targets)
                     return {request: targets.get(request.key) for request in pending}
-            except IntegrityError:  # a link was deleted between the two statements
-                if time.monotonic() > deadline:
+            except IntegrityError as error:  # a link was deleted between the two statements
+                if not is_orphan(error) or time.monotonic() > deadline:
                     raise
             except OperationalError as error:
                 if not is_conflict(error):

@@ -24,25 +24,23 @@ class Cursor(fields.Field[queries.Position | str]):
     @staticmethod
     def encode(position: queries.Position | str, arguments: Mapping[str, Any]) -> str:
         """Return the cursor for a position in the list with these arguments."""
-        if isinstance(position, queries.Position):
-            position = f"{position.created_at.isoformat()} {position.id}"
         default = {"sort": queries.SORTS[0]}
         own = {n: arguments[n] for n in LIST_ARGUMENTS if arguments.get(n) != default.get(n)}
-        text = f"{position}?{urlencode(own)}" if own else position
+        text = f"{_text(position)}?{urlencode(own)}" if own else _text(position)
         return base64.urlsafe_b64encode(text.encode()).decode()
 
     @staticmethod
     def arguments(cursor: str) -> dict[str, str]:
         """Return the arguments of a cursor's list. A malformed cursor has none."""
         try:
-            query = base64.urlsafe_b64decode(cursor).decode().partition("?")[2]
+            query = _decode(cursor).partition("?")[2]
         except ValueError:
             return {}
         return {name: value for name, value in parse_qsl(query) if name in LIST_ARGUMENTS}
 
     def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> queries.Position | str:
         try:
-            place = base64.urlsafe_b64decode(value).decode().partition("?")[0]
+            place = _decode(value).partition("?")[0]
             if LOOKUP_KEY.fullmatch(place):
                 return place
             time, number = place.split(" ")
@@ -50,6 +48,20 @@ class Cursor(fields.Field[queries.Position | str]):
             position = queries.Position(created_at, int(number))
         except (ValueError, OverflowError):
             raise ValidationError("Is not a valid cursor.") from None
-        if not 0 <= position.id < 2**63:
+        if _text(position) != place or not 0 <= position.id < 2**63:
             raise ValidationError("Is not a valid cursor.")
         return position
+
+
+# A cursor must be as `encode` has made it: Python's versions differ in what else they can read.
+def _decode(cursor: str) -> str:
+    text = base64.urlsafe_b64decode(cursor)
+    if base64.urlsafe_b64encode(text).decode() != cursor:
+        raise ValueError
+    return text.decode()
+
+
+def _text(position: queries.Position | str) -> str:
+    if isinstance(position, str):
+        return position
+    return f"{position.created_at.isoformat()} {position.id}"

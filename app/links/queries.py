@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
-from app.database.errors import is_duplicate
+from app.database.errors import violated
 from app.links import codes, search
 from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recent_clicks
 from app.links.tables import LINK_TAGS, LINKS
 
 # The most frequent queries, built only once.
 INSERT = sa.insert(LINKS)
+UNIQUE_KEY = "links.lookup_key"  # what MySQL and SQLite both report for a taken code
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
 BY_KEY_LOCKED = BY_KEY.with_for_update()
 BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
@@ -132,7 +133,7 @@ def _translate_duplicate() -> Iterator[None]:
     try:
         yield
     except IntegrityError as error:
-        if is_duplicate(error):
+        if violated(error) == UNIQUE_KEY:
             raise CodeTakenError from None
         raise
 
@@ -235,9 +236,7 @@ def list_query(
     links, tags = LINKS.columns, LINK_TAGS.columns
     time, number, key = links.created_at, links.id, links.lookup_key
     if q:
-        query = query.where(
-            search.matches(dialect, search.search_terms(q), links.code, links.title, links.url)
-        )
+        query = query.where(search.matches(dialect, q, links.code, links.title, links.url))
     elif tag:
         # Sort by the columns of `link_tags`, so that MySQL reads its index in order. The results
         # of a search are sorted by columns of `links` instead, so that MySQL looks up the tags of

@@ -62,12 +62,12 @@ def validate_search(text: str) -> None:
 
     :raises ValidationError: the search is rejected.
     """
-    found = search_terms(text)
-    if not found:
+    words, unindexed = search_terms(text)
+    if not words and not unindexed:
         raise ValidationError("Must contain at least one word of letters, digits or _.")
-    if len(found) > MAX_TERMS:
+    if len(words) + len(unindexed) > MAX_TERMS:
         raise ValidationError(f"Must not contain more than {MAX_TERMS} words.")
-    if max(map(len, found)) > WORD_LENGTH:
+    if max(map(len, words), default=0) > WORD_LENGTH:
         raise ValidationError(f"Must not contain a word longer than {WORD_LENGTH} characters.")
 
 

@@ -10,6 +10,8 @@ URL_LENGTH = 2048
 UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # \ufeff as in JavaScript's \s
 # A slash, or a backslash, which browsers and some servers read as a slash.
 SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)
+# User, host and port. Python 3.11 finds a host in some URLs that have none, and ignores brackets.
+AUTHORITY = re.compile(r"([^\[\]]*@)?(\[[0-9A-Fa-f:.]+\]|[^\[\]:@]+)(:[0-9]*)?")
 HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]*:[0-9a-f:.]*")  # a name or an IPv6 address
 # Characters that older rules for domain names (IDNA 2003) map to others, and so to other domains.
 AMBIGUOUS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
@@ -35,10 +37,11 @@ def rejection_reason(url: str, own_url: str) -> str | None:
     try:
         scheme, host, port = _origin(url)
         own_host_and_port = _origin(own_url)[1:]
-        ambiguous = AMBIGUOUS.search(urlsplit(url).netloc)
+        authority = urlsplit(url).netloc
     except ValueError:
         return "Must be a valid URL."
-    if scheme not in DEFAULT_PORTS or ambiguous or not HOST.fullmatch(host):
+    valid = AUTHORITY.fullmatch(authority) and not AMBIGUOUS.search(authority)
+    if scheme not in DEFAULT_PORTS or not valid or not HOST.fullmatch(host):
         return "Must be an absolute http or https URL with a valid host."
     if (host, port) == own_host_and_port:
         return "Must not lead back to this service."

@@ -25,13 +25,8 @@ from app.telemetry.tracing import trace_id
 STATEMENT_LENGTH = 1000  # characters of a statement that its span contains
 FLUSH_TIMEOUT = 3000  # milliseconds to send the remaining spans when the process ends
 
-resource = Resource.create()
-if str(resource.attributes["service.name"]).startswith("unknown_service"):
-    resource = resource.merge(Resource({"service.name": "slipway"}))
-provider = TracerProvider(resource=resource, shutdown_on_exit=False)
-tracer = provider.get_tracer("slipway")
-exporter = OTLPSpanExporter()
 propagator = TraceContextTextMapPropagator()
+tracer: trace.Tracer = trace.NoOpTracer()  # until the first request
 
 _starting = threading.Lock()
 _processors: list[BatchSpanProcessor] = []  # empty until the first request, then one
@@ -42,6 +37,12 @@ def init_app(app: Flask) -> None:
     app.before_request(_begin_request)
     app.after_request(_describe_request)
     app.teardown_request(_end_request)
+
+
+def try_settings() -> None:
+    """Create once, and drop, what sends spans: OpenTelemetry logs or raises what is wrong."""
+    _provider, processor = _from_environ()
+    processor.shutdown()  # type: ignore[no-untyped-call]
 
 
 def current_span_context() -> trace.SpanContext | None:
@@ -62,13 +63,24 @@ def batch_span(name: str, traced: list[trace.SpanContext]) -> AbstractContextMan
     )
 
 
+def _from_environ() -> tuple[TracerProvider, BatchSpanProcessor]:
+    resource = Resource.create()
+    if str(resource.attributes["service.name"]).startswith("unknown_service"):
+        resource = resource.merge(Resource({"service.name": "slipway"}))
+    provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+    processor = BatchSpanProcessor(OTLPSpanExporter())
+    provider.add_span_processor(processor)
+    return provider, processor
+
+
 def _start_sending() -> None:
-    # Called at the first request, and so in a worker. A thread that is started earlier, in
-    # gunicorn's master, does not survive the fork.
+    # Called at the first request, and so in a worker. After a fork, a thread that was started in
+    # gunicorn's master is missing, and the SDK replaces the operator's `service.instance.id`.
+    global tracer  # noqa: PLW0603 set once
     with _starting:
         if not _processors:
-            processor = BatchSpanProcessor(exporter)
-            provider.add_span_processor(processor)
+            provider, processor = _from_environ()
+            tracer = provider.get_tracer("slipway")
             # The public `shutdown` has no time-out, and waits up to 30 s if the receiver is down.
             atexit.register(processor._batch_processor.shutdown, FLUSH_TIMEOUT)
             _processors.append(processor)

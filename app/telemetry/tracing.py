@@ -33,12 +33,28 @@ def is_enabled() -> bool:
     """Return whether the environment names a receiver and does not disable OpenTelemetry."""
     names = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     disabled = os.environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true"
+    disabled |= os.environ.get("OTEL_TRACES_EXPORTER", "").lower() == "none"
     return any(os.environ.get(name) for name in names) and not disabled
 
 
+def check_settings() -> None:
+    """Check OpenTelemetry's settings, if tracing is on.
+
+    :raises app.config.SettingsError: settings are wrong.
+    """
+    if is_enabled():
+        from app.telemetry import otel_settings  # noqa: PLC0415 only if tracing is on
+
+        otel_settings.check()
+
+
 def init_app(app: Flask) -> None:
-    """Trace the app's requests and their database statements, if tracing is on."""
+    """Trace the app's requests and their database statements, if tracing is on.
+
+    :raises app.config.SettingsError: OpenTelemetry's settings are wrong.
+    """
     global _spans  # noqa: PLW0603 set once, at start
+    check_settings()
     if is_enabled():
         from app.telemetry import spans  # noqa: PLC0415 it imports OpenTelemetry
 

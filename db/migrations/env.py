@@ -16,13 +16,14 @@ from typing import Any, Literal
 
 import structlog
 from alembic import context
-from sqlalchemy import NullPool, create_engine, text
+from sqlalchemy import NullPool, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
 import app.api.idempotency  # noqa: F401 its table exists even if no resource uses it
 from app import create_app
 from app.config import Settings, SettingsError
-from app.database.driver import tls_arguments
+from app.database import hosts
+from app.database.driver import AnyConnection, WrongServerError, tls_arguments
 from app.database.engines import is_mysql
 from app.database.errors import is_conflict
 from app.database.types import UTCDateTime, metadata
@@ -30,12 +31,13 @@ from app.database.types import UTCDateTime, metadata
 LOCK_TIMEOUT = 300  # seconds
 TABLE_TIMEOUT = 1  # second: less than METADATA_LOCK_TIMEOUT, which is how long requests wait
 PAUSE = 3  # seconds between two attempts
+CONNECT_TIMEOUT = 10  # seconds
 
 try:
     settings = Settings.from_environ()
+    create_app(settings)  # registers all tables, for `alembic revision --autogenerate`
 except SettingsError as error:
     sys.exit(f"slipway: {error}")
-create_app(settings)  # registers all tables, for `alembic revision --autogenerate`
 
 
 def exists_here(item: Any, _name: object, kind: str, _reflected: bool, _other: object) -> bool:
@@ -57,8 +59,18 @@ def written(kind: str, item: Any, migration: Any) -> str | Literal[False]:
     return f"UTCDateTime({item.digits})"
 
 
+def connect(_dialect: object, _record: object, _args: object, options: Any) -> AnyConnection:
+    """Open a connection. This is the hook `do_connect`."""
+    try:
+        return hosts.connect(AnyConnection, CONNECT_TIMEOUT, options)
+    except WrongServerError as error:
+        sys.exit(f"slipway: {error}")
+
+
 arguments = tls_arguments(settings) if is_mysql(settings) else {}
 engine = create_engine(settings.database_url, poolclass=NullPool, connect_args=arguments)
+if is_mysql(settings):
+    event.listen(engine, "do_connect", connect)
 with engine.connect() as connection:
     if engine.dialect.name == "mysql":
         lock = text("SELECT GET_LOCK(CONCAT(DATABASE(), '.migrate'), :timeout)")

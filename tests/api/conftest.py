@@ -1,14 +1,15 @@
 """Fixtures for tests over HTTP, which run on SQLite (embedded) and on the stack with MySQL."""
 
+import functools
 import json
 import secrets
 import sqlite3
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,16 @@ class Deployment:
         return dict(found)
 
 
+@functools.cache
+def empty_database() -> bytes:
+    """Return the file of a SQLite database that migrations have made."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "slipway.db"
+        environ = bare_environ(DATABASE_URL=f"sqlite:///{file}")
+        run(PYTHON.parent / "alembic", "upgrade", "heads", cwd=ROOT, env=environ)
+        return file.read_bytes()
+
+
 @contextmanager
 def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
     """Run a service without Docker, on its own SQLite database in a folder."""
@@ -75,7 +86,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
         with closing(sqlite3.connect(folder / "slipway.db")) as database, database:
             return [list(row) for row in database.execute(statement)]
 
-    run(PYTHON.parent / "alembic", "upgrade", "heads", cwd=ROOT, env=environ)
+    (folder / "slipway.db").write_bytes(empty_database())
     command: list[str | Path] = [
         PYTHON.parent / "gunicorn",
         f"--bind=127.0.0.1:{port}",
@@ -91,7 +102,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
             cli = [str(PYTHON), "-m", "app"]
-            metrics = Metrics(partial(run, PYTHON, "-c"), metrics_port)
+            metrics = Metrics(functools.partial(run, PYTHON, "-c"), metrics_port)
             options = {"cwd": ROOT, "env": environ}
             yield Deployment(service.url, cli, forked, sql, log.read_text, metrics, options)
         finally:
@@ -103,6 +114,13 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
 def embedded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """A service that runs without Docker, on SQLite."""
     with embed(tmp_path_factory.mktemp("embedded")) as deployment:
+        yield deployment
+
+
+@pytest.fixture(scope="session")
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """A service that runs without Docker, in one worker process."""
+    with embed(tmp_path_factory.mktemp("alone"), WEB_CONCURRENCY="1") as deployment:
         yield deployment
 
 
@@ -125,8 +143,8 @@ def _deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
         yield found
         return
     assert isinstance(found, Stack)
-    log = partial(docker, "logs", found.container("app"))
-    metrics = Metrics(partial(found.python, "app"))
+    log = functools.partial(docker, "logs", found.container("app"))
+    metrics = Metrics(functools.partial(found.python, "app"))
     cli = found.inside("app", "slipway")
     with command_line(*found.inside("app", "python3")) as forked:
         yield Deployment(found.url, cli, forked, found.mysql_root, log, metrics, {}, found)

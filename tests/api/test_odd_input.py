@@ -3,11 +3,10 @@
 import json
 import socket
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
-from tests.api.conftest import Deployment, embed
+from tests.api.conftest import Deployment
 from tests.support import contract
 from tests.support.service import RawAnswer, Service
 from tests.support.waiting import wait_until
@@ -220,10 +219,10 @@ def test_nothing_breaks_out_of_a_log_line(
     wait_until(logged)
 
 
-def test_body_in_many_parts_keeps_nobody_waiting(tmp_path: Path) -> None:
+def test_body_in_many_parts_keeps_nobody_waiting(alone: Deployment) -> None:
     """While a worker reads a body that comes in chunks of one byte, it answers others."""
     body = b"1\r\n \r\n" * 200_000
-    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, ThreadPoolExecutor() as threads:
+    with ThreadPoolExecutor() as threads:
         service, answers = Service(alone.url), 0
         head = b"POST /livez HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\n"
         # The worker reads the whole body before the next request of the connection.

@@ -17,7 +17,7 @@ def test_greeting_tells_the_databases_name_and_version(service: Service) -> None
     assert len(rest) == 2
 
 
-@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+@pytest.mark.parametrize("path", ["/livez", "/readyz", "/readyz/database"])
 def test_health_is_ok_and_never_cached(service: Service, path: str) -> None:
     """Health checks of a healthy service return 200 and are never cached."""
     answer = service.get(path)

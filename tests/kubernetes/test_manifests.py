@@ -4,8 +4,8 @@ import base64
 import copy
 import re
 from pathlib import Path
+from typing import Any
 
-import kubernetes_validate
 import pytest
 import yaml
 
@@ -25,8 +25,6 @@ from tests.support.kubernetes.objects import (
 # conftest.py does not see that tests which ask for an overlay by its name need Docker.
 pytestmark = pytest.mark.engine
 
-# The three minor versions that Kubernetes supports.
-VERSIONS = list(dict.fromkeys(kubernetes_validate.utils.all_versions()))[-3:]
 OVERLAYS = ("local", "cloud")
 NAMESPACE = yaml.safe_load((ROOT / "deploy/kubernetes/namespace.yaml").read_text())
 FREE_CPU = 2 - 0.85  # of a node of two CPUs, minikube's default, without what its own pods request
@@ -41,19 +39,28 @@ def overlay(request: pytest.FixtureRequest) -> list[Object]:
     return objects
 
 
-@pytest.mark.parametrize("version", VERSIONS)
-def test_objects_are_valid(overlay: list[Object], version: str) -> None:
-    """Kubernetes knows every field of every object, and accepts its value."""
+@pytest.fixture(scope="module")
+def kubernetes() -> Any:
+    """The package that knows the objects of all versions. Its import takes seconds."""
+    import kubernetes_validate  # noqa: PLC0415
+
+    return kubernetes_validate
+
+
+@pytest.mark.parametrize("place", [-1, -2, -3], ids=["newest", "second newest", "third newest"])
+def test_objects_are_valid(overlay: list[Object], kubernetes: Any, place: int) -> None:
+    """The three minor versions that Kubernetes supports know every field, and accept its value."""
+    version = list(dict.fromkeys(kubernetes.utils.all_versions()))[place]
     for each in overlay:
-        kubernetes_validate.validate(each, version, strict=True)
+        kubernetes.validate(each, version, strict=True)
 
 
-def test_slip_is_noticed(cloud: list[Object]) -> None:
+def test_slip_is_noticed(cloud: list[Object], kubernetes: Any) -> None:
     """The validation rejects a misspelt field."""
     wrong = copy.deepcopy(find(cloud, "Deployment", "slipway"))
     wrong["spec"]["template"]["spec"]["automountServiceAccountTokens"] = False
-    with pytest.raises(kubernetes_validate.ValidationError, match="automountServiceAccountTokens"):
-        kubernetes_validate.validate(wrong, VERSIONS[-1], strict=True)
+    with pytest.raises(kubernetes.ValidationError, match="automountServiceAccountTokens"):
+        kubernetes.validate(wrong, kubernetes.latest_version(), strict=True)
 
 
 def test_scanner_finds_only_what_is_wrong(
@@ -76,9 +83,9 @@ def test_scanner_finds_only_what_is_wrong(
     assert re.findall(r"File: /(\w+)", output) == ["wrong"]
 
 
-def test_namespace_enforces_restricted(overlay: list[Object]) -> None:
+def test_namespace_enforces_restricted(overlay: list[Object], kubernetes: Any) -> None:
     """The namespace enforces the Pod Security Standard "restricted", and all our pods meet it."""
-    kubernetes_validate.validate(NAMESPACE, VERSIONS[-1], strict=True)
+    kubernetes.validate(NAMESPACE, kubernetes.latest_version(), strict=True)
     assert NAMESPACE["metadata"]["labels"]["pod-security.kubernetes.io/enforce"] == "restricted"
     for template in templates(overlay):
         spec = template["spec"]

@@ -54,19 +54,30 @@ def test_migration_runs_again(app: Pod, cluster: Cluster) -> None:  # noqa: ARG0
     assert "Running upgrade" not in done.stdout
 
 
-def test_probes_mean_what_they_say(app: Pod, db: Pod) -> None:
-    """Without its database the service fails readiness only, so Kubernetes does not restart it."""
+def test_probes_mean_what_they_say(app: Pod, db: Pod, cluster: Cluster) -> None:
+    """Without its database, a pod stays ready and answers 503; a restarted one waits for it.
+
+    Kubernetes restarts neither of them.
+    """
+    restarted = cluster.pod("Deployment", "slipway")
+    restarted.start()
     kinds = ("startup", "readiness", "liveness")
     assert [app.passes("app", kind) for kind in kinds] == [True] * 3
     assert [db.passes("mysql", kind) for kind in kinds] == [True] * 3
     docker("stop", f"--time={db.spec['terminationGracePeriodSeconds']}", db.id("mysql"))
     try:
         assert db.state("mysql")["ExitCode"] == 0
-        assert [app.passes("app", kind) for kind in kinds] == [True, False, True]
+        assert [app.passes("app", kind) for kind in kinds] == [True] * 3
+        answer = requests.get(app.url("app"), timeout=5)
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        docker("restart", restarted.id("app"))
+        restarted.wait("app", "startup")
+        assert [restarted.passes("app", kind) for kind in kinds] == [True, False, True]
     finally:
         docker("start", db.id("mysql"))
     db.wait("mysql")
-    app.wait("app")
+    wait_until(lambda: requests.get(app.url("app"), timeout=5).ok, 2)
+    restarted.wait("app")
 
 
 def test_pod_drains_and_ends_in_time(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001

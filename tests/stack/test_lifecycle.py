@@ -99,15 +99,20 @@ def test_crash_of_both_at_once(stack: Stack) -> None:
 
 
 def test_health_tells_the_truth(stack: Stack) -> None:
-    """Without its database, the service is alive but unhealthy, and it recovers by itself."""
+    """Without its database, the service is unhealthy, and it recovers by itself.
+
+    It is alive, and ready to answer requests itself: with 503.
+    """
     # Before the first success, failures do not count.
     wait_until(lambda: stack.health("app") == "healthy")
     database = stack.id("db")
     docker("stop", database)
     try:
         wait_until(lambda: stack.health("app") == "unhealthy")
-        assert requests.get(f"{stack.url}/livez", timeout=5).status_code == 200
-        assert requests.get(f"{stack.url}/readyz", timeout=5).status_code == 503
+        for path, status in {"livez": 200, "readyz": 200, "readyz/database": 503, "": 503}.items():
+            answer = requests.get(f"{stack.url}/{path}", timeout=5)
+            assert answer.status_code == status
+            assert answer.headers.get("Retry-After") == ("1" if status == 503 else None)
     finally:
         docker("start", database)
     wait_until(lambda: stack.health("app") == "healthy")

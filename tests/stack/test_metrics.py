@@ -105,6 +105,6 @@ def test_outage_is_reported(stack: Stack, metrics: Metrics) -> None:
     finally:
         stack.compose("unpause", "db")
         wait_until(lambda: stack.health("db") == "healthy")
-    assert samples["slipway_ready"] == 0
+    assert samples["slipway_database_up"] == 0
     assert not [sample for sample in samples if sample.startswith("slipway_schema_info{")]
-    wait_until(lambda: metrics.read()["slipway_ready"] == 1)
+    wait_until(lambda: metrics.read()["slipway_database_up"] == 1)

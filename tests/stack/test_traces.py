@@ -72,7 +72,7 @@ def test_one_request_followed(stack: Stack, traces: Traces) -> None:
     assert request_id in json.dumps(span["attributes"]["http.response.header.x-request-id"])
     assert statement["parentSpanId"] == span["spanId"]
     assert statement["attributes"]["db.query.text"] == "SELECT VERSION()"
-    assert {span["service"], statement["service"]} == {"slipway"}
+    assert {s["resource"]["service.name"] for s in (span, statement)} == {"slipway"}
 
     print(
         json.dumps(line), f"{sample} {value:.0f}", json.dumps(span), json.dumps(statement), sep="\n"
@@ -106,14 +106,15 @@ def test_unsampled_trace_is_not_sent(stack: Stack, traces: Traces) -> None:
 def test_spans_tell_no_secret_and_no_health_check(stack: Stack, traces: Traces) -> None:
     """Spans have no query strings, tokens or parameters, and health checks have no spans."""
     trace_id, secret = secrets.token_hex(16), secrets.token_hex(16)
-    for path in ("/livez", "/readyz"):
+    health = {"/livez", "/readyz", "/readyz/database"}
+    for path in health:
         get(stack, path)
     get(stack, f"/api/me?{secret}", trace_id=trace_id, Authorization=f"Bearer {secret}")
     (span,) = traces.whole(trace_id)["GET /api/me"]
     assert (span["attributes"]["url.path"], span["status"]) == ("/api/me", {})
     everything = traces.spans()
     assert secret not in json.dumps(everything)
-    assert not [s for s in everything if s["attributes"].get("url.path") in {"/livez", "/readyz"}]
+    assert not [s for s in everything if s["attributes"].get("url.path") in health]
     assert not [s for s in everything if "alembic_version" in str(s["attributes"])]
 
 

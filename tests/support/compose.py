@@ -145,8 +145,8 @@ class Stack:
         return str(self.inspect(service)["State"]["Health"]["Status"])
 
     def wait_ready(self, limit: float = 60) -> None:
-        """Return as soon as the service is ready for requests."""
-        wait_until(lambda: requests.get(f"{self.url}/readyz", timeout=5).ok, limit)
+        """Return as soon as the service can answer requests that need the database."""
+        wait_until(lambda: requests.get(f"{self.url}/readyz/database", timeout=5).ok, limit)
 
 
 def run(*command: str | Path, check: bool = True, text: str | None = None, **options: Any) -> str:

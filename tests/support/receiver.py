@@ -12,14 +12,14 @@ class Receiver(BaseHTTPRequestHandler):
     """Receives OTLP over HTTP with JSON bodies."""
 
     def do_POST(self) -> None:
-        """Print the spans, each with the name of the service that sent it."""
+        """Print the spans, each with the attributes of the service that sent it."""
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         for sender in body["resourceSpans"]:
-            service = plain(sender["resource"]["attributes"])["service.name"]
+            resource = plain(sender["resource"]["attributes"])
             for scope in sender["scopeSpans"]:
                 for span in scope["spans"]:
                     attributes = plain(span.get("attributes", []))
-                    print(json.dumps(span | {"attributes": attributes, "service": service}))
+                    print(json.dumps(span | {"attributes": attributes, "resource": resource}))
         sys.stdout.flush()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")

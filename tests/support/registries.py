@@ -8,7 +8,6 @@ from pathlib import Path
 
 import requests
 import trustme
-from moto.server import ThreadedMotoServer
 
 from tests.support.compose import docker
 from tests.support.leftovers import new_name
@@ -58,6 +57,8 @@ def ecr(folder: Path) -> Iterator[dict[str, str]]:
     An entry in /etc/hosts gives the registry ECR's real host name. A CA file in /etc/docker/certs.d
     makes Docker trust its certificate.
     """
+    from moto.server import ThreadedMotoServer  # noqa: PLC0415 the import is slow
+
     authority = trustme.CA()
     certificate = authority.issue_cert(ECR_HOST)
     certificate.private_key_and_cert_chain_pem.write_to_path(str(folder / "server.pem"))

@@ -122,6 +122,34 @@ def test_password_can_have_special_characters(password: str) -> None:
     assert (url.password, url.host, url.database) == (password, "db", "slipway")
 
 
+@pytest.mark.parametrize(
+    ("hosts", "parsed"),
+    [
+        pytest.param("db-1,db-2", "db-1:3306,db-2:3306", id="names"),
+        pytest.param("db-1:3307,10.0.0.1:1", "db-1:3307,10.0.0.1:1", id="ports"),
+        pytest.param("[::1],[2001:db8::1]:1", "::1:3306,2001:db8::1:1", id="IPv6"),
+    ],
+)
+def test_several_hosts_are_understood(hosts: str, parsed: str) -> None:
+    """Several hosts have the same account and schema, and each its own port."""
+    url = load(f"mysql://app:p,w@{hosts}/slipway?charset=utf8mb4").database_url
+    assert (url.host, url.password, url.database) == (parsed, "p,w", "slipway")
+
+
+@pytest.mark.parametrize("hosts", ["db-1,", ",db-1", "db-1,,db-2", "db-1:1,db-2:x", "db-1, db-2"])
+def test_wrong_hosts_are_refused(hosts: str) -> None:
+    """A malformed list of hosts prevents the start."""
+    with pytest.raises(SettingsError, match="DATABASE_URL: Must be mysql"):
+        load(f"mysql://app:s3cret@{hosts}/slipway")
+
+
+def test_replica_has_one_host() -> None:
+    """Several hosts would mean the one that accepts writes, which a replica does not."""
+    several = "mysql://app:s3cret@db-1,db-2/slipway"
+    with pytest.raises(SettingsError, match="DATABASE_REPLICA_URL: Must have one host"):
+        Settings.from_environ({"DATABASE_URL": ADDRESS, "DATABASE_REPLICA_URL": several})
+
+
 def test_escaped_password_is_decoded() -> None:
     """Escapes in a password are decoded."""
     url = load("mysql://app:%40%2F%25@db/slipway").database_url

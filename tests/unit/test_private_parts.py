@@ -99,6 +99,7 @@ PARTS = {
     "prometheus-client values.ValueClass": Part("app/telemetry/metrics.py", web.value_class),
     "pymysql Connection._execute_command": Part(DRIVER, database.execute_command),
     "pymysql Connection._force_close": Part(DRIVER, database.force_close),
+    "pymysql Connection._get_server_information": Part(DRIVER, database.greeting),
     "pymysql Connection._read_timeout": Part(DRIVER, database.read_timeout),
     "pymysql Connection._sock": Part(DRIVER, database.mysql_socket),
     "pymysql connections.FieldDescriptorPacket": Part(DRIVER, database.parsed_columns),
@@ -119,6 +120,7 @@ PARTS = {
 }
 
 DOCUMENTED = {
+    "_exit": "Python documents it: it ends the process without cleaning up.",
     "_asdict": "Python documents it for named tuples.",
     "_deserialize": "marshmallow documents it: custom fields override it.",
     "_serialize": "marshmallow documents it: custom fields override it.",

@@ -74,6 +74,7 @@ def test_opentelemetry_is_imported_only_where_it_is_on(environ: dict[str, str], 
 
 SHARED = """
 import json, threading, time
+from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import text
@@ -82,7 +83,9 @@ database = create_app().extensions["database"]
 from app.database.batching import Batcher
 from app.telemetry import spans
 exporter = InMemorySpanExporter()
-spans.provider.add_span_processor(SimpleSpanProcessor(exporter))
+provider = TracerProvider()
+provider.add_span_processor(SimpleSpanProcessor(exporter))
+spans.tracer = provider.get_tracer("test")
 
 def work(items):
     with database.read() as connection:

@@ -56,6 +56,26 @@ def listed(service: Service, **which: str) -> set[str]:
         pytest.param("हिन्दी भाषा", "हिन्|भाषा हि", "भाषाओं", id="Hindi"),
         pytest.param("🚀launch🚀pad", "pad|launch 🚀 p", "ad", id="emoji"),
         pytest.param("2026-11-23", "23 2026|2026-11", "6", id="date"),
+        pytest.param("STRAẞE KAẞE", "straẞ|kaẞe|KA", "aẞe|maẞ", id="German, capital ẞ"),
+        pytest.param("Ærø Łódź Đakovo", "aero|lodz|dakov|ÆRØ", "ro|odz", id="Latin, strokes"),
+        pytest.param("മലയാളം അവൻ", "മല|അവൻ|അവ", "വൻ|അവൾ", id="Malayalam, chillu"),
+        pytest.param("ॲप डाउनलोड", "ॲप|डाउन ॲ", "ॳप|ऑप", id="Marathi"),
+        pytest.param("ዶሮ ወጥ ꬁ", "ዶሮ|ወ ꬁ", "ሮ|ꬂ", id="Ethiopic"),
+        pytest.param("ᱥᱟᱱᱛᱟᱲᱤ ᱯᱟᱹᱨᱥᱤ", "ᱥᱟᱱᱛᱟᱲᱤ|ᱯᱟᱹᱨ ᱥᱟ", "ᱥᱟᱨ", id="Santali"),
+        pytest.param("ꦲꦏ꧀ꦱꦫꦗꦮ", "ꦲꦏ꧀ꦱꦫꦗꦮ|ꦲꦏ꧀", "ꦏꦲ|ꦲꦱ", id="Javanese"),
+        pytest.param("ꕙꔤ ꕉꕜꕮ", "ꕙꔤ|ꕉꕜ ꕙ", "ꔤꕙ", id="Vai"),
+        pytest.param("ꯃꯩꯇꯩꯂꯣꯟ", "ꯃꯩ|ꯃꯩꯇꯩꯂꯣꯟ", "ꯇꯩꯃ", id="Meetei"),
+        pytest.param("ᏣᎳᎩ ᏣꮃᏱ", "ᏣᎳ|Ꮳꮃ", "Ꮃꮳ", id="Cherokee"),
+        pytest.param(
+            "𞤀𞤣𞤤𞤢𞤥 𐌰𐌱 𠮷野葛", "𞤢𞤣|𐌰𐌱 野|𠮷野|野葛\U000e0100", "𞤣𞤢|𐌱𐌰", id="beyond U+FFFF"
+        ),
+        pytest.param("ひらがな ٤٢", "ヒラ|42|४", "ラガ|2", id="kana and digits"),
+        pytest.param("שלומ мир", "שלום|ми", "мй|лום", id="Hebrew final letter, Russian"),
+        pytest.param(
+            "\u2764\ufe0f love", "\u2764\ufe0f lov|LOVE \ufe0f", "\ufe0fx", id="no weight"
+        ),
+        pytest.param("x" * 84, "xxx|" + "x" * 84, "y", id="longest word"),
+        pytest.param("x " + "y" * 85, "x", "yyy", id="word that is too long"),
     ],
 )
 def test_every_word_begins_a_word(
@@ -209,6 +229,7 @@ def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
         pytest.param("q", "", id="empty search"),
         pytest.param("q", " -+*\"'()", id="search without words"),
         pytest.param("q", "🚀", id="search for an emoji"),
+        pytest.param("q", "\u0301 \ufe0f", id="search for accents alone"),
         pytest.param("q", "a\0b", id="null byte in the search"),
         pytest.param("q", "x " * 101, id="search too long"),
         pytest.param("q", "x " * 21, id="too many words"),

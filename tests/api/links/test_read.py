@@ -83,6 +83,8 @@ def test_listed_link_looks_like_a_read_one(service: Service, links: Links) -> No
             "after",
             id="cursor with a huge number",
         ),
+        pytest.param("after=MjAyNi0wMS0wMVQyNDowMDowMCswMDowMCAx", "after", id="cursor at hour 24"),
+        pytest.param("sort=code&after=Y29tcG9zZQ==!!", "after", id="text after a cursor"),
     ],
 )
 def test_wrong_page_is_named(service: Service, query: str, parameter: str) -> None:

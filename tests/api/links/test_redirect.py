@@ -264,6 +264,7 @@ def test_series_takes_whole_buckets(service: Service, links: Links) -> None:
         pytest.param("by=week", "by", id="unknown bucket"),
         pytest.param("from=2026-01-01", "from", id="start without a time"),
         pytest.param("to=now", "to", id="end that is no time"),
+        pytest.param("to=2026-01-01T24:00:00Z", "to", id="end at hour 24"),
         pytest.param(
             "from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z", "from", id="start after the end"
         ),

@@ -13,6 +13,7 @@ RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
     ("GET", "/", None, 200, 200, 200),
     ("GET", "/livez", None, 200, 200, 200),
     ("GET", "/readyz", None, 200, 200, 200),
+    ("GET", "/readyz/database", None, 200, 200, 200),
     ("GET", "/docs", None, 200, 200, 200),
     ("GET", "/openapi.json", None, 200, 200, 200),
     ("GET", "/{code}", None, 302, 302, 302),

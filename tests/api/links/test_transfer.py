@@ -35,6 +35,8 @@ TITLES = [
     "x" * 200,
 ]
 
+NO_TIME = "Must be an RFC 3339 time with an offset, from 1970 on: 2030-01-01T00:00:00Z."
+
 # Sends SIGKILL to the import that runs in the container.
 KILL = """
 import os, pathlib
@@ -115,16 +117,18 @@ def test_refused_lines_are_named(deployment: Deployment, service: Service, links
         '{"url": "https://example.com"}',
         '{"code": "api", "url": "https://a.b", "\\ud800\\u001b": 1}',
         '{"code": "x", "code": "y"}',
+        '{"code": "x", "url": "https://a.b", "created_at": "2026-01-01T24:00:00Z"}',
     ]
     text = jsonl(good[0]) + "\n" + "\n".join(wrong) + "\n" + jsonl(good[1]).rstrip()
     refused = Refused(deployment, "jsonl", text)
-    assert refused.sums == "2 created, 0 unchanged, 5 refused\n"
+    assert refused.sums == "2 created, 0 unchanged, 6 refused\n"
     assert refused.lines == [
         "Line 3: It can't be read: it is not valid JSON, or breaks off, at character 14",
         "Line 4: #: Invalid input type.",
         "Line 5: #/code: Missing data for required field.",
         "Line 6: #/%3F%1B: Unknown field. #/code: Is reserved by this service.",
         "Line 7: It can't be read: an object has the same name twice",
+        f"Line 8: #/created_at: {NO_TIME}",
     ]
     for link in good:
         assert service.get(f"/api/links/{link['code']}").json()["url"] == TARGET

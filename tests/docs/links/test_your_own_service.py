@@ -16,7 +16,7 @@ FENCE = r"(?:`(\S+)`:\n\n)?^(```(console|diff|python)\n(.*?)^```$)"
 STEPS = re.findall(FENCE, PAGE, flags=re.MULTILINE | re.DOTALL)
 # Lines that the reader has to write for each resource and its tests, blank lines included. The
 # second has few fields, and shares what the first one has.
-CODE_LIMITS = {"incidents": 150, "incident_updates": 110}
+CODE_LIMITS = {"incidents": 165, "incident_updates": 110}
 # The page's `make check` takes minutes. Here it runs only the modules that see what the page
 # changes. `make check-rest` runs all tests without the example.
 SEE_CHANGES = "incident or test_docs or test_migrations or test_openapi or test_pages or test_rooms"

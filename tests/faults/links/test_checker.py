@@ -224,6 +224,8 @@ def asked(kind: str, status: int | None, began: float, took: float = 0.1) -> Ope
         pytest.param(asked("export", None, 120), False, id="cut export after the outage"),
         pytest.param(asked("edit", 409, 105), False, id="conflict for an edit"),
         pytest.param(asked("livez", 503, 105), False, id="failed livez"),
+        pytest.param(asked("readyz", 503, 105), False, id="failed readyz"),
+        pytest.param(asked("readyz/database", 503, 105), True, id="reported outage"),
     ],
 )
 def test_each_answer_is_judged(operation: Operation, right: bool) -> None:
@@ -249,12 +251,13 @@ def test_a_process_that_dies_cuts_connections(operation: Operation, right: bool)
     assert (list(check_answers([operation], outage)) == []) is right
 
 
-def test_readiness_must_notice() -> None:
-    """Between the fault and its cure, `/readyz` must answer 503."""
-    outage = replace(OUTAGE, unready=(101, 109))
-    right = [asked("readyz", 200, 100.5), asked("readyz", 503, 105), asked("readyz", 200, 111)]
+def test_outage_must_be_reported() -> None:
+    """Between the fault and its cure, `/readyz/database` must answer 503."""
+    outage = replace(OUTAGE, unavailable=(101, 109))
+    kind = "readyz/database"
+    right = [asked(kind, 200, 100.5), asked(kind, 503, 105), asked(kind, 200, 111)]
     assert list(check_answers(right, outage)) == []
-    assert len(list(check_answers([*right, asked("readyz", 200, 106)], outage))) == 1
+    assert len(list(check_answers([*right, asked(kind, 200, 106)], outage))) == 1
     assert len(list(check_answers([right[0], right[2]], outage))) == 1
 
 

@@ -126,7 +126,7 @@ def test_restored_stack_goes_on_where_the_other_was(
         target.make("backup", FILE=tmp_path / "target.sql.gz")
         assert dump(tmp_path / "target.sql.gz") == dump(tmp_path / "source.sql.gz")
 
-        assert client.get("/readyz").status_code == 200
+        assert client.get("/readyz/database").status_code == 200
         again = client.post("/api/links", json={"url": TARGET, "code": "first"}, headers=key)
         assert (again.status_code, again.content) == (201, first.content)
         assert client.get("/first").status_code == 302

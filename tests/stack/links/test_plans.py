@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import product
 from typing import Any
 
 import pytest
@@ -122,8 +123,8 @@ def test_page_is_read_from_an_index(filled: Stack, sort: str, tag: str | None) -
 @pytest.mark.parametrize("sort", PLACES)
 def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -> None:
     """A search uses the full-text index, and reads only links that match."""
-    for place in PLACES[sort]:
-        sql = statement(sort=sort, after=place, tag=tag, q="example found100")
+    for place, q in product(PLACES[sort], ("example found100", "found100 ᱥᱟ")):
+        sql = statement(sort=sort, after=place, tag=tag, q=q)
         planned = plan(filled, sql)
         assert "Full-text index search on links using ix_links_search" in planned
         assert rows_read(filled, sql) <= 5 * FOUND, planned

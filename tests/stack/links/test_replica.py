@@ -116,7 +116,7 @@ def test_only_reads_of_the_replica_fail_without_it(replicated: Stack, client: Se
         assert client.get(f"/{code}").status_code == 302
         assert client.get(f"/api/links/{code}").status_code == 200
         assert client.post("/api/links", json={"url": TARGET}).status_code == 201
-        assert requests.get(f"{replicated.url}/readyz", timeout=5).status_code == 200
+        assert requests.get(f"{replicated.url}/readyz/database", timeout=5).status_code == 200
     finally:
         docker("start", replica)
     wait_until(lambda: client.get("/api/links").status_code == 200 and code in codes(client))

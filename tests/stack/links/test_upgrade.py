@@ -181,7 +181,7 @@ def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
 
         upgrade.migrate()
         wait_until(lambda: requests.get(f"{url}/readyz", timeout=5).ok)
-        assert requests.get(f"{old.url}/readyz", timeout=5).status_code == 200
+        assert requests.get(f"{old.url}/readyz/database", timeout=5).status_code == 200
         assert docker("inspect", "--format", "{{.RestartCount}}", container).strip() == "0"
 
         # Each version reads what the other one writes.

@@ -74,8 +74,8 @@ class Fault:
     """With `cuts`: the seconds after the injection in which such requests can begin."""
     lasts: bool = True
     """Whether the fault stays until `cure` ends it. Otherwise Docker or gunicorn ends it."""
-    unready: bool = False
-    """Whether `/readyz` must answer 503 during the fault."""
+    unavailable: bool = False
+    """Whether `/readyz/database` must answer 503 during the fault."""
 
 
 def _when(stack: Stack, service: str, code: str) -> float:
@@ -212,11 +212,11 @@ def service_back(stack: Stack) -> float:
 
 
 DATABASE = [
-    Fault("database killed", kill_mysqld, database_back, lasts=False, unready=True),
-    Fault("database's container killed", kill_database, start_database, unready=True),
-    Fault("database restarted", stop_database, start_database, unready=True),
-    Fault("database hangs", pause_database, unpause_database, unready=True),
-    Fault("database cut off", cut_off, connect, unready=True),
+    Fault("database killed", kill_mysqld, database_back, lasts=False, unavailable=True),
+    Fault("database's container killed", kill_database, start_database, unavailable=True),
+    Fault("database restarted", stop_database, start_database, unavailable=True),
+    Fault("database hangs", pause_database, unpause_database, unavailable=True),
+    Fault("database cut off", cut_off, connect, unavailable=True),
     Fault("database read-only", forbid_writes, allow_writes),
 ]
 DISK_FULL = Fault("database's disk full", fill_disk, free_disk)

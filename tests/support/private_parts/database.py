@@ -51,6 +51,17 @@ def send_packets(server: socket.socket, *packets: bytes, first: int = 1) -> None
         server.sendall(struct.pack("<I", len(packet) | number << 24) + packet)
 
 
+def greeting(name: str) -> None:
+    """Check that it reads the server's greeting, with its version, before the client logs in."""
+    fits(driver.AnyConnection, connections.Connection)(name)
+    client, server = socket.socketpair()
+    connection = driver.AnyConnection(user="a", defer_connect=True, ssl_disabled=True)
+    with client, server:
+        send_packets(server, GREETING.replace(b"9.7.0", b"8.3.0"), first=0)
+        with pytest.raises(driver.WrongServerError):
+            connection.connect(client)
+
+
 def read_timeout(name: str) -> None:
     """Check that it is the time-out for each answer, and that setting it takes effect."""
     with mysql_connection() as (connection, client, server):

@@ -51,6 +51,7 @@ def test_url_is_enough(member: Visitor, links: Links) -> None:
         pytest.param("tags", "x" * 51, id="tag too long"),
         pytest.param("expires_at", "soon", id="word for the expiry"),
         pytest.param("expires_at", "2040-02-30T00:00", id="expiry on a day that does not exist"),
+        pytest.param("expires_at", "2040-02-03T24:00", id="expiry at hour 24"),
     ],
 )
 def test_error_is_shown_at_its_field(member: Visitor, field: str, value: str) -> None:

@@ -5,12 +5,11 @@ import re
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 import requests
 
-from tests.api.conftest import embed
+from tests.api.conftest import Deployment
 from tests.support.links.client import TARGET, Links
 from tests.support.links.pages import XSS
 from tests.support.service import Service
@@ -104,9 +103,9 @@ def test_large_file_is_taken(member: Visitor) -> None:
         pytest.param(b"{%s}\n" % FIELDS, id="lines with many fields"),
     ],
 )
-def test_import_keeps_nobody_waiting(tmp_path: Path, line: bytes) -> None:
+def test_import_keeps_nobody_waiting(alone: Deployment, line: bytes) -> None:
     """During an import, the same process keeps answering other requests."""
-    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
+    with Visitor(alone.url, alone.token()) as member:
         began = time.monotonic()
         with ThreadPoolExecutor() as threads:
             report = threads.submit(send, member, line * (4_000_000 // len(line)))
@@ -120,12 +119,12 @@ def test_import_keeps_nobody_waiting(tmp_path: Path, line: bytes) -> None:
         assert len(report.result().content) < 200_000  # the list of refused lines is limited
 
 
-def test_one_file_at_a_time(tmp_path: Path) -> None:
+def test_one_file_at_a_time(alone: Deployment) -> None:
     """Each process imports one file at a time; a second upload gets 503 with Retry-After.
 
     In the stack, uploaded files are in memory (a tmpfs), and several at once could fill it.
     """
-    with embed(tmp_path, WEB_CONCURRENCY="1") as alone, Visitor(alone.url, alone.token()) as member:
+    with Visitor(alone.url, alone.token()) as member:
         host, _, port = alone.url.removeprefix("http://").partition(":")
         head = f"POST /links/-/transfer HTTP/1.1\r\nHost: {host}\r\nContent-Length: 1000\r\n"
         head += f"Content-Type: multipart/form-data; boundary=x\r\nAccept: {ACCEPT}\r\n"
@@ -141,18 +140,19 @@ def test_one_file_at_a_time(tmp_path: Path) -> None:
         wait_until(lambda: send(member, b"{}").status_code == 200)
 
 
-def test_import_that_breaks_off_says_so(tmp_path: Path) -> None:
+def test_import_that_breaks_off_says_so(alone: Deployment) -> None:
     """An import that the database interrupts gets 503 with Retry-After.
 
     The page says to send the file again, and the log has the cause.
     """
     line = json.dumps({"code": "a", "url": TARGET}).encode()
-    with embed(tmp_path) as broken, Visitor(broken.url, broken.token()) as member:
-        broken.sql("CREATE TRIGGER t BEFORE INSERT ON links BEGIN INSERT INTO x VALUES (1); END")
+    with Visitor(alone.url, alone.token()) as member:
+        alone.sql("CREATE TRIGGER t BEFORE INSERT ON links BEGIN INSERT INTO x VALUES (1); END")
         answer = send(member, line)
+        alone.sql("DROP TRIGGER t")
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         assert "Import the file again: created links are kept." in answer.text
-        assert "no such table" in broken.log()
+        assert "no such table" in alone.log()
 
 
 def test_too_large_file_is_refused(member: Visitor) -> None:

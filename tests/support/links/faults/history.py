@@ -85,5 +85,5 @@ class Outage:
     """From this time on, requests must succeed again."""
     cuts: bool = False
     """Whether requests are allowed to end without an answer. Otherwise they must get 503."""
-    unready: tuple[float, float] | None = None
-    """Between these times `/readyz` must answer 503. None if it need not."""
+    unavailable: tuple[float, float] | None = None
+    """Between these times `/readyz/database` must answer 503. None if it need not."""

@@ -85,8 +85,10 @@ def _break(stack: Stack, load: Workload, fault: Fault, hold: float) -> Outage:
     if fault.cuts:
         over = min(over, began + fault.limit)
     # The service can notice a little earlier than `cure` that the database is back.
-    unready = (down, cured if fault.lasts else back - NOTICED) if fault.unready else None
-    return Outage(began, began if fault.cuts else back, over, cuts=fault.cuts, unready=unready)
+    unavailable = (down, cured if fault.lasts else back - NOTICED) if fault.unavailable else None
+    return Outage(
+        began, began if fault.cuts else back, over, cuts=fault.cuts, unavailable=unavailable
+    )
 
 
 def read_state(stack: Stack, load: Workload) -> State:

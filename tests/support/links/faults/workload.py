@@ -235,7 +235,8 @@ class Workload:
         self.stopping = threading.Event()
         # `wait_felt` waits only for these clients. The others are too slow for that.
         self.fast = [Client(self, number, work) for number in range(CLIENTS)]
-        others = [slow_work] * 2 + [probe("livez"), probe("readyz")]
+        probes = map(probe, ("livez", "readyz", "readyz/database"))
+        others = [*[slow_work] * 2, *probes]
         self.clients = [*self.fast, *(Client(self, CLIENTS + n, w) for n, w in enumerate(others))]
 
     def __enter__(self) -> Self:

@@ -1,0 +1,61 @@
+"""Several hosts in one address of the database: connections go to the host that accepts writes.
+
+libpq knows the same as `target_session_attrs=read-write`. Any thread or greenlet may call it.
+"""
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from gevent import Timeout
+from pymysql.connections import Connection
+from pymysql.constants import CR
+from pymysql.err import Error, OperationalError
+
+C = TypeVar("C", bound=Connection)
+
+READS_ONLY = (
+    "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only"  # super_read_only sets the first
+)
+
+_last_primary: dict[str, str] = {}
+"""For each list of hosts, the one that accepted writes last."""
+
+
+def connect(connection: Callable[..., C], within: float, options: dict[str, Any]) -> C:
+    """Return a connection to the host, or to the one of several that accepts writes.
+
+    :param connection: opens a connection, with `options` as its keyword arguments.
+    :param within: seconds for all hosts together. A host that does not answer gets its share.
+    :param options: `host` is one host, or several as `database_url.parse` returns them.
+    :raises pymysql.err.OperationalError: none of several hosts accepts writes. The message says for
+        each of them why.
+    """
+    hosts = options["host"].split(",")
+    if len(hosts) == 1:
+        return connection(**options)
+    deadline = time.monotonic() + within
+    first = _last_primary.get(options["host"])
+    reasons = []
+    for place, address in enumerate(sorted(hosts, key=lambda host: host != first)):
+        host, _, port = address.rpartition(":")
+        here = options | {"host": host, "port": int(port)}
+        share = (deadline - time.monotonic()) / (len(hosts) - place)
+        try:
+            with Timeout(share, OSError("timed out")):
+                opened = connection(**here)
+                if not _reads_only(opened):
+                    _last_primary[options["host"]] = address
+                    return opened
+        except (Error, OSError) as error:
+            reasons.append(f"{host}: {error}")
+        else:
+            opened.close()
+            reasons.append(f"{host}: is read-only")
+    raise OperationalError(CR.CR_CONN_HOST_ERROR, f"No host accepts writes ({'; '.join(reasons)})")
+
+
+def _reads_only(connection: Connection) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute(READS_ONLY)
+        return bool(cursor.fetchone()[0])

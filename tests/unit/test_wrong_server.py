@@ -1,0 +1,77 @@
+"""Database servers other than MySQL 8.4 or newer."""
+
+import socket
+import struct
+import subprocess
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.checkout import ROOT
+from tests.support.environ import bare_environ
+from tests.support.waiting import free_port_pair
+
+VERSIONS = ["5.5.5-10.11.14-MariaDB-0+deb12u2", "11.8.9-MariaDB", "8.0.44", "8.3.0", "Vitess"]
+
+
+@pytest.fixture(name="url")
+def _url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of a server that greets clients with a version, and does nothing more."""
+    rest = struct.pack(
+        "<I9sHBHHB10x13s", 1, b"12345678", 0xFFFF, 33, 2, 0xFFFF, 21, b"123456789012"
+    )
+    greeting = b"\x0a" + request.param.encode() + b"\0" + rest + b"mysql_native_password\0"
+    packet = struct.pack("<I", len(greeting))[:3] + b"\0" + greeting
+
+    def serve(listener: socket.socket) -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            with connection:
+                connection.sendall(packet)
+                connection.recv(1)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=serve, args=[listener], daemon=True).start()
+        yield f"mysql://app:s3cret@127.0.0.1:{listener.getsockname()[1]}/slipway"
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+def line(version: str) -> str:
+    """Return what a program says that ends because of the server's version."""
+    needed = "slipway: the database must be MySQL 8.4 or newer"
+    return f"{needed}; this server is {version}\n"
+
+
+@pytest.mark.parametrize(
+    ("url", "version"), [pytest.param(v, v, id=v) for v in VERSIONS], indirect=["url"]
+)
+def test_migrations_need_mysql(url: str, version: str) -> None:
+    """A migration ends with one line, before it logs in."""
+    done = subprocess.run(
+        ["alembic", "upgrade", "heads"],
+        cwd=ROOT,
+        env=bare_environ(DATABASE_URL=url),
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (1, line(version))
+
+
+@pytest.mark.parametrize("url", VERSIONS[:1], indirect=True)
+def test_service_needs_mysql(url: str) -> None:
+    """The service ends at its start, with the same line."""
+    port, metrics = free_port_pair()
+    command = ["gunicorn", f"--bind=127.0.0.1:{port}", f"--bind=127.0.0.1:{metrics}"]
+    env = bare_environ(DATABASE_URL=url, WEB_CONCURRENCY="1")
+    with subprocess.Popen(command, cwd=ROOT, env=env, stderr=subprocess.PIPE, text=True) as service:
+        try:
+            _, errors = service.communicate(timeout=30)
+        finally:
+            service.kill()
+    assert service.returncode == 3
+    assert errors.startswith(line(VERSIONS[0]))
