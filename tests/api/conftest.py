@@ -1,6 +1,5 @@
 """Fixtures for tests over HTTP, which run on SQLite (embedded) and on the stack with MySQL."""
 
-import functools
 import json
 import secrets
 import sqlite3
@@ -10,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Deployment:
         return dict(found)
 
 
-@functools.cache
+@cache
 def empty_database() -> bytes:
     """Return the file of a SQLite database that migrations have made."""
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
             cli = [str(PYTHON), "-m", "app"]
-            metrics = Metrics(functools.partial(run, PYTHON, "-c"), metrics_port)
+            metrics = Metrics(partial(run, PYTHON, "-c"), metrics_port)
             options = {"cwd": ROOT, "env": environ}
             yield Deployment(service.url, cli, forked, sql, log.read_text, metrics, options)
         finally:
@@ -143,8 +143,8 @@ def _deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
         yield found
         return
     assert isinstance(found, Stack)
-    log = functools.partial(docker, "logs", found.container("app"))
-    metrics = Metrics(functools.partial(found.python, "app"))
+    log = partial(docker, "logs", found.container("app"))
+    metrics = Metrics(partial(found.python, "app"))
     cli = found.inside("app", "slipway")
     with command_line(*found.inside("app", "python3")) as forked:
         yield Deployment(found.url, cli, forked, found.mysql_root, log, metrics, {}, found)
@@ -171,9 +171,3 @@ def member(service: Service) -> Iterator[Visitor]:
     """A browser that is signed in with a write token."""
     with Visitor(service.url, service.token) as visitor:
         yield visitor
-
-
-def python(code: str, **environ: str) -> str:
-    """Run Python code that can import the service, and return its output."""
-    command = [sys.executable, "-c", code]
-    return subprocess.check_output(command, cwd=ROOT, env=bare_environ(**environ), text=True)
