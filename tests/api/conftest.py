@@ -131,23 +131,24 @@ def behind_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         yield deployment
 
 
+@pytest.fixture(scope="session")
+def on_mysql(stack: Stack) -> Iterator[Deployment]:
+    """The service of the stack, which runs on MySQL. No test of this folder restarts it."""
+    log = partial(docker, "logs", stack.container("app"))
+    metrics = Metrics(partial(stack.python, "app"))
+    cli = stack.inside("app", "slipway")
+    with command_line(*stack.inside("app", "python3")) as forked:
+        yield Deployment(stack.url, cli, forked, stack.mysql_root, log, metrics, {}, stack)
+
+
 @pytest.fixture(
     scope="session",
-    name="deployment",
-    params=["embedded", pytest.param("stack", marks=pytest.mark.engine)],
+    params=["embedded", pytest.param("on_mysql", id="stack", marks=pytest.mark.engine)],
 )
-def _deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest) -> Deployment:
     """The service under test: first on SQLite, then on the stack with MySQL."""
-    found = request.getfixturevalue(request.param)
-    if isinstance(found, Deployment):
-        yield found
-        return
-    assert isinstance(found, Stack)
-    log = partial(docker, "logs", found.container("app"))
-    metrics = Metrics(partial(found.python, "app"))
-    cli = found.inside("app", "slipway")
-    with command_line(*found.inside("app", "python3")) as forked:
-        yield Deployment(found.url, cli, forked, found.mysql_root, log, metrics, {}, found)
+    found: Deployment = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="module")
