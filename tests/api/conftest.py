@@ -102,7 +102,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
             cli = [str(PYTHON), "-m", "app"]
-            metrics = Metrics(partial(run, PYTHON, "-c"), metrics_port)
+            metrics = Metrics(forked.python, metrics_port)
             options = {"cwd": ROOT, "env": environ}
             yield Deployment(service.url, cli, forked, sql, log.read_text, metrics, options)
         finally:
@@ -135,9 +135,9 @@ def behind_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 def on_mysql(stack: Stack) -> Iterator[Deployment]:
     """The service of the stack, which runs on MySQL. No test of this folder restarts it."""
     log = partial(docker, "logs", stack.container("app"))
-    metrics = Metrics(partial(stack.python, "app"))
     cli = stack.inside("app", "slipway")
     with command_line(*stack.inside("app", "python3")) as forked:
+        metrics = Metrics(forked.python)
         yield Deployment(stack.url, cli, forked, stack.mysql_root, log, metrics, {}, stack)
 
 

@@ -47,6 +47,10 @@ class CommandLine:
         print(json.dumps([code, arguments, environ, text or ""]), file=self._commands, flush=True)
         return subprocess.CompletedProcess(arguments, *json.loads(self._answers.readline()))
 
+    def python(self, code: str, *arguments: str) -> str:
+        """Run Python code with arguments, and return what it prints."""
+        return output(self.complete(*arguments, code=code))
+
 
 @contextlib.contextmanager
 def command_line(*python: str, prepare: str = SHARE, **options: Any) -> Iterator[CommandLine]:
