@@ -69,18 +69,19 @@ def command_line(*python: str, prepare: str = SHARE, **options: Any) -> Iterator
 
 
 @functools.cache
-def _imported() -> CommandLine:
+def imported() -> CommandLine:
+    """Return the forks of a process that has only imported the service. They end with the tests."""
     opened = contextlib.ExitStack()
     atexit.register(opened.close)
     here = {"cwd": ROOT, "env": bare_environ()}
     return opened.enter_context(command_line(sys.executable, prepare="import app", **here))
 
 
-def python(code: str, **environ: str) -> str:
+def python(code: str, *arguments: str, **environ: str) -> str:
     """Run code in a process that has only imported the service, and return what it prints.
 
     :raises AssertionError: it failed, or printed something on standard error.
     """
-    done = _imported().complete(code=code, **environ)
+    done = imported().complete(*arguments, code=code, **environ)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
