@@ -83,5 +83,5 @@ def python(code: str, *arguments: str, **environ: str) -> str:
     :raises AssertionError: it failed, or printed something on standard error.
     """
     done = imported().complete(*arguments, code=code, **environ)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, ""), done
     return done.stdout
