@@ -161,7 +161,7 @@ kubernetes-restore: need-kubectl ## the same as restore, for deploy/kubernetes/l
 ONE_OF_chromium = chromium chromium-browser google-chrome
 INSTALL_chromium = On Debian: apt install chromium
 INSTALL_docker = With Compose: https://docs.docker.com/engine/install
-INSTALL_kubectl = https://kubernetes.io/docs/tasks/tools
+INSTALL_kubectl = On Debian: apt install kubernetes-client
 INSTALL_npm = On Debian: apt install npm
 INSTALL_wrk = On Debian: apt install wrk
 need-%:

@@ -27,8 +27,12 @@ for module in ("encodings.idna", "gevent.resolver.thread", "gevent.threadpool"):
 random.seed(b"")
 
 # The folder for the metrics of all workers, new at each start. app/telemetry/metrics.py reads the
-# variable when it is imported.
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix="slipway-metrics-", dir=SHM)
+# variable when it is imported. A master that was killed leaves its folder: in a restarted container
+# of Kubernetes, the next one has the same process id, and removes it.
+prefix = f"slipway-metrics-{os.getpid()}-"
+for left in Path(SHM or tempfile.gettempdir()).glob(f"{prefix}*"):
+    shutil.rmtree(left, ignore_errors=True)
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=prefix, dir=SHM)
 
 import gevent  # noqa: E402
 

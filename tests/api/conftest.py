@@ -1,6 +1,5 @@
 """Fixtures for tests over HTTP, which run on SQLite (embedded) and on the stack with MySQL."""
 
-import functools
 import json
 import secrets
 import sqlite3
@@ -10,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +60,7 @@ class Deployment:
         return dict(found)
 
 
-@functools.cache
+@cache
 def empty_database() -> bytes:
     """Return the file of a SQLite database that migrations have made."""
     with tempfile.TemporaryDirectory() as folder:
@@ -102,7 +102,7 @@ def embed(folder: Path, **settings: str) -> Iterator[Deployment]:
             service = Service(f"http://127.0.0.1:{port}")
             wait_until(lambda: service.get("/readyz").ok)
             cli = [str(PYTHON), "-m", "app"]
-            metrics = Metrics(functools.partial(run, PYTHON, "-c"), metrics_port)
+            metrics = Metrics(forked.python, metrics_port)
             options = {"cwd": ROOT, "env": environ}
             yield Deployment(service.url, cli, forked, sql, log.read_text, metrics, options)
         finally:
@@ -131,23 +131,24 @@ def behind_two(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         yield deployment
 
 
+@pytest.fixture(scope="session")
+def on_mysql(stack: Stack) -> Iterator[Deployment]:
+    """The service of the stack, which runs on MySQL. No test of this folder restarts it."""
+    log = partial(docker, "logs", stack.container("app"))
+    cli = stack.inside("app", "slipway")
+    with command_line(*stack.inside("app", "python3")) as forked:
+        metrics = Metrics(forked.python)
+        yield Deployment(stack.url, cli, forked, stack.mysql_root, log, metrics, {}, stack)
+
+
 @pytest.fixture(
     scope="session",
-    name="deployment",
-    params=["embedded", pytest.param("stack", marks=pytest.mark.engine)],
+    params=["embedded", pytest.param("on_mysql", id="stack", marks=pytest.mark.engine)],
 )
-def _deployment(request: pytest.FixtureRequest) -> Iterator[Deployment]:
+def deployment(request: pytest.FixtureRequest) -> Deployment:
     """The service under test: first on SQLite, then on the stack with MySQL."""
-    found = request.getfixturevalue(request.param)
-    if isinstance(found, Deployment):
-        yield found
-        return
-    assert isinstance(found, Stack)
-    log = functools.partial(docker, "logs", found.container("app"))
-    metrics = Metrics(functools.partial(found.python, "app"))
-    cli = found.inside("app", "slipway")
-    with command_line(*found.inside("app", "python3")) as forked:
-        yield Deployment(found.url, cli, forked, found.mysql_root, log, metrics, {}, found)
+    found: Deployment = request.getfixturevalue(request.param)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -171,9 +172,3 @@ def member(service: Service) -> Iterator[Visitor]:
     """A browser that is signed in with a write token."""
     with Visitor(service.url, service.token) as visitor:
         yield visitor
-
-
-def python(code: str, **environ: str) -> str:
-    """Run Python code that can import the service, and return its output."""
-    command = [sys.executable, "-c", code]
-    return subprocess.check_output(command, cwd=ROOT, env=bare_environ(**environ), text=True)

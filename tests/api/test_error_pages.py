@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.api.conftest import python
+from tests.support.forked import python
 from tests.support.visitor import Visitor, form_key
 
 AWAY = """

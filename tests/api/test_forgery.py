@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from tests.api.conftest import Deployment, python
+from tests.api.conftest import Deployment
+from tests.support.forked import python
 from tests.support.service import Service
 from tests.support.visitor import Visitor, form, form_key, is_in
 

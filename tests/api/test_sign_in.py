@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 import pytest
 import requests
 
-from tests.api.conftest import Deployment, python
+from tests.api.conftest import Deployment
+from tests.support.forked import python
 from tests.support.service import Service
 from tests.support.visitor import Visitor, form, form_key, is_in
 

@@ -13,6 +13,7 @@ from tests.support.kubernetes.pods import Cluster, Pod
 
 SAVE, EMPTY_AND_LOAD = commands("Back up and restore")
 RESTORE = EMPTY_AND_LOAD.splitlines()[-1]
+IN_DATABASE = "kubectl -n slipway exec -i slipway-db-0 --"
 FILE = "backups/monday.sql.gz"
 
 
@@ -58,19 +59,16 @@ def test_backup_is_restored(shell: Shell, app: Pod, empty: Pod, tmp_path: Path) 
     other = Shell(tmp_path, shell.project, "", empty)
     dump = gzip.decompress(complete)
     for part in (b"", dump[: len(dump) // 2], dump[:-100]):
-        load = f'{kubectl} -n slipway exec -i slipway-db-0 -- bash -c "$(cat db/load.sh)"'
         (tmp_path / "part").write_bytes(part)
-        done = other.try_to(f"{load} < {tmp_path}/part")
+        done = other.try_to(f'{IN_DATABASE} bash -c "$(cat db/load.sh)" < {tmp_path}/part')
         assert done.returncode == 1
         assert "The dump is incomplete, or it has invalid SQL.\n" in done.stderr
         assert tokens(empty) == []
 
     other.run(RESTORE)
     assert "kept" in tokens(empty)
-    assert other.calls()[-2:] == [
-        "-n slipway rollout restart deployment/slipway",
-        "-n slipway rollout status deployment/slipway",
-    ]
+    rollout = [call.split()[2:4] for call in other.calls()[-2:]]
+    assert rollout == [["rollout", "restart"], ["rollout", "status"]]
     assert "the table tokens has rows" in other.try_to(RESTORE).stderr
 
 

@@ -1,5 +1,6 @@
 """The pods, run as the manifests specify, become ready, report their state and stop in time."""
 
+import signal
 import time
 
 import pytest
@@ -7,7 +8,7 @@ import requests
 
 from tests.stack.test_network import CONNECT
 from tests.support.compose import docker
-from tests.support.kubernetes.pods import Cluster, Pod
+from tests.support.kubernetes.pods import HELPER, Cluster, Pod
 from tests.support.waiting import wait_until
 
 USERS = {"app": "10001", "mysql": "999"}
@@ -92,3 +93,27 @@ def test_pod_drains_and_ends_in_time(app: Pod, cluster: Cluster) -> None:  # noq
     wait_until(lambda: pod.state("app")["Status"] == "exited")
     assert pod.state("app")["ExitCode"] == 0
     assert time.monotonic() - begin < pod.spec["terminationGracePeriodSeconds"]
+
+
+def test_killed_server_leaves_nothing(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001
+    """If gunicorn's master is killed, the container ends. Its successor removes what it has left.
+
+    Volumes in memory outlive a container of a pod, as long as Kubernetes restarts it. Until then,
+    the pod refuses connections.
+    """
+    pod = cluster.pod("Deployment", "slipway")
+    pod.start()
+    keep = ["--detach", "--label", cluster.label, f"--volume={pod.name}-shm:/shm"]
+    docker("run", *keep, HELPER, "sleep", "600")
+    for _ in range(2):
+        pod.wait("app")
+        url = pod.url("app")
+        docker("kill", "--signal=KILL", pod.id("app"))
+        wait_until(lambda: pod.state("app")["Status"] == "exited")
+        assert pod.state("app")["ExitCode"] == 128 + signal.SIGKILL
+        with pytest.raises(requests.ConnectionError):
+            requests.get(url, timeout=5)
+        docker("start", pod.id("app"))
+    pod.wait("app")
+    code = "import os; print(len(os.listdir('/dev/shm')))"
+    assert pod.exec("app", "python3", "-c", code) == "1\n"

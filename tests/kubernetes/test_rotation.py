@@ -2,11 +2,14 @@
 
 import base64
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.kubernetes.conftest import build
+from tests.support.checkout import ROOT
+from tests.support.compose import docker
 from tests.support.kubernetes.objects import Object, find
 from tests.support.kubernetes.page import Shell, commands
 from tests.support.kubernetes.pods import Cluster, Pod
@@ -25,6 +28,18 @@ def ready(cluster: Cluster, objects: list[Object]) -> bool:
     return pod.passes("app", "readiness")
 
 
+@pytest.fixture
+def kept(project: Path, local: list[Object], db: Pod, tmp_path: Path) -> Iterator[None]:
+    """Put the files of secrets back at the end, in the project and in the database's pod."""
+    secrets = project / "deploy/kubernetes/local/secrets"
+    shutil.copytree(secrets, tmp_path / "before")
+    yield
+    shutil.rmtree(secrets)
+    shutil.copytree(tmp_path / "before", secrets)
+    db.fill(local, "secrets")
+
+
+@pytest.mark.usefixtures("kept")
 @pytest.mark.parametrize("account", ["app", "migrator"])
 def test_database_keeps_running(  # noqa: PLR0913, PLR0917
     account: str,
@@ -35,7 +50,6 @@ def test_database_keeps_running(  # noqa: PLR0913, PLR0917
     local: list[Object],
     tools: str,
     project: Path,
-    tmp_path: Path,
 ) -> None:
     """A rotation doesn't restart the database, whose probes pass before, during and after it.
 
@@ -43,10 +57,9 @@ def test_database_keeps_running(  # noqa: PLR0913, PLR0917
     rollback to the old Secret doesn't, and the new manifests still do.
     """
     rotate, discard, find_old, delete_old = commands("Rotate secrets")[:4]
-    name, secrets = f"{account}_password", project / "deploy/kubernetes/local/secrets"
-    old = base64.b64decode(find(local, "Secret", "slipway-db")["data"][name]).decode().strip()
+    password = find(local, "Secret", "slipway-db")["data"][f"{account}_password"]
+    old = base64.b64decode(password).decode().strip()
     started = db.state("mysql")["StartedAt"]
-    shutil.copytree(secrets, tmp_path / "before")
     try:
         shell.run(rotate.replace("account=app", f"account={account}"))
         after = build(tools, project, "tested")
@@ -69,19 +82,44 @@ def test_database_keeps_running(  # noqa: PLR0913, PLR0917
         assert used == {find(after, "Secret", each)["metadata"]["name"] for each in wanted}
         assert delete_old.startswith("kubectl -n slipway delete secret ")
     finally:
-        shutil.rmtree(secrets)
-        shutil.copytree(tmp_path / "before", secrets)
         sql = (
             f"ALTER USER {account} IDENTIFIED BY '{old}'; ALTER USER {account} DISCARD OLD PASSWORD"
         )
         db.exec("mysql", "bash", "-c", f'{AS_ROOT}"{sql}"')
-        db.fill(local, "secrets")
     assert db.state("mysql")["StartedAt"] == started
     change, apply = (
         next(number for number, call in enumerate(shell.calls()) if word in call)
         for word in ("exec", "apply")
     )
     assert change < apply
+
+
+@pytest.mark.usefixtures("kept")
+def test_certificates_need_a_restart(  # noqa: PLR0913, PLR0917
+    shell: Shell,
+    cluster: Cluster,
+    app: Pod,
+    db: Pod,
+    local: list[Object],
+    tools: str,
+    project: Path,
+) -> None:
+    """After the database has restarted with new certificates, pods with the old ones fail."""
+    command = "rm -f $secrets/db/*.pem"
+    assert f"`{command}`" in (ROOT / "docs/kubernetes.md").read_text()
+    shell.run(f"secrets=deploy/kubernetes/local/secrets; {command} && make kubernetes-secrets")
+    after = build(tools, project, "tested")
+    assert find(after, "StatefulSet", "slipway-db") == find(local, "StatefulSet", "slipway-db")
+    try:
+        db.fill(after, "secrets")
+        docker("restart", db.id("mysql"))
+        db.wait("mysql")
+        assert [ready(cluster, each) for each in (local, after)] == [False, True]
+    finally:
+        db.fill(local, "secrets")
+        docker("restart", db.id("mysql"))
+        db.wait("mysql")
+        app.wait("app")
 
 
 def test_probes_need_no_secret(local: list[Object]) -> None:

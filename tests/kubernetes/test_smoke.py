@@ -133,11 +133,21 @@ def test_missing_features_of_a_cluster_are_skipped(smoke: Smoke) -> None:
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("hole to the database", "client can connect to slipway-db.*:3306."),
-        ("hole to other pods", "service can connect to *:8000."),
-        ("broken network", "Pods cannot connect to each other, even without policies."),
-        ("no exec", "The pod client could not try to connect to *:8000."),
-        ("only incoming", "enforces NetworkPolicies only for incoming connections."),
+        pytest.param(
+            "hole to the database", "client can connect to slipway-db.*:3306.", id="hole in"
+        ),
+        pytest.param("hole to other pods", "service can connect to *:8000.", id="hole out"),
+        pytest.param(
+            "broken network",
+            "Pods cannot connect to each other, even without policies.",
+            id="broken network",
+        ),
+        pytest.param("no exec", "The pod client could not try to connect to *:8000.", id="no exec"),
+        pytest.param(
+            "only incoming",
+            "enforces NetworkPolicies only for incoming connections.",
+            id="only incoming",
+        ),
     ],
 )
 def test_reason_of_a_failure_is_last(smoke: Smoke, fault: str, reason: str) -> None:

@@ -3,8 +3,6 @@
 import functools
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,8 +10,7 @@ from urllib.parse import unquote, urlsplit
 import jsonschema_rs
 import requests
 
-from tests.support.checkout import ROOT
-from tests.support.environ import bare_environ
+from tests.support.forked import MAIN, python
 
 SERVERS_OWN = {"connection", "content-length", "content-type", "date", "server"}
 SERVERS_OWN |= {"transfer-encoding"}
@@ -22,9 +19,8 @@ SERVERS_OWN |= {"transfer-encoding"}
 @functools.cache
 def document() -> dict[str, Any]:
     """Return the OpenAPI document that this tree's code generates."""
-    command = [sys.executable, "-m", "app", "openapi", "print"]
-    environ = bare_environ(DATABASE_URL="sqlite:///unused.db")
-    found: dict[str, Any] = json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))
+    printed = python(MAIN, "openapi", "print", DATABASE_URL="sqlite:///unused.db")
+    found: dict[str, Any] = json.loads(printed)
     return found
 
 

@@ -2,16 +2,13 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from app.telemetry.logs import published_address
-from tests.support.checkout import ROOT
-from tests.support.environ import bare_environ
+from tests.support.forked import python
 
 # An application with routes that fail or stream, and a client for it.
 APP = """
@@ -33,14 +30,7 @@ ID = {"X-Request-Id": "this-one"}
 
 def run(code: str, **environ: str) -> str:
     """Run code after `APP` in a new process and return what it logs."""
-    environ = bare_environ(**{"DATABASE_URL": "sqlite:///unused.db", **environ})
-    # Not after -c, because tracebacks show the source of such code since Python 3.13.
-    command = [sys.executable, "-c", "import sys; exec(sys.argv[1])", APP + code]
-    done = subprocess.run(
-        command, cwd=ROOT, env=environ, check=True, capture_output=True, text=True
-    )
-    assert done.stderr == ""
-    return done.stdout
+    return python(APP + code, **{"DATABASE_URL": "sqlite:///unused.db", **environ})
 
 
 def lines(code: str, **environ: str) -> list[dict[str, Any]]:

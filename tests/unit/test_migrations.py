@@ -2,8 +2,6 @@
 
 import shutil
 import sqlite3
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 
@@ -12,17 +10,14 @@ from alembic.script import ScriptDirectory
 
 from app.health.probes import known_migrations
 from tests.support.checkout import ROOT
-from tests.support.environ import bare_environ
+from tests.support.forked import imported, python
+
+ALEMBIC = "from alembic.config import main; main()"
 
 
 def alembic(database: Path, *arguments: str) -> str:
     """Run alembic on a database and return what it prints."""
-    return subprocess.check_output(
-        [sys.executable, "-m", "alembic", *arguments],
-        cwd=ROOT,
-        env=bare_environ(DATABASE_URL=f"sqlite:///{database}"),
-        text=True,
-    )
+    return python(ALEMBIC, *arguments, DATABASE_URL=f"sqlite:///{database}")
 
 
 def test_migrations_make_the_tables_of_the_code_and_take_them_back(tmp_path: Path) -> None:
@@ -83,13 +78,6 @@ def test_readiness_knows_the_migrations_as_alembic_does(tmp_path: Path) -> None:
 )
 def test_wrong_setting_stops_a_migration_in_one_line(environ: dict[str, str], message: str) -> None:
     """A wrong setting is named in one line, without a traceback, and the exit status is 1."""
-    ran = subprocess.run(
-        [sys.executable, "-m", "alembic", "upgrade", "heads"],
-        cwd=ROOT,
-        env=bare_environ(**environ),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    ran = imported().complete("upgrade", "heads", code=ALEMBIC, **environ)
     assert ran.returncode == 1
     assert (ran.stdout, ran.stderr) == ("", f"slipway: {message}\n")

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,8 +9,7 @@ import pytest
 import requests
 
 from tests.support import contract
-from tests.support.checkout import ROOT
-from tests.support.environ import bare_environ
+from tests.support.forked import python
 
 ROUTES = """
 import json
@@ -62,9 +59,7 @@ def test_every_route_is_documented() -> None:
 
     `/metrics` is also missing: its route only keeps the path reserved on the public port.
     """
-    environ = bare_environ(DATABASE_URL="sqlite:///unused.db")
-    command = [sys.executable, "-c", ROUTES]
-    routes = json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))
+    routes = json.loads(python(ROUTES, DATABASE_URL="sqlite:///unused.db"))
     existing = {
         (re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule), method.lower())
         for rule, methods in routes

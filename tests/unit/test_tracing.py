@@ -1,15 +1,12 @@
 """Tracing: which trace contexts are accepted, and that disabled tracing imports nothing."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from app.telemetry.tracing import trace_id
-from tests.support.checkout import ROOT
-from tests.support.environ import bare_environ
+from tests.support.forked import python
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RECEIVER = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
@@ -67,9 +64,7 @@ def test_traceparent_is_read_strictly(given: str, found: str | None) -> None:
 )
 def test_opentelemetry_is_imported_only_where_it_is_on(environ: dict[str, str], on: bool) -> None:
     """OpenTelemetry is imported only if there is a receiver for traces, to save memory."""
-    environ = bare_environ(DATABASE_URL="sqlite:///unused.db", **environ)
-    command = [sys.executable, "-c", MODULES]
-    assert bool(json.loads(subprocess.check_output(command, cwd=ROOT, env=environ))) == on
+    assert bool(json.loads(python(MODULES, DATABASE_URL="sqlite:///unused.db", **environ))) == on
 
 
 SHARED = """
@@ -117,9 +112,7 @@ def test_shared_statements_are_in_a_trace(tmp_path: Path) -> None:
 
     A statement of several requests is in a span of their batch, whose parent is one request's span.
     """
-    environ = bare_environ(DATABASE_URL=f"sqlite:///{tmp_path}/x.db", **RECEIVER)
-    output = subprocess.check_output([sys.executable, "-c", SHARED], cwd=ROOT, env=environ)
-    spans = json.loads(output)
+    spans = json.loads(python(SHARED, DATABASE_URL=f"sqlite:///{tmp_path}/x.db", **RECEIVER))
     statements = sorted(parent.partition(" ")[0] for name, parent in spans if name == "SELECT")
     assert statements == ["request", "shared"]
     assert [parent.partition(" ")[0] for name, parent in spans if name == "shared"] == ["request"]

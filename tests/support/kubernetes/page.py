@@ -13,7 +13,9 @@ from tests.support.pages import blocks
 FAKE = """#!/bin/sh
 echo "$*" >>"$FAKE_LOG"
 case "$*" in
-    "-n slipway exec -i slipway-db-0 -- "*) shift 6; exec docker exec -i "$FAKE_DB" "$@" ;;
+    *" exec -i slipway-db-0 -- "*)
+        shift 6
+        exec docker exec -i "$FAKE_DB" "$@" ;;
     "kustomize "*)
         exec docker run --rm --network=none --volume="$PWD:$PWD:ro" --workdir="$PWD" \\
             "$FAKE_TOOLS" kubectl "$@" ;;
