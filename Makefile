@@ -58,7 +58,7 @@ fuzz: need-docker .venv/dev ## send thousands of generated requests to the API
 # example
 .PHONY: faults bench screenshots words remove-example check-rest
 
-faults: need-docker .venv/dev ## inject random faults into a stack; takes half an hour; SEED=… repeats a run
+faults: need-docker .venv/dev ## inject random faults into a stack; takes three quarters of an hour; SEED=… repeats a run
 	python -m tests.support.links.faults
 
 bench: need-docker need-wrk .venv/bench ## benchmark the service and its peers, and plot the results in docs/

@@ -8,10 +8,10 @@ from subprocess import CalledProcessError
 from tests.support.checkout import ROOT
 from tests.support.compose import MYSQL_ROOT, Stack, docker, run
 from tests.support.faults.nemesis import WRITE, Fault
+from tests.support.pages import blocks
 from tests.support.waiting import wait_until
 
 FOLDER = ROOT / "deploy" / "group"
-FILES = "docker-compose.yaml:deploy/group/compose.yaml"
 MEMBERS = ["db", "db-2", "db-3"]
 TABLE = "performance_schema.replication_group_members"
 STATES = f"SELECT member_host, member_state FROM {TABLE}"
@@ -21,11 +21,12 @@ class Group(Stack):
     """A stack whose database is a group, once `begin` has been called."""
 
     def begin(self) -> None:
-        """Make the running stack a group, as docs/group.md says."""
-        self.env["COMPOSE_FILE"] = FILES
-        self.up("--build", "db")
-        self.exec("db", "bash", text=(FOLDER / "begin.sh").read_text())
-        self.up("--build")
+        """Make the running stack a group, with the commands of docs/group.md."""
+        setting, *commands = blocks((ROOT / "docs" / "group.md").read_text(), "sh")[:3]
+        files = setting.partition("COMPOSE_FILE=")[2].partition("'")[0]
+        self.env |= {"COMPOSE_FILE": files, "COMPOSE_DISABLE_ENV_FILE": "1"}
+        for each in commands:
+            run("bash", "-ec", each, cwd=self.root, env=self.env)
         self.wait_complete()
 
     def end(self) -> None:
@@ -154,7 +155,7 @@ def _answers(group: Group, member: str) -> bool:
 FAULTS = [
     _fault("primary moved", move),
     _fault(
-        "primary killed, and restarted at once",
+        "primary killed",
         lambda group, primary: group.exec(primary, "bash", "-c", "kill -KILL $(pidof mysqld)"),
     ),
     _fault(

@@ -1,4 +1,4 @@
-"""`make faults`: random faults for ten minutes, rolling restarts, and 100,000 requests."""
+"""`make faults`: random faults, faults of a group, rolling restarts, and 100,000 requests."""
 
 import os
 import secrets
@@ -10,12 +10,14 @@ from random import Random
 
 from tests.support.compose import Stack
 from tests.support.faults import nemesis
+from tests.support.faults.group import FAULTS, Group
 from tests.support.links.faults import memory, rolling, rounds
 
 TIME = 600  # seconds
 HOLD = 5.0  # seconds: the longest time that a fault lasts after all clients have noticed it
 ROLLING = 10  # restarts of each replica
 REQUESTS = 100_000
+UNLIMITED = "1000000/minute"
 WARM_UP = 10_000  # requests before the first measurement of memory
 
 
@@ -40,6 +42,22 @@ def mixed(stacks: dict[str, Stack], tokens: dict[str, str], seed: str) -> int:
     return wrong
 
 
+def grouped(tag: str, seed: str) -> int:
+    """Inject each fault of a group once; return the number of violations."""
+    wrong = 0
+    with Group(tag=tag) as group:
+        group.env["RATE_LIMIT_CREATE"] = UNLIMITED
+        group.up()
+        token = group.exec("app", "slipway", "tokens", "create", "faults").strip()
+        group.begin()
+        for fault in FAULTS:
+            print(f"group: {fault.name}", flush=True)
+            violations = rounds.run(group, token, fault, seed=f"{seed}-{fault.name}")
+            print(*violations, sep="\n", end="\n" if violations else "", flush=True)
+            wrong += len(violations)
+    return wrong
+
+
 def main() -> None:
     """Run all faults and print the results. Exit with 1 if a promise was broken."""
     seed = os.environ.get("SEED") or secrets.token_hex(4)
@@ -48,11 +66,12 @@ def main() -> None:
         nemesis.limit_disk(small, Path(folder))
         stacks, tokens = {"large": large, "small": small}, {}
         for name, stack in stacks.items():
-            stack.env["RATE_LIMIT_CREATE"] = "1000000/minute"
+            stack.env["RATE_LIMIT_CREATE"] = UNLIMITED
             stack.up(*(["--build"] if stack is large else []))
             tokens[name] = stack.exec("app", "slipway", "tokens", "create", "faults").strip()
         wrong = mixed(stacks, tokens, seed)
         small.remove()
+        wrong += grouped(large.tag, seed)
         with rolling.two_replicas(large) as proxy:
             violations = rolling.run(large, proxy, tokens["large"], ROLLING)
         print(*violations, sep="\n")
