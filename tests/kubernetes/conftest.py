@@ -69,6 +69,13 @@ def cloud(tools: str, project: Path) -> list[dict[str, Any]]:
     return build(tools, project, "cloud")
 
 
+@pytest.fixture(params=["local", "cloud"])
+def overlay(request: pytest.FixtureRequest) -> list[dict[str, Any]]:
+    """The objects of one overlay after the other."""
+    objects: list[dict[str, Any]] = request.getfixturevalue(request.param)
+    return objects
+
+
 @pytest.fixture(scope="session")
 def cluster(local: list[dict[str, Any]]) -> Iterator[Cluster]:
     """A network without pods."""

@@ -15,6 +15,11 @@ from tests.support.compose import MYSQL_ROOT, Stack, docker
 from tests.support.kubernetes.pods import HELPER, Cluster, Pod
 
 Smoke = Callable[..., subprocess.CompletedProcess[str]]
+# Changes spread through the fake cluster at once, so it does not matter how long the script sleeps.
+PROGRAMS = {
+    "kubectl": f'{sys.executable} "{ROOT}/tests/support/kubernetes/fake_kubectl.py" "$@"',
+    "sleep": "/bin/sleep 0.1",
+}
 FORGET = "DELETE FROM tokens"
 CHECKS = [
     "all gets ready",
@@ -37,17 +42,12 @@ def smoke(  # noqa: PLR0913, PLR0917
 
     Afterwards, everything that the script created is removed.
     """
-    kubectl = tmp_path / "kubectl"
-    program = ROOT / "tests" / "support" / "kubernetes" / "fake_kubectl.py"
-    kubectl.write_text(f'#!/bin/sh\nexec {sys.executable} "{program}" "$@"\n')
-    kubectl.chmod(0o755)
-    sleep = tmp_path / "sleep"  # changes spread through this cluster at once
-    sleep.write_text("#!/bin/sh\nexec /bin/sleep 0.1\n")
-    sleep.chmod(0o755)
+    for name, command in PROGRAMS.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\nexec {command}\n")
+        (tmp_path / name).chmod(0o755)
     state = {"pods": ["slipway-a", "slipway-b"], "gone": [], "evicted": []}
     (tmp_path / "state.json").write_text(json.dumps(state))
-    names = f"{cluster.name}-names"
-    client = f"{cluster.name}-client"
+    names, client = (f"{cluster.name}-{kind}" for kind in ("names", "client"))
     fake = {
         "folder": str(tmp_path),
         "project": str(project),

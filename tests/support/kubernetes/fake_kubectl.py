@@ -77,15 +77,18 @@ def execute(pod: str, command: list[str]) -> int:
     Docker has no policies, so the command gets an address where nothing listens instead of that of
     the pod `open`, if the pod's policies block it.
     """
+    if FAKE["fault"] == "no exec":
+        sys.exit("error: unable to upgrade connection")
+    service = "deployment/slipway"
     blocked = {
         "bare": {""},
         "only incoming": {""},
         "hole to other pods": {"closed"},
-        "broken network": {"client", "closed", "service"},
-    }.get(FAKE["fault"], {"closed", "service"})
+        "broken network": {"client", "closed", service},
+    }.get(FAKE["fault"], {"closed", service})
     if pod in blocked:
         command = [FAKE["names"] if word == address(FAKE["app"]) else word for word in command]
-    container = {"client": FAKE["client"], "closed": FAKE["names"], "service": FAKE["app"]}[pod]
+    container = {"client": FAKE["client"], "closed": FAKE["names"], service: FAKE["app"]}[pod]
     return subprocess.call(["docker", "exec", container, *command])
 
 
@@ -101,12 +104,8 @@ def replace(state: dict[str, list[str]], pods: list[str]) -> str:
 def answer(namespace: str, words: list[str], state: dict[str, list[str]]) -> str:  # noqa: C901, PLR0911, PLR0912
     """Run a command, and return what kubectl would print."""
     match words:
-        case ["exec", *_] if FAKE["fault"] == "no exec":
-            sys.exit("error: unable to upgrade connection")
-        case ["exec", "client" | "closed" as pod, "--", *command]:
-            sys.exit(execute(pod, command))
-        case ["exec", "deployment/slipway", "--container", "app", "--", *command]:
-            sys.exit(execute("service", command))
+        case ["exec", pod, *rest]:
+            sys.exit(execute(pod, rest[rest.index("--") + 1 :]))
         case ["apply", "--kustomize", folder]:
             build(Path(folder).resolve(), namespace)
         case ["apply", "--filename", file]:
