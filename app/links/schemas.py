@@ -45,7 +45,8 @@ CURSOR = {
     "examples": ["MjAyNi0xMS0yM1QxMjowMDowMCswMDowMCAx"],
 }
 TIME = {
-    "pattern": f"^{resources.RFC3339.pattern}$",
+    # All of these times are accepted. At both ends, an offset can lead beyond years 1970 to 9999.
+    "pattern": rf"^(?!1969|1970-01-01.*\+|9999-12-31.*-..:..$){resources.RFC3339.pattern}$",
     "description": "An RFC 3339 time with an offset, from 1970 UTC on, precise to a microsecond.",
     "examples": ["2030-01-01T00:00:00Z"],
 }
