@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.support.checkout import ROOT
 from tests.support.compose import output
+from tests.support.environ import SET_BY_MAKE
 from tests.support.kubernetes.pods import Pod
 from tests.support.pages import blocks
 
@@ -38,7 +39,8 @@ class Shell:
         self.log = folder / "log"
         (folder / "kubectl").write_text(FAKE)
         (folder / "kubectl").chmod(0o755)
-        self.env = os.environ | {
+        mine = {name: value for name, value in os.environ.items() if name not in SET_BY_MAKE}
+        self.env = mine | {
             "PATH": f"{folder}:{os.environ['PATH']}",
             "FAKE_LOG": str(self.log),
             "FAKE_DB": db.id("mysql"),

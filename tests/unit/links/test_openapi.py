@@ -4,7 +4,7 @@ import re
 from itertools import product
 
 from app.api.resources import Timestamp
-from app.links.schemas import TIME
+from app.links.schemas import NEW_EXPIRES_AT
 from tests.support import contract
 from tests.unit.test_openapi import operations
 
@@ -29,7 +29,7 @@ def test_documented_times_are_accepted() -> None:
     days = ("1969-12-31", "1970-01-01", "1970-01-02", "9999-12-30", "9999-12-31")
     hours, offsets = ("00:00", "12:00", "23:59"), ("Z", "+00:00", "+23:59", "-00:00", "-23:59")
     times = [f"{day}T{hour}:59{offset}" for day, hour, offset in product(days, hours, offsets)]
-    documented = [time for time in times if re.fullmatch(str(TIME["pattern"]), time)]
+    documented = [time for time in times if re.fullmatch(str(NEW_EXPIRES_AT["pattern"]), time)]
     for time in documented:
         Timestamp().deserialize(time)
     assert len(documented) == 30 + 9 + 9
