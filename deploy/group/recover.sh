@@ -25,6 +25,14 @@ state="SELECT member_state FROM performance_schema.replication_group_members
 
 declare -A sets
 for member in "${members[@]}"; do
+  for ((tries = 60; tries > 0; tries--)); do
+    ! sql "$member" 'DO 0' 2>/dev/null || break
+    sleep 1
+  done
+  if [ "$tries" = 0 ]; then
+    echo "recover: $member does not answer. Start it, or name the members that are left." >&2
+    exit 1
+  fi
   if [ "$(sql "$member" "$state")" = ONLINE ]; then
     echo "recover: $member is in a group, which the others join by themselves. Nothing was changed." >&2
     exit 1

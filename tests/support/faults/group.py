@@ -142,14 +142,7 @@ def _others(primary: str) -> list[str]:
 
 def _start_and_recover(group: Group, members: list[str]) -> None:
     start_members(group, members)
-    wait_until(lambda: all(_answers(group, member) for member in MEMBERS), 120)
     recover(group)
-
-
-def _answers(group: Group, member: str) -> bool:
-    with suppress(CalledProcessError):
-        return group.on(member, "SELECT 1") == [["1"]]
-    return False
 
 
 FAULTS = [
