@@ -29,10 +29,12 @@ random.seed(b"")
 # The folder for the metrics of all workers, new at each start. app/telemetry/metrics.py reads the
 # variable when it is imported. A master that was killed leaves its folder: in a restarted container
 # of Kubernetes, the next one has the same process id, and removes it.
-prefix = f"slipway-metrics-{os.getpid()}-"
-for left in Path(SHM or tempfile.gettempdir()).glob(f"{prefix}*"):
-    shutil.rmtree(left, ignore_errors=True)
-os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=prefix, dir=SHM)
+prefix = f"slipway-metrics-{socket.gethostname()}-{os.getpid()}-"
+# After SIGHUP, the master reads this file again, and keeps its folder.
+if not Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).name.startswith(prefix):
+    for left in Path(SHM or tempfile.gettempdir()).glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=prefix, dir=SHM)
 
 import gevent  # noqa: E402
 
@@ -46,7 +48,7 @@ from app.telemetry import logs, metrics, tracing  # noqa: E402
 def forget(folder: str = os.environ["PROMETHEUS_MULTIPROC_DIR"], server: int = os.getpid()) -> None:
     """Delete the metrics when gunicorn's master ends. Workers inherit this hook and do nothing."""
     if os.getpid() == server:
-        shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 try:

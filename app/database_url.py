@@ -54,8 +54,8 @@ OPTIONS = [
 ]
 KNOWN = {name: (values.split(), text) for names, values, text in OPTIONS for name in names.split()}
 NAME = re.compile("[A-Za-z][A-Za-z_-]{0,40}")
-PARTED = re.compile("(.*?://(?:[^/]*@)?|)([^/?]*)(.*)", re.DOTALL)
-PORT = 3306
+PARTED = re.compile("(.*?://(?:.*@)?|)([^/?]*)(.*)", re.DOTALL)
+PORT, PORTS = 3306, {None, *range(1, 65_536)}
 
 
 def parse(address: str) -> URL:
@@ -73,7 +73,7 @@ def parse(address: str) -> URL:
         raise ValueError(SCHEME)
     if is_mysql and address.count("@") > 1:
         raise ValueError(AT_SIGN)
-    url = _parse_hosts(address)
+    url = _parse_hosts(address) if is_mysql else _parse(address)
     if is_mysql and "@" in (url.database or ""):
         raise ValueError(AT_SIGN)
     if not (is_mysql or scheme == "sqlite") or url.database in {None, "", ":memory:"}:
@@ -91,15 +91,28 @@ def parse(address: str) -> URL:
 
 def _parse_hosts(address: str) -> URL:
     start, hosts, rest = re.findall(PARTED, address)[0]
-    try:
-        urls = [make_url(f"{start}{host}{rest}") for host in hosts.split(",")]
-    except (ArgumentError, ValueError):
-        raise ValueError(FORM) from None
+    urls = [_parse(f"{start}{host}{rest}") for host in hosts.split(",")]
+    if not all(map(_has_host, urls)):
+        raise ValueError(FORM)
     if len(urls) == 1:
         return urls[0]
-    if not all(url.host and " " not in url.host for url in urls):
-        raise ValueError(FORM)
     return urls[0].set(host=",".join(f"{url.host}:{url.port or PORT}" for url in urls))
+
+
+def _parse(address: str) -> URL:
+    try:
+        return make_url(address)
+    except (ArgumentError, ValueError):
+        raise ValueError(FORM) from None
+
+
+def _has_host(url: URL) -> bool:
+    host = url.host or ""
+    try:
+        host.encode("idna")  # as Python does to find its address
+    except UnicodeError:
+        return False
+    return re.fullmatch(r"\S+", host) is not None and url.port in PORTS
 
 
 def _plain(text: str) -> str:

@@ -10,13 +10,12 @@ from typing import Any, TypeVar
 from gevent import Timeout
 from pymysql.connections import Connection
 from pymysql.constants import CR
-from pymysql.err import Error, OperationalError
+from pymysql.err import Error, NotSupportedError, OperationalError
 
 C = TypeVar("C", bound=Connection)
 
-READS_ONLY = (
-    "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only"  # super_read_only sets the first
-)
+# If super_read_only is set, so is read_only.
+READS_ONLY = "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only"
 
 _last_primary: dict[str, str] = {}
 """For each list of hosts, the one that accepted writes last."""
@@ -28,31 +27,34 @@ def connect(connection: Callable[..., C], within: float, options: dict[str, Any]
     :param connection: opens a connection, with `options` as its keyword arguments.
     :param within: seconds for all hosts together. A host that does not answer gets its share.
     :param options: `host` is one host, or several as `database_url.parse` returns them.
-    :raises pymysql.err.OperationalError: none of several hosts accepts writes. The message says for
-        each of them why.
+    :raises pymysql.err.OperationalError: none of several hosts accepts writes; it says why.
+    :raises pymysql.err.NotSupportedError: all of several hosts raised it.
     """
     hosts = options["host"].split(",")
     if len(hosts) == 1:
         return connection(**options)
-    deadline = time.monotonic() + within
+    deadline = time.monotonic() + within * 0.95  # before the caller's own limit
     first = _last_primary.get(options["host"])
-    reasons = []
+    errors: list[Exception] = []
     for place, address in enumerate(sorted(hosts, key=lambda host: host != first)):
         host, _, port = address.rpartition(":")
         here = options | {"host": host, "port": int(port)}
         share = (deadline - time.monotonic()) / (len(hosts) - place)
         try:
-            with Timeout(share, OSError("timed out")):
+            with Timeout(share, OSError(f"{host} timed out")):
                 opened = connection(**here)
                 if not _reads_only(opened):
                     _last_primary[options["host"]] = address
                     return opened
         except (Error, OSError) as error:
-            reasons.append(f"{host}: {error}")
+            errors.append(error)
         else:
             opened.close()
-            reasons.append(f"{host}: is read-only")
-    raise OperationalError(CR.CR_CONN_HOST_ERROR, f"No host accepts writes ({'; '.join(reasons)})")
+            errors.append(Error(f"{host} is read-only"))
+    if all(isinstance(error, NotSupportedError) for error in errors):
+        raise errors[0]
+    reasons = "; ".join(map(str, errors))
+    raise OperationalError(CR.CR_CONN_HOST_ERROR, f"No host accepts writes: {reasons}")
 
 
 def _reads_only(connection: Connection) -> bool:

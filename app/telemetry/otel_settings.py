@@ -47,7 +47,8 @@ EXPORTER: dict[str, fields.Field[Any]] = {
     "ENDPOINT": _text(r"https?://[^\s/]+\S*", "Must begin with http:// or https:// and a host."),
     "TIMEOUT": _number(0.1, MAX_TIMEOUT, f"Is in seconds here: from 0.1 to {MAX_TIMEOUT}."),
     "HEADERS": fields.String(validate=_are_headers),
-    "PROTOCOL": _text("http/json", "Must be http/json, which the service always uses."),
+    # It is always sent as JSON, which receivers accept at the same address.
+    "PROTOCOL": _text("http/(json|protobuf)", "Must be http/json or http/protobuf."),
     "CERTIFICATE": fields.String(validate=_is_file),
     "CLIENT_CERTIFICATE": fields.String(validate=_is_file),
     "CLIENT_KEY": fields.String(validate=_is_file),
@@ -79,6 +80,8 @@ def check() -> None:
     """
     for name in [name for name, value in os.environ.items() if name[:5] == "OTEL_" and not value]:
         del os.environ[name]
+    if "OTEL_RESOURCE_ATTRIBUTES" in os.environ:  # a comma at the end is usual, and means nothing
+        os.environ["OTEL_RESOURCE_ATTRIBUTES"] = os.environ["OTEL_RESOURCE_ATTRIBUTES"].rstrip(",")
     os.environ.setdefault("OTEL_TRACES_SAMPLER_ARG", "1.0")  # not set, it logs a warning
     if errors := SCHEMA(unknown=EXCLUDE).validate(os.environ):
         raise SettingsError("; ".join(f"{name}: {' '.join(errors[name])}" for name in errors))

@@ -31,7 +31,7 @@ from app.database.types import UTCDateTime, metadata
 LOCK_TIMEOUT = 300  # seconds
 TABLE_TIMEOUT = 1  # second: less than METADATA_LOCK_TIMEOUT, which is how long requests wait
 PAUSE = 3  # seconds between two attempts
-CONNECT_TIMEOUT = 10  # seconds
+CONNECT_TIMEOUT = 3  # seconds for one of several hosts
 
 try:
     settings = Settings.from_environ()
@@ -62,7 +62,14 @@ def written(kind: str, item: Any, migration: Any) -> str | Literal[False]:
 def connect(_dialect: object, _record: object, _args: object, options: Any) -> AnyConnection:
     """Open a connection. This is the hook `do_connect`."""
     try:
-        return hosts.connect(AnyConnection, CONNECT_TIMEOUT, options)
+        if "," in options["host"]:
+            # Here, only time-outs of sockets limit a host that hangs. But DDL can take hours, so
+            # they are for another connection, which finds the host.
+            limits = {"connect_timeout": CONNECT_TIMEOUT, "read_timeout": CONNECT_TIMEOUT}
+            found = hosts.connect(AnyConnection, LOCK_TIMEOUT, options | limits)
+            found.close()
+            options |= {"host": found.host, "port": found.port}
+        return AnyConnection(**options)
     except WrongServerError as error:
         sys.exit(f"slipway: {error}")
 

@@ -23,6 +23,13 @@ has="SELECT REPLACE(CONCAT_WS(',', @@gtid_executed, (
 state="SELECT member_state FROM performance_schema.replication_group_members
        WHERE member_id = @@server_uuid"
 
+for member in db db-2 db-3; do
+  case $(sql "$member" "$state" 2>/dev/null || true) in ONLINE | RECOVERING)
+    echo "recover: $member is in a group, which the others join by themselves. Nothing was changed." >&2
+    exit 1
+  esac
+done
+
 declare -A sets
 for member in "${members[@]}"; do
   for ((tries = 60; tries > 0; tries--)); do
@@ -31,10 +38,6 @@ for member in "${members[@]}"; do
   done
   if [ "$tries" = 0 ]; then
     echo "recover: $member does not answer. Start it, or name the members that are left." >&2
-    exit 1
-  fi
-  if [ "$(sql "$member" "$state")" = ONLINE ]; then
-    echo "recover: $member is in a group, which the others join by themselves. Nothing was changed." >&2
     exit 1
   fi
   sets[$member]=$(sql "$member" "$has")

@@ -97,6 +97,17 @@ def test_restart_begins_anew(stack: Stack, metrics: Metrics) -> None:
     assert len({file.rpartition("/")[0] for file in stack.python("app", FILES).split()}) == 1
 
 
+def test_reload_keeps_counters(stack: Stack, metrics: Metrics) -> None:
+    """When gunicorn reloads its configuration (SIGHUP), metrics go on."""
+    booted = stack.compose("logs", "app").count("Booting worker")
+    assert requests.get(stack.url, timeout=10).ok
+    before = metrics.read()[GREETED]
+    stack.compose("kill", "--signal", "HUP", "app")
+    wait_until(lambda: stack.compose("logs", "app").count("Booting worker") == booted + 2)
+    wait_until(lambda: requests.get(stack.url, timeout=10).ok)
+    assert metrics.read()[GREETED] > before
+
+
 def test_outage_is_reported(stack: Stack, metrics: Metrics) -> None:
     """During an outage of the database, metrics are still served and show it."""
     stack.compose("pause", "db")

@@ -136,9 +136,15 @@ def test_several_hosts_are_understood(hosts: str, parsed: str) -> None:
     assert (url.host, url.password, url.database) == (parsed, "p,w", "slipway")
 
 
-@pytest.mark.parametrize("hosts", ["db-1,", ",db-1", "db-1,,db-2", "db-1:1,db-2:x", "db-1, db-2"])
+@pytest.mark.parametrize(
+    "hosts",
+    [
+        *("", ":3306", "a..b", "db:0", "db:-1", "db:65536", "a b"),
+        *("db-1,", ",db-1", "db-1,,db-2", "db-1:1,db-2:x", "db-1, db-2", "db-1,db\t2", "a..b,c"),
+    ],
+)
 def test_wrong_hosts_are_refused(hosts: str) -> None:
-    """A malformed list of hosts prevents the start."""
+    """A malformed host, alone or in a list, prevents the start."""
     with pytest.raises(SettingsError, match="DATABASE_URL: Must be mysql"):
         load(f"mysql://app:s3cret@{hosts}/slipway")
 

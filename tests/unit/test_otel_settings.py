@@ -66,7 +66,8 @@ WRONG = [
 RIGHT = [
     {f"{EXPORTER}ENDPOINT": "https://[::1]:4318/otlp/"},
     {f"{EXPORTER}TRACES_ENDPOINT": f"{URL}/v1/traces", f"{EXPORTER}ENDPOINT": ""},
-    {f"{EXPORTER}TIMEOUT": "2.5", f"{EXPORTER}PROTOCOL": "http/json"},
+    {f"{EXPORTER}TIMEOUT": "2.5", f"{EXPORTER}PROTOCOL": "http/protobuf"},
+    {"OTEL_RESOURCE_ATTRIBUTES": "team=a,"},
     {f"{EXPORTER}HEADERS": "Authorization=Basic%20YTpi,api-key = x y==,"},
     {f"{EXPORTER}COMPRESSION": "gzip", f"{EXPORTER}CERTIFICATE": str(Path(__file__))},
     {"OTEL_TRACES_SAMPLER": "parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0.1"},

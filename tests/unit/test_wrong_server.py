@@ -40,6 +40,19 @@ def _url(request: pytest.FixtureRequest) -> Iterator[str]:
         listener.shutdown(socket.SHUT_RDWR)
 
 
+def migrate(url: str) -> subprocess.CompletedProcess[str]:
+    """Run the migrations, for a minute at most."""
+    return subprocess.run(
+        ["alembic", "upgrade", "heads"],
+        cwd=ROOT,
+        env=bare_environ(DATABASE_URL=url),
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 def line(version: str) -> str:
     """Return what a program says that ends because of the server's version."""
     needed = "slipway: the database must be MySQL 8.4 or newer"
@@ -51,15 +64,25 @@ def line(version: str) -> str:
 )
 def test_migrations_need_mysql(url: str, version: str) -> None:
     """A migration ends with one line, before it logs in."""
-    done = subprocess.run(
-        ["alembic", "upgrade", "heads"],
-        cwd=ROOT,
-        env=bare_environ(DATABASE_URL=url),
-        check=False,
-        capture_output=True,
-        text=True,
-    )
+    done = migrate(url)
     assert (done.returncode, done.stderr) == (1, line(version))
+
+
+@pytest.mark.parametrize("url", VERSIONS[:1], indirect=True)
+def test_each_of_several_hosts_is_tried(url: str) -> None:
+    """A host that hangs does not stop a migration, and several wrong servers end it as one does."""
+    _, _, wrong = url.rpartition("@")
+    host = wrong.partition("/")[0]
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"mysql://app:s3cret@127.0.0.1:{silent.getsockname()[1]},{wrong}"
+        done = migrate(address)
+    assert done.returncode == 1
+    assert "No host accepts writes: " in done.stderr
+    assert "timed out" in done.stderr
+    assert VERSIONS[0] in done.stderr
+
+    done = migrate(f"mysql://app:s3cret@{host},{wrong}")
+    assert (done.returncode, done.stderr) == (1, line(VERSIONS[0]))
 
 
 @pytest.mark.parametrize("url", VERSIONS[:1], indirect=True)
