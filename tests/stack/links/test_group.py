@@ -14,9 +14,12 @@ CODES = "SELECT code FROM slipway.links"
 
 
 @pytest.fixture(scope="module", name="grown")
-def _grown(stack: Stack) -> Iterator[Group]:
-    """A group that a stack with one link has grown into."""
-    with Group(tag=stack.tag) as grown:
+def _grown() -> Iterator[Group]:
+    """A group that a stack with one link has grown into.
+
+    It has an image of its own: the page's commands build it, and it is removed with the stack.
+    """
+    with Group() as grown:
         grown.up()
         with Service(grown.url, write_token(grown, "before")) as client:
             client.post("/api/links", json={"url": TARGET, "code": "before"})

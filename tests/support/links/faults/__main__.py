@@ -42,10 +42,10 @@ def mixed(stacks: dict[str, Stack], tokens: dict[str, str], seed: str) -> int:
     return wrong
 
 
-def grouped(tag: str, seed: str) -> int:
+def grouped(seed: str) -> int:
     """Inject each fault of a group once; return the number of violations."""
     wrong = 0
-    with Group(tag=tag) as group:
+    with Group() as group:
         group.env["RATE_LIMIT_CREATE"] = UNLIMITED
         group.up()
         token = group.exec("app", "slipway", "tokens", "create", "faults").strip()
@@ -71,7 +71,7 @@ def main() -> None:
             tokens[name] = stack.exec("app", "slipway", "tokens", "create", "faults").strip()
         wrong = mixed(stacks, tokens, seed)
         small.remove()
-        wrong += grouped(large.tag, seed)
+        wrong += grouped(seed)
         with rolling.two_replicas(large) as proxy:
             violations = rolling.run(large, proxy, tokens["large"], ROLLING)
         print(*violations, sep="\n")
