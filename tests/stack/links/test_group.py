@@ -14,7 +14,7 @@ CODES = "SELECT code FROM slipway.links"
 
 
 @pytest.fixture(scope="module", name="grown")
-def _grown() -> Iterator[Group]:
+def _grown(engine: None) -> Iterator[Group]:  # noqa: ARG001
     """A group that a stack with one link has grown into.
 
     It has an image of its own: the page's commands build it, and it is removed with the stack.
