@@ -9,6 +9,7 @@ import functools
 import json
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -25,10 +26,11 @@ MAIN = "from app.cli import main; main()"
 
 
 class CommandLine:
-    """Runs commands one after the other. Only one thread may use it."""
+    """Runs commands one after the other. Any thread may use it."""
 
     def __init__(self, commands: IO[str], answers: IO[str]) -> None:
         self._commands, self._answers = commands, answers
+        self._turn = threading.Lock()
 
     def run(self, *arguments: str, text: str | None = None) -> str:
         """Run a command with `text` on its standard input, and return what it prints.
@@ -44,8 +46,11 @@ class CommandLine:
 
         :param code: the Python code that runs with these arguments.
         """
-        print(json.dumps([code, arguments, environ, text or ""]), file=self._commands, flush=True)
-        return subprocess.CompletedProcess(arguments, *json.loads(self._answers.readline()))
+        sent = json.dumps([code, arguments, environ, text or ""])
+        with self._turn:
+            print(sent, file=self._commands, flush=True)
+            answer = self._answers.readline()
+        return subprocess.CompletedProcess(arguments, *json.loads(answer))
 
     def python(self, code: str, *arguments: str) -> str:
         """Run Python code with arguments, and return what it prints."""

@@ -85,7 +85,7 @@ def _target(stack: Stack) -> Iterator[Stack]:
 def test_backup_under_writes_is_of_one_moment(source: Stack, target: Stack, tmp_path: Path) -> None:
     """A backup during writes is a consistent snapshot, and no write fails meanwhile."""
     writers = Writers(source, source.exec("app", "slipway", "tokens", "create", "w").strip())
-    with ThreadPoolExecutor(TRANSACTIONAL_SIZE) as pool:
+    with ThreadPoolExecutor() as pool:
         running = [pool.submit(writers.run, number) for number in range(TRANSACTIONAL_SIZE)]
         try:
             wait_until(lambda: all(written > 5 for written in writers.written))
