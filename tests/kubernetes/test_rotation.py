@@ -9,13 +9,12 @@ import pytest
 
 from tests.kubernetes.conftest import build
 from tests.support.checkout import ROOT
-from tests.support.compose import docker
+from tests.support.compose import MYSQL_ROOT, docker
 from tests.support.kubernetes.objects import Object, find
 from tests.support.kubernetes.page import Shell, commands
 from tests.support.kubernetes.pods import Cluster, Pod
 
 KINDS = ("startup", "readiness", "liveness")
-AS_ROOT = "MYSQL_PWD=$(</run/secrets/root_password) mysql --user=root --execute="
 
 
 def ready(cluster: Cluster, objects: list[Object]) -> bool:
@@ -85,7 +84,7 @@ def test_database_keeps_running(  # noqa: PLR0913, PLR0917
         sql = (
             f"ALTER USER {account} IDENTIFIED BY '{old}'; ALTER USER {account} DISCARD OLD PASSWORD"
         )
-        db.exec("mysql", "bash", "-c", f'{AS_ROOT}"{sql}"')
+        db.exec("mysql", "bash", "-c", f'{MYSQL_ROOT} --execute="{sql}"')
     assert db.state("mysql")["StartedAt"] == started
     change, apply = (
         next(number for number, call in enumerate(shell.calls()) if word in call)

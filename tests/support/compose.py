@@ -126,9 +126,9 @@ class Stack:
         """Run Python code in a container that has no shell, and return what it prints."""
         return self.exec(service, "python3", "-c", code, *arguments)
 
-    def mysql_root(self, sql: str) -> list[list[str]]:
-        """Run SQL as root in the database's container and return the rows."""
-        rows = self.exec("db", "bash", "-c", MYSQL_ROOT, text=sql)
+    def mysql_root(self, sql: str, service: str = "db") -> list[list[str]]:
+        """Run SQL as root in the container of a MySQL server, and return the rows."""
+        rows = self.exec(service, "bash", "-c", MYSQL_ROOT, text=sql)
         return [row.split("\t") for row in rows.splitlines()]
 
     def id(self, service: str) -> str:

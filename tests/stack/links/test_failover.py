@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.stack.links.test_replica import ACCOUNT, FILES, on_replica
-from tests.support.compose import MYSQL_ROOT, Stack
+from tests.stack.links.test_replica import FILES, start
+from tests.support.compose import Stack
 from tests.support.links.client import TARGET
 from tests.support.service import Service
 from tests.support.waiting import wait_until
@@ -64,9 +64,7 @@ def _servers(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     proxy.write_text(PROXY)
     with Stack(tag=stack.tag) as servers:
         servers.env["COMPOSE_FILE"] = f"{FILES}:{proxy}"
-        servers.up("db")
-        servers.exec("db", "bash", "-c", ACCOUNT)
-        servers.up()
+        start(servers)
         yield servers
 
 
@@ -82,14 +80,15 @@ def _client(servers: Stack) -> Iterator[Service]:
 def _code(servers: Stack, client: Service) -> str:
     """The code of a link, which both servers have."""
     code = str(client.post("/api/links", json={"url": TARGET}).json()["code"])
-    wait_until(lambda: on_replica(servers, f"SELECT 1 FROM slipway.links WHERE code = '{code}'"))
+    there = f"SELECT 1 FROM slipway.links WHERE code = '{code}'"
+    wait_until(lambda: servers.mysql_root(there, "db-replica"))
     return code
 
 
 def set_read_only(servers: Stack, host: str, *, to: bool) -> None:
     """Make a server a replica that only reads, or a primary."""
     sql = f"STOP REPLICA; SET GLOBAL super_read_only = {to}; SET GLOBAL read_only = {to}"
-    servers.exec(host, "bash", "-c", MYSQL_ROOT, text=sql)
+    servers.mysql_root(sql, host)
 
 
 def answers(client: Service, code: str) -> list[int]:

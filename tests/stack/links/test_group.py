@@ -1,6 +1,7 @@
 """A group of three MySQL servers. `make faults` injects all of its faults under load."""
 
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -35,7 +36,7 @@ def write_token(stack: Stack, name: str) -> str:
 def test_data_is_kept(grown: Group) -> None:
     """Each member has what was written before there was a group."""
     for member in MEMBERS:
-        assert grown.on(member, CODES) == [["before"]]
+        assert grown.mysql_root(CODES, member) == [["before"]]
 
 
 def test_primary_that_is_killed_is_replaced(grown: Group) -> None:
@@ -50,6 +51,9 @@ def test_primary_that_is_killed_is_replaced(grown: Group) -> None:
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
         return False
 
+    def has_all(member: str) -> bool:
+        return codes <= {row[0] for row in grown.mysql_root(CODES, member)}
+
     with Service(grown.url, write_token(grown, "during")) as client:
         assert all(create() for _ in range(20))
         grown.exec(primary, "bash", "-c", "kill -KILL $(pidof mysqld)")
@@ -58,7 +62,7 @@ def test_primary_that_is_killed_is_replaced(grown: Group) -> None:
     assert grown.primary() != primary
     grown.wait_complete()
     for member in MEMBERS:
-        wait_until(lambda member=member: codes <= {row[0] for row in grown.on(member, CODES)})  # type: ignore[misc]
+        wait_until(partial(has_all, member))
 
 
 def test_one_server_is_left(grown: Group) -> None:

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.support.checkout import ROOT, copy_project
-from tests.support.compose import MYSQL_ROOT, Stack, docker
+from tests.support.compose import Stack, docker
 from tests.support.links.client import TARGET
 from tests.support.service import Service
 from tests.support.waiting import wait_until
@@ -27,9 +27,7 @@ def _replicated(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Itera
     folder = copy_project(tmp_path_factory.mktemp("replica") / "slipway", mode="a=rwx")
     with Stack(folder) as replicated:
         replicated.env |= {"COMPOSE_FILE": FILES, "IMAGE": "slipway", "TAG": stack.tag}
-        replicated.up("db")
-        replicated.exec("db", "bash", "-c", ACCOUNT)
-        replicated.up()
+        start(replicated)
         yield replicated
 
 
@@ -41,9 +39,11 @@ def _client(replicated: Stack) -> Iterator[Service]:
         yield client
 
 
-def on_replica(stack: Stack, sql: str) -> str:
-    """Run SQL as root on the replica, and return its output."""
-    return stack.exec("db-replica", "bash", "-c", MYSQL_ROOT, text=sql).strip()
+def start(stack: Stack) -> None:
+    """Start a stack, and its replica after its account."""
+    stack.up("db")
+    stack.exec("db", "bash", "-c", ACCOUNT)
+    stack.up()
 
 
 def codes(client: Service) -> set[str]:
@@ -58,7 +58,7 @@ def counted(client: Service, code: str) -> int:
 
 def test_only_lists_and_statistics_can_lag_behind(replicated: Stack, client: Service) -> None:
     """Replication lag affects lists and statistics, but not links, redirects and clicks."""
-    on_replica(replicated, "STOP REPLICA SQL_THREAD")
+    replicated.mysql_root("STOP REPLICA SQL_THREAD", "db-replica")
     try:
         code = client.post("/api/links", json={"url": TARGET}).json()["code"]
         assert client.get(f"/{code}").status_code == 302
@@ -66,7 +66,7 @@ def test_only_lists_and_statistics_can_lag_behind(replicated: Stack, client: Ser
         assert code not in codes(client)
         assert counted(client, code) == 0
     finally:
-        on_replica(replicated, "START REPLICA SQL_THREAD")
+        replicated.mysql_root("START REPLICA SQL_THREAD", "db-replica")
     began = time.monotonic()
     wait_until(lambda: code in codes(client) and counted(client, code) == 1)
     print(f"caught up within {time.monotonic() - began:.2f} s")
@@ -81,7 +81,7 @@ def test_how_far_the_replica_is_behind(replicated: Stack, client: Service) -> No
         wait_until(lambda code=code: code in codes(client))  # type: ignore[misc]
         delays.append((datetime.now(UTC) - written).total_seconds())
     print(f"listed after {sorted(delays)[10] * 1000:.0f} ms, at most {max(delays) * 1000:.0f} ms")
-    assert on_replica(replicated, "SELECT @@super_read_only") == "1"
+    assert replicated.mysql_root("SELECT @@super_read_only", "db-replica") == [["1"]]
 
 
 def test_list_from_the_replica_rolls_up(replicated: Stack, client: Service) -> None:
@@ -100,7 +100,7 @@ def test_list_from_the_replica_rolls_up(replicated: Stack, client: Service) -> N
     rolled_up = "SELECT clicks FROM link_click_rollups"
     wait_until(lambda: clicks() == 2000)
     assert replicated.mysql_root(rolled_up) == [["2000"]]
-    wait_until(lambda: on_replica(replicated, rolled_up) == "2000")
+    wait_until(lambda: replicated.mysql_root(rolled_up, "db-replica") == [["2000"]])
     assert clicks() == 2000
 
 

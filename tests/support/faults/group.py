@@ -6,7 +6,7 @@ from contextlib import suppress
 from subprocess import CalledProcessError
 
 from tests.support.checkout import ROOT
-from tests.support.compose import MYSQL_ROOT, Stack, docker, run
+from tests.support.compose import Stack, docker, run
 from tests.support.faults.nemesis import WRITE, Fault
 from tests.support.pages import blocks
 from tests.support.waiting import wait_until
@@ -35,14 +35,9 @@ class Group(Stack):
         del self.env["COMPOSE_FILE"]
         self.up("--build", "--remove-orphans")
 
-    def on(self, member: str, sql: str) -> list[list[str]]:
-        """Run SQL as root on a member and return the rows."""
-        rows = self.exec(member, "bash", "-c", MYSQL_ROOT, text=sql)
-        return [row.split("\t") for row in rows.splitlines()]
-
-    def mysql_root(self, sql: str) -> list[list[str]]:
-        """Run SQL as root on the primary and return the rows."""
-        return self.on(self.primary(), sql)
+    def mysql_root(self, sql: str, service: str = "") -> list[list[str]]:
+        """Run SQL as root on a member, by default the primary, and return the rows."""
+        return super().mysql_root(sql, service or self.primary())
 
     def primary(self) -> str:
         """Return the member that accepts writes, and wait for it if there is none."""
@@ -52,7 +47,7 @@ class Group(Stack):
             nonlocal found
             for member in MEMBERS:
                 with suppress(CalledProcessError):
-                    if self.on(member, "SELECT @@super_read_only") == [["0"]]:
+                    if self.mysql_root("SELECT @@super_read_only", member) == [["0"]]:
                         found = member
             return bool(found)
 
@@ -65,7 +60,9 @@ class Group(Stack):
 
         def is_complete() -> bool:
             with suppress(CalledProcessError):
-                return all(sorted(self.on(member, STATES)) == complete for member in MEMBERS)
+                return all(
+                    sorted(self.mysql_root(STATES, member)) == complete for member in MEMBERS
+                )
             return False
 
         wait_until(is_complete, 180)
@@ -87,7 +84,7 @@ def write_works(group: Stack) -> float:
 def move(group: Group, primary: str) -> None:
     """Make another member the primary, as before maintenance."""
     other = next(member for member in MEMBERS if member != primary)
-    group.on(other, "SELECT group_replication_set_as_primary(@@server_uuid)")
+    group.mysql_root("SELECT group_replication_set_as_primary(@@server_uuid)", other)
 
 
 def kill_members(group: Group, members: list[str]) -> None:
