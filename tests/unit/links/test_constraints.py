@@ -1,15 +1,12 @@
 """Constraints that somebody adds to the example's tables."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event, make_url, text
+from sqlalchemy import event, text
 from sqlalchemy.exc import IntegrityError
 
-from app.config import Settings
 from app.database import Database
-from app.database.types import metadata
 from app.links import service
 from app.links.clicks import PendingRequest, Resolver
 
@@ -18,13 +15,10 @@ CLICKS = """CREATE TABLE link_clicks (
     PRIMARY KEY (link_id, hour))"""
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    """A database with one link."""
-    database = Database(Settings(make_url(f"sqlite:///{tmp_path}/x.db")))
-    metadata.create_all(database.autocommit)
+@pytest.fixture(autouse=True)
+def link(database: Database) -> None:
+    """A link in the database."""
     service.create(database, {"code": "a", "url": "https://example.com"})
-    return database
 
 
 def run(database: Database, *statements: str) -> None:

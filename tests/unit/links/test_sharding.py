@@ -1,20 +1,15 @@
 """What keeps a sharded database possible: see docs/scale.md."""
 
 import re
-from pathlib import Path
 
-from sqlalchemy import event, make_url
+from sqlalchemy import event
 
-from app.config import Settings
 from app.database import Database
-from app.database.types import metadata
 from app.links import service
 
 
-def test_writes_name_the_key_that_never_changes(tmp_path: Path) -> None:
+def test_writes_name_the_key_that_never_changes(database: Database) -> None:
     """Each UPDATE and DELETE of links finds its row by `lookup_key`, and never sets it."""
-    database = Database(Settings(make_url(f"sqlite:///{tmp_path}/links.db")))
-    metadata.create_all(database.autocommit)
     statements: list[str] = []
     engine = database.transactional
     event.listen(engine, "before_cursor_execute", lambda *args: statements.append(args[2]))

@@ -3,8 +3,6 @@
 import io
 import json
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from threading import Semaphore
 from types import SimpleNamespace
 from typing import Any
@@ -13,26 +11,13 @@ from weakref import ReferenceType, ref
 
 import pytest
 from flask import Flask
-from sqlalchemy import make_url
 from werkzeug.exceptions import ServiceUnavailable
 
 from app.api import resources
-from app.config import Settings
 from app.database import Database
-from app.database.types import metadata
 from app.links import codes, exports, imports, queries
 
 URL = "https://example.com"
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty database."""
-    database = Database(Settings(make_url(f"sqlite:///{tmp_path}/links.db")))
-    metadata.create_all(database.transactional)
-    yield database
-    for engine in (database.transactional, database.long_autocommit):
-        engine.dispose()
 
 
 def create(database: Database, *links: dict[str, Any]) -> list[SimpleNamespace]:
