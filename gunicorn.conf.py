@@ -1,6 +1,6 @@
 """gunicorn's settings, with reasons. gunicorn reads the file of this name by default."""
 
-from gevent import monkey
+from gevent import monkey, spawn
 
 monkey.patch_all()  # first: modules imported before it could keep unpatched functions
 
@@ -35,8 +35,6 @@ if not Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", "")).name.startswith(pref
     for left in Path(SHM or tempfile.gettempdir()).glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = tempfile.mkdtemp(prefix=prefix, dir=SHM)
-
-import gevent  # noqa: E402
 
 from app import database  # noqa: E402
 from app.config import Settings, SettingsError  # noqa: E402
@@ -114,7 +112,7 @@ def post_fork(_server: object, worker: Any) -> None:
 
 def post_worker_init(worker: Any) -> None:
     """Check the database's server in the background, while the worker begins to serve."""
-    gevent.spawn(database.end_if_wrong_server, worker.app.wsgi())
+    spawn(database.end_if_wrong_server, worker.app.wsgi())
 
 
 def child_exit(_server: object, worker: Any) -> None:
