@@ -23,6 +23,7 @@ SERVER = Path(__file__).with_name("forked_server.py").read_text()
 # All commands share one application, as the requests of a worker do.
 SHARE = "import app, functools; app.create_app = functools.cache(app.create_app); app.create_app()"
 MAIN = "from app.cli import main; main()"
+ALEMBIC = "from alembic.config import main; main()"
 
 
 class CommandLine:

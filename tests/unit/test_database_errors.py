@@ -6,8 +6,6 @@ tests/stack/test_database_errors.py asks a real MySQL.
 import json
 import sqlite3
 import struct
-import subprocess
-import sys
 from contextlib import closing
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,8 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from app.database import errors
 from tests.support import violations
-from tests.support.checkout import ROOT
-from tests.support.environ import bare_environ
+from tests.support.forked import python
 
 PROGRAM = Path(violations.__file__).read_text()
 FULL = "PRAGMA max_page_count=1"  # SQLite takes the smallest that is possible: all pages are in use
@@ -28,10 +25,8 @@ FULL = "PRAGMA max_page_count=1"  # SQLite takes the smallest that is possible: 
 
 def ask(file: Path, *asked: Any) -> list[tuple[list[Any], dict[str, Any]]]:
     """Send rows and SQL to a service on SQLite, and return its answers with their log lines."""
-    command = [sys.executable, "-c", PROGRAM, json.dumps(asked)]
-    environ = bare_environ(DATABASE_URL=f"sqlite:///{file}")
-    printed = subprocess.check_output(command, cwd=ROOT, env=environ).splitlines()
-    *log, answers = map(json.loads, printed)
+    printed = python(PROGRAM, json.dumps(asked), DATABASE_URL=f"sqlite:///{file}")
+    *log, answers = map(json.loads, printed.splitlines())
     return list(zip(answers, log, strict=True))
 
 

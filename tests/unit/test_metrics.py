@@ -1,8 +1,6 @@
 """No two metrics have the same name in the text that Prometheus reads."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -12,8 +10,7 @@ from prometheus_client.core import Metric
 from prometheus_client.openmetrics.exposition import escape_metric_name
 from prometheus_client.registry import Collector
 
-from tests.support.checkout import ROOT
-from tests.support.environ import bare_environ
+from tests.support.forked import python
 
 METRICS = """
 import json
@@ -57,10 +54,7 @@ def test_collision_is_found(other: str) -> None:
 
 def test_no_two_metrics_have_the_same_name(tmp_path: Path) -> None:
     """All metrics of the service differ by name, also after the translation."""
-    environ = bare_environ(DATABASE_URL=f"sqlite:///{tmp_path}/db", SECRET_KEY="x" * 32)
-    output = subprocess.check_output(
-        [sys.executable, "-c", METRICS], cwd=ROOT, env=environ, text=True
-    )
-    metrics = json.loads(output)
+    environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/db", "SECRET_KEY": "x" * 32}
+    metrics = json.loads(python(METRICS, **environ))
     assert {"slipway_requests", "slipway_database_up"} <= {name for name, _ in metrics}
     register(metrics)

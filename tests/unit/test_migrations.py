@@ -10,9 +10,7 @@ from alembic.script import ScriptDirectory
 
 from app.health.probes import known_migrations
 from tests.support.checkout import ROOT
-from tests.support.forked import imported, python
-
-ALEMBIC = "from alembic.config import main; main()"
+from tests.support.forked import ALEMBIC, imported, python
 
 
 def alembic(database: Path, *arguments: str) -> str:

@@ -9,6 +9,7 @@ import pytest
 
 from tests.support.checkout import ROOT
 from tests.support.environ import bare_environ
+from tests.support.forked import python
 
 URL = "http://127.0.0.1:9"
 ENDPOINT = {"OTEL_EXPORTER_OTLP_ENDPOINT": URL}
@@ -80,8 +81,7 @@ RIGHT = [
 
 def errors(cases: list[dict[str, str]]) -> list[str | None]:
     """Return the error for each environment, or None."""
-    command = [sys.executable, "-c", CHECK, json.dumps([ENDPOINT | case for case in cases])]
-    printed = subprocess.check_output(command, cwd=ROOT, env=bare_environ(), text=True)
+    printed = python(CHECK, json.dumps([ENDPOINT | case for case in cases]))
     found: list[str | None] = json.loads(printed)
     return found
 

@@ -1,7 +1,6 @@
 """Database servers other than MySQL 8.4 or newer."""
 
 import socket
-import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -10,6 +9,8 @@ import pytest
 
 from tests.support.checkout import ROOT
 from tests.support.environ import bare_environ
+from tests.support.forked import ALEMBIC, imported
+from tests.support.private_parts.database import GREETING, send_packets
 from tests.support.waiting import free_port_pair
 
 VERSIONS = ["5.5.5-10.11.14-MariaDB-0+deb12u2", "11.8.9-MariaDB", "8.0.44", "8.3.0", "Vitess"]
@@ -18,11 +19,7 @@ VERSIONS = ["5.5.5-10.11.14-MariaDB-0+deb12u2", "11.8.9-MariaDB", "8.0.44", "8.3
 @pytest.fixture(name="url")
 def _url(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a server that greets clients with a version, and does nothing more."""
-    rest = struct.pack(
-        "<I9sHBHHB10x13s", 1, b"12345678", 0xFFFF, 33, 2, 0xFFFF, 21, b"123456789012"
-    )
-    greeting = b"\x0a" + request.param.encode() + b"\0" + rest + b"mysql_native_password\0"
-    packet = struct.pack("<I", len(greeting))[:3] + b"\0" + greeting
+    greeting = GREETING.replace(b"9.7.0", request.param.encode())
 
     def serve(listener: socket.socket) -> None:
         while True:
@@ -31,7 +28,7 @@ def _url(request: pytest.FixtureRequest) -> Iterator[str]:
             except OSError:
                 return
             with connection:
-                connection.sendall(packet)
+                send_packets(connection, greeting, first=0)
                 connection.recv(1)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -64,7 +61,7 @@ def line(version: str) -> str:
 )
 def test_migrations_need_mysql(url: str, version: str) -> None:
     """A migration ends with one line, before it logs in."""
-    done = migrate(url)
+    done = imported().complete("upgrade", "heads", code=ALEMBIC, DATABASE_URL=url)
     assert (done.returncode, done.stderr) == (1, line(version))
 
 
