@@ -8,7 +8,6 @@ is missing.
 
 import os
 import re
-import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from dataclasses import fields as settings_of
@@ -18,9 +17,16 @@ from typing import Any, Self
 from marshmallow import EXCLUDE, Schema, ValidationError, fields, validate
 from sqlalchemy import URL
 
-from app import database_url
+from app.setting_checks import (
+    DatabaseURL,
+    Words,
+    has_certificates,
+    has_openid,
+    is_base_url,
+    is_issuer,
+    is_one_host,
+)
 
-MAX_PORT = 65_535
 WINDOWS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
@@ -41,19 +47,6 @@ class RateLimit:
         return f"{self.count}/{units[self.seconds]}"
 
 
-class _DatabaseURL(fields.Field[URL]):
-    def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> URL:
-        try:
-            return database_url.parse(value)
-        except ValueError as error:
-            raise ValidationError(str(error)) from None
-
-
-def _is_one_host(url: URL) -> None:
-    if "," in (url.host or ""):
-        raise ValidationError(database_url.ONE_HOST)
-
-
 class _RateLimit(fields.Field[RateLimit]):
     def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> RateLimit:
         count, _, window = value.partition("/")
@@ -72,19 +65,6 @@ class _Choice(fields.String):
 
     def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> str:
         return {"warn": "warning"}.get(value.lower(), value.lower())
-
-
-def _has_certificates(value: str) -> None:
-    try:
-        ssl.create_default_context(cafile=value)
-    except OSError as error:
-        raise ValidationError(f"Must be the path of a file with certificates: {error}.") from None
-
-
-def _is_base_url(value: str) -> None:
-    found = re.fullmatch(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:([0-9]{1,5}))?", value)
-    if not found or not 0 < int(found[3] or 1) <= MAX_PORT:
-        raise ValidationError("Must be http(s)://host[:port], in lower case, without a path.")
 
 
 def _setting(text: str, kind: fields.Field[Any], *, secret: bool = False, **options: Any) -> Any:
@@ -112,7 +92,7 @@ class Settings:
         "Address of the database: mysql+pymysql://USER:PASSWORD@HOST/DATABASE, or"
         " sqlite:////PATH for a single machine. In PASSWORD, write @ as %40. Of several hosts,"
         " HOST,HOST, the one that accepts writes is used.",
-        _DatabaseURL(
+        DatabaseURL(
             required=True,
             error_messages={
                 "required": "Not set. Set it to the address of the database, for example"
@@ -123,20 +103,20 @@ class Settings:
     )
     database_replica_url: URL | None = _setting(
         "Address of a read replica. Lists and statistics are read there, and can lag behind.",
-        _DatabaseURL(validate=_is_one_host),
+        DatabaseURL(validate=is_one_host),
         secret=True,
         default=None,
     )
     database_ca_file: str | None = _setting(
         "File with the certificate authority that signed MySQL's certificate. Without it, the"
         " system's certificate authorities are trusted.",
-        fields.String(validate=_has_certificates),
+        fields.String(validate=has_certificates),
         default=None,
     )
     public_url: str | None = _setting(
         "Address that the service's own URLs begin with, for example https://go.example.com."
         " Without it, they begin with the host that the request was sent to.",
-        fields.String(validate=_is_base_url),
+        fields.String(validate=is_base_url),
         default=None,
     )
     trusted_proxies: int = _setting(
@@ -192,6 +172,47 @@ class Settings:
         secret=True,
         default=None,
     )
+    oidc_issuer: str | None = _setting(
+        "Address of the OpenID Connect provider where people sign in, for example"
+        " https://login.example.com/realms/staff. Without it, this sign-in is off.",
+        fields.String(validate=is_issuer),
+        default=None,
+    )
+    oidc_client_id: str | None = _setting(
+        "Client id that the provider has given to this service.", fields.String(), default=None
+    )
+    oidc_client_secret: str | None = _setting(
+        "Client secret that the provider has given to this service.",
+        fields.String(),
+        secret=True,
+        default=None,
+    )
+    oidc_scopes: str = _setting(
+        "Scopes to request from the provider, separated by spaces.",
+        fields.String(validate=has_openid),
+        default="openid profile",
+    )
+    oidc_name_claim: str = _setting(
+        "Claim that has the name of the person.", fields.String(), default="name"
+    )
+    oidc_role_claim: str = _setting(
+        "Claim that decides what the person can do: a text, or a list of texts.",
+        fields.String(),
+        default="roles",
+    )
+    oidc_read_roles: tuple[str, ...] = _setting(
+        "Values of that claim with which people can read, separated by commas; * means everybody.",
+        Words(),
+        default=(),
+    )
+    oidc_write_roles: tuple[str, ...] = _setting(
+        "The same for people who can also create, change and delete.", Words(), default=()
+    )
+    oidc_admin_roles: tuple[str, ...] = _setting(
+        "The same for people who can also see and revoke the tokens of others.",
+        Words(),
+        default=(),
+    )
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
@@ -208,14 +229,39 @@ class Settings:
             # A secret whose file can't be read is missing too. Report only the error of NAME_FILE.
             said = {name: " ".join(texts) for name, texts in error.messages_dict.items()}
             errors = {n: text for n, text in said.items() if f"{n}_FILE" not in errors} | errors
+        else:
+            errors |= _missing_for_oidc(found)
         if errors:
             wrong = (f"{name}: {text}" for name, text in errors.items())
             raise SettingsError("; ".join(wrong))
         return cls(**{name.lower(): value for name, value in found.items()})
 
+    def check_secrets(self) -> None:
+        """Check that the secrets are set that the server needs, and migrations don't have.
+
+        :raises SettingsError: one is missing.
+        """
+        for name in ("oidc_client_secret", "secret_key"):
+            if self.oidc_issuer and not getattr(self, name):
+                raise SettingsError(f"{name.upper()}: Not set. OIDC_ISSUER needs it.")
+
 
 SECRETS = {setting.name.upper() for setting in settings_of(Settings) if setting.metadata["secret"]}
 """Names of the settings that can also be read from a file, whose path is in NAME_FILE."""
+
+
+def _missing_for_oidc(found: Mapping[str, Any]) -> dict[str, str]:
+    """Return an error for each setting that OIDC_ISSUER needs and that is not set."""
+    missing: dict[str, str] = {}
+    if "OIDC_ISSUER" not in found:
+        return missing
+    if "OIDC_CLIENT_ID" not in found:
+        missing["OIDC_CLIENT_ID"] = "Not set. OIDC_ISSUER needs it."
+    if not any(found.get(f"OIDC_{scope}_ROLES") for scope in ("READ", "WRITE", "ADMIN")):
+        missing["OIDC_WRITE_ROLES"] = (
+            "Nobody could sign in. Set it, OIDC_READ_ROLES or OIDC_ADMIN_ROLES."
+        )
+    return missing
 
 
 def _read_secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

@@ -94,6 +94,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.session_interface = CookieSessions()
     app.config |= {
         "NAVIGATION": [],
+        "AFTER_SIGN_OUT": "sessions.sign_in",  # the endpoint for people of an identity provider
         "PERMANENT_SESSION_LIFETIME": LIFETIME,
         "SESSION_COOKIE_SAMESITE": "Lax",
     }
@@ -176,9 +177,27 @@ def _token_of_session(number: int) -> sa.Row[Any] | None:
         return tokens.unless_expired(found.first())
 
 
+def start_session(token: sa.Row[Any]) -> None:
+    """Sign the browser in with a token. This ends its session before, if any."""
+    _end_session()  # against session fixation: another person can have planted it
+    session[CSRF_FIELD] = secrets.token_urlsafe()
+    session["me"] = {
+        "id": token.id,
+        "name": token.person_name or token.name,
+        "scope": token.scope,
+        "is_session": bool(token.is_session),
+        "until": time.time() + LIFETIME.total_seconds(),
+    }
+
+
 def _end_session() -> None:
     """Forget the browser's session, and reject all copies of its cookie from now on."""
-    if current_user():
+    me = current_user()
+    if me and me.get("is_session"):  # the token is of this session alone
+        own = sa.delete(tokens.TOKENS).where(tokens.TOKENS.c.id == me["id"])
+        with database().autocommit.connect() as connection:
+            connection.execute(own)
+    elif me:
         row = {"digest": _digest(), "ended_at": datetime.now(UTC)}
         # IntegrityError: a copy has ended the session already.
         with suppress(IntegrityError), database().autocommit.connect() as connection:
@@ -200,7 +219,7 @@ def no_store(response: Response) -> Response:
 @blueprint.route("/sign-in", methods=["GET", "POST"])
 def sign_in() -> Any:
     """Show the sign-in form, or exchange a token for a session cookie."""
-    onward = _safe_next_path(request.args.get("next", ""))
+    onward = safe_next_path()
     if request.method != "POST" and current_user():
         return redirect(onward or url_for("hello.hello"), 302)
     if request.method != "POST":
@@ -210,26 +229,26 @@ def sign_in() -> Any:
     if token is None:
         tokens.count_failed_attempt()
         return render_template("sign_in.html", onward=onward, error=True), 422
-    _end_session()  # against session fixation: another person can have planted it
-    session[CSRF_FIELD] = secrets.token_urlsafe()
-    until = time.time() + LIFETIME.total_seconds()
-    session["me"] = {"id": token.id, "name": token.name, "scope": token.scope, "until": until}
+    start_session(token)
     return redirect(onward or url_for("hello.hello"), 303)
 
 
 @blueprint.route("/sign-out", methods=["POST"])
 def sign_out() -> Response:
     """End the browser's session."""
+    is_person = (current_user() or {}).get("is_session")
     _end_session()
     flash("You are signed out.")
-    return redirect(url_for("sessions.sign_in"), 303)  # type: ignore[return-value]
+    endpoint = current_app.config["AFTER_SIGN_OUT"] if is_person else "sessions.sign_in"
+    return redirect(url_for(endpoint), 303)  # type: ignore[return-value]
 
 
-def _safe_next_path(path: str) -> str:
-    """Return the path if it leads to a page that requires sign-in, else "".
+def safe_next_path() -> str:
+    """Return the argument `next` if it is the path of a page that requires sign-in, else "".
 
     This prevents open redirects. Other paths of this service can redirect to other sites.
     """
+    path = request.args.get("next", "")
     adapter = current_app.create_url_adapter(request)
     try:
         if adapter and SAFE_PATH.fullmatch(path):

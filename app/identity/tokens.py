@@ -12,7 +12,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import IPv4Address, IPv6Network, ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from flask import Flask, current_app, g, request
@@ -25,11 +25,20 @@ from app.api.resources import Blueprint, ResponseSchema
 from app.database import Database, database
 from app.database.batching import Batcher
 from app.database.errors import UNAVAILABLE
-from app.database.types import BigIntId, UTCDateTime, binary, exact_string, metadata
+from app.database.types import (
+    BigIntId,
+    UTCDateTime,
+    ascii_string,
+    binary,
+    exact_string,
+    metadata,
+)
 
-SCOPES = ("read", "write")  # each includes those before it
+SCOPES = ("read", "write", "admin")  # each includes those before it
 NAME_LENGTH = 100
 LAST_USE_INTERVAL = timedelta(minutes=1)  # between two updates of last_used_at
+# Endpoints of forms that need only scope read, because they change only what the user owns.
+FORMS_FOR_READERS: set[str] = set()
 
 blueprint = Blueprint("auth", __name__, url_prefix="/api", description="Authentication.")
 
@@ -45,6 +54,11 @@ TOKENS = sa.Table(
     sa.Column("created_at", UTCDateTime(0), nullable=False),
     sa.Column("expires_at", UTCDateTime(0)),
     sa.Column("last_used_at", UTCDateTime(0)),
+    # Of a token that belongs to a person: who that is, at the provider where they sign in. Each of
+    # their browsers has a token too, whose text nobody knows.
+    sa.Column("person", ascii_string(64)),
+    sa.Column("person_name", sa.String(NAME_LENGTH)),
+    sa.Column("is_session", sa.Boolean()),
     sqlite_autoincrement=True,  # never reuse an id, as in MySQL
 )
 
@@ -57,6 +71,13 @@ class MeSchema(ResponseSchema):
 
     name = fields.String(metadata={"examples": ["ci"]})
     scope = fields.String(metadata={"enum": SCOPES, "examples": ["write"]})
+
+
+class Actor(NamedTuple):
+    """Who makes a request: a person, or a program with a token that belongs to nobody."""
+
+    key: str  # ASCII, at most 100 characters; stays the same if the name changes
+    name: str  # for people to read; not unique
 
 
 class RefusedError(HTTPException):
@@ -88,6 +109,14 @@ def me() -> sa.RowMapping:
     return token._mapping
 
 
+def actor() -> Actor:
+    """Return who makes the current request, which must be authorized."""
+    token: sa.Row[Any] = g.token
+    if token.person:
+        return Actor(f"person:{token.person}", token.person_name)
+    return Actor(f"token:{token.id}", token.name)
+
+
 def authenticate() -> None:
     """Check the token of a request to `/api`.
 
@@ -115,7 +144,8 @@ def authorize(token: sa.Row[Any]) -> None:
     :raises RefusedError: 403, the scope is too small.
     :raises TooManyRequests: the token has sent too many writes with an invalid body.
     """
-    needed = "read" if request.method in {"GET", "HEAD", "OPTIONS"} else "write"
+    is_read = request.method in {"GET", "HEAD", "OPTIONS"} or request.endpoint in FORMS_FOR_READERS
+    needed = "read" if is_read else "write"
     if SCOPES.index(token.scope) < SCOPES.index(needed):
         detail = f"This request needs a token with scope {needed!r}."
         raise RefusedError(403, detail, error="insufficient_scope", scope=needed)
@@ -180,18 +210,37 @@ def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode(errors="replace")).digest()
 
 
-def create_token(database: Database, name: str, scope: str, expires: timedelta | None) -> str:
+def create_token(
+    database: Database, name: str, scope: str, expires: timedelta | None, **person: Any
+) -> str:
     """Create a token and return it. Only its hash is stored, so it can't be read again.
 
     :param expires: the token's lifetime; None means that it never expires.
+    :param person: the columns about the person that it belongs to, if any.
     :raises sqlalchemy.exc.IntegrityError: another token has this name.
     """
     token = f"slipway_{secrets.token_urlsafe(32)}"
     now = datetime.now(UTC)
     row = {"name": name, "digest": _digest(token), "scope": scope, "created_at": now}
+    row |= person
     new = sa.insert(TOKENS).values(**row, expires_at=now + expires if expires else None)
     database.write(lambda connection: connection.execute(new))
     return token
+
+
+def create_session(
+    database: Database, person: str, person_name: str, scope: str, lifetime: timedelta
+) -> Any:
+    """Create a token for a browser in which a person has signed in, and return its row.
+
+    This also deletes those that have expired, because nobody revokes them.
+    """
+    with database.autocommit.connect() as connection:
+        expired = TOKENS.c.expires_at < datetime.now(UTC)
+        connection.execute(sa.delete(TOKENS).where(TOKENS.c.is_session, expired))
+    columns = {"person": person, "person_name": person_name[:NAME_LENGTH], "is_session": True}
+    name = f"session-{secrets.token_hex(8)}"
+    return find_by_secret(create_token(database, name, scope, lifetime, **columns))
 
 
 def revoke_token(database: Database, name: str) -> bool:
