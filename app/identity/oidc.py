@@ -76,24 +76,22 @@ blueprint = Blueprint("oidc", __name__, url_prefix="/sign-in")
 
 
 class SignInError(HTTPException):
-    """Nobody is signed in. The page says why, and the log line can have a `reason` too."""
+    """Nobody is signed in. The page says why, and the log line has a `reason` too."""
 
-    code = 403
     page = "sign_in_failed.html"
 
-    def __init__(self, detail: str, reason: str = "") -> None:
+    def __init__(self, detail: str, reason: str = "", code: int = 403) -> None:
         super().__init__(detail)
-        self.reason = reason
+        self.reason, self.code = reason, code
 
 
 class AwayError(SignInError):
     """The provider can't be reached, or it does not work."""
 
-    code = 503
     data: ClassVar = {"headers": {"Retry-After": str(problems.RETRY_AFTER)}}
 
     def __init__(self, reason: str) -> None:
-        super().__init__(AWAY, reason)
+        super().__init__(AWAY, reason, 503)
 
 
 class Provider:

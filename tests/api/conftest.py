@@ -19,6 +19,7 @@ from tests.support.checkout import ROOT
 from tests.support.compose import Stack, docker, run
 from tests.support.environ import bare_environ
 from tests.support.forked import CommandLine, command_line
+from tests.support.identity_provider import Provider
 from tests.support.scrape import Metrics
 from tests.support.service import Service
 from tests.support.visitor import Visitor
@@ -172,3 +173,17 @@ def member(service: Service) -> Iterator[Visitor]:
     """A browser that is signed in with a write token."""
     with Visitor(service.url, service.token) as visitor:
         yield visitor
+
+
+@pytest.fixture(scope="session")
+def identity_provider() -> Iterator[Provider]:
+    """An identity provider that tests control."""
+    with Provider().running() as provider:
+        yield provider
+
+
+@pytest.fixture
+def provider(identity_provider: Provider) -> Provider:
+    """The identity provider, which is honest until a test changes it."""
+    identity_provider.reset()
+    return identity_provider

@@ -1,7 +1,8 @@
-"""An identity provider that says what a test wants, wrong or right. It signs everybody in at once."""
+"""An identity provider that says what a test wants, right or wrong. It asks nobody anything."""
 
 import base64
 import hashlib
+import hmac
 import json
 import secrets
 import threading
@@ -9,14 +10,42 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Self
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
+import requests
 from joserfc import jwt
-from joserfc.jwk import ECKey, OctKey, RSAKey
+from joserfc.jwk import ECKey, RSAKey
 
-ALGORITHMS = ["RS256", "ES256", "HS256", "none"]
+from tests.support.visitor import Visitor
+
 SECRET = "s3cret+/"  # noqa: S105 characters that must be encoded in HTTP Basic
+
+
+def settings(issuer: str, **more: str) -> dict[str, str]:
+    """Return the settings of a service whose people sign in at a provider."""
+    return {
+        "OIDC_ISSUER": issuer,
+        "OIDC_CLIENT_ID": "slipway",
+        "OIDC_CLIENT_SECRET": SECRET,
+        "OIDC_READ_ROLES": "reader",
+        "OIDC_WRITE_ROLES": "editor, author",
+        "OIDC_ADMIN_ROLES": "ops",
+        **more,
+    }
+
+
+def begin(visitor: Visitor, path: str = "/sign-in/provider") -> str:
+    """Begin to sign in, and return the path to which the provider sends the browser back."""
+    answer = visitor.get(path)
+    assert answer.status_code == 303, answer.text
+    back = requests.get(answer.headers["Location"], allow_redirects=False, timeout=30)
+    return "/" + back.headers["Location"].split("/", 3)[3]
+
+
+def sign_in(visitor: Visitor) -> requests.Response:
+    """Sign in at the provider, and return the last answer of the service."""
+    return visitor.get(begin(visitor))
 
 
 class Provider(ThreadingHTTPServer):
@@ -29,6 +58,14 @@ class Provider(ThreadingHTTPServer):
         self.issuer = f"http://127.0.0.1:{self.server_port}"
         self.rotate()
         self.reset()
+
+    @contextmanager
+    def running(self) -> Iterator[Self]:
+        """Serve requests in a `with` block."""
+        with self:
+            threading.Thread(target=self.serve_forever, daemon=True).start()
+            yield self
+            self.shutdown()
 
     def reset(self) -> None:
         """Be an honest provider, where Ada is an editor."""
@@ -51,16 +88,13 @@ class Provider(ThreadingHTTPServer):
         self.sign_with = self.key
 
     def be_forged(self, algorithm: str) -> None:
-        """Sign in a way that nobody should accept, or with a key that nobody knows."""
+        """Sign with an unknown key, with HS256 and the public key, or not at all (none)."""
         self.header["alg"] = algorithm
-        if algorithm == "HS256":  # with the public key, which everybody knows
-            self.sign_with = OctKey.import_key(self.key.as_pem(private=False))
-        elif algorithm == "none":
-            self.sign_with = None
+        self.sign_with = None
+        if algorithm == "RS256":
+            self.sign_with = RSAKey.generate_key(2048)
         elif algorithm == "ES256":
             self.sign_with = ECKey.generate_key("P-256")
-        else:
-            self.sign_with = RSAKey.generate_key(2048)
 
     def id_token(self, asked: dict[str, str]) -> str:
         """Return an ID token for a request to the authorization endpoint."""
@@ -68,7 +102,18 @@ class Provider(ThreadingHTTPServer):
         claims = {"iss": self.issuer, "aud": "slipway", "iat": now, "exp": now + 60}
         claims |= {"nonce": asked["nonce"]} | self.claims
         claims = {name: value for name, value in claims.items() if value is not None}
-        return jwt.encode(self.header, claims, self.sign_with, algorithms=ALGORITHMS)
+        if self.sign_with:
+            return jwt.encode(self.header, claims, self.sign_with, algorithms=["RS256", "ES256"])
+        # By hand, because the library refuses to do this.
+        parts = [_base64(json.dumps(part).encode()) for part in (self.header, claims)]
+        key, signed = self.key.as_pem(private=False), ".".join(parts).encode()
+        is_hmac = self.header["alg"] == "HS256"
+        signature = _base64(hmac.digest(key, signed, "sha256")) if is_hmac else ""
+        return ".".join([*parts, signature])
+
+
+def _base64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).decode().rstrip("=")
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -130,16 +175,15 @@ class Handler(BaseHTTPRequestHandler):
             if methods
             else self.headers["Authorization"] == f"Basic {basic}"
         )
-        asked = provider.codes.pop(given["code"], None)
+        asked = provider.codes.pop(given.get("code", ""), None)
         digest = hashlib.sha256(given["code_verifier"].encode()).digest()
-        challenge = base64.urlsafe_b64encode(digest).decode().rstrip("=")
         if self.path in provider.answers:
             self.answer(*provider.answers[self.path])
         elif not is_client:
             self.answer(401, '{"error": "invalid_client"}')
         elif (
             not asked
-            or asked["code_challenge"] != challenge
+            or asked["code_challenge"] != _base64(digest)
             or asked["redirect_uri"] != given.get("redirect_uri")
         ):
             self.answer(400, '{"error": "invalid_grant", "error_description": "used"}')
@@ -157,14 +201,3 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
-
-
-@contextmanager
-def identity_provider() -> Iterator[Provider]:
-    """Run a provider."""
-    with Provider() as provider:
-        threading.Thread(target=provider.serve_forever, daemon=True).start()
-        try:
-            yield provider
-        finally:
-            provider.shutdown()
