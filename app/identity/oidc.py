@@ -48,26 +48,19 @@ WORKERS = 8  # pages that use the provider at the same time, in each process
 ANSWER_LIMIT = 1024 * 1024  # bytes
 SKEW = 60  # seconds between the provider's clock and ours
 STAY_LIMIT = 600  # seconds that a person can take at the provider
+NEXT_LIMIT = 1000  # characters: browsers drop cookies of more than 4 KiB
+REASON_LIMIT = 500  # characters in a log line
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # Only signatures with the provider's private key. With HS256, anybody could sign with its public
 # key; with `none`, there is no signature.
 ALGORITHMS = [f"{kind}{size}" for kind in ("RS", "PS", "ES") for size in (256, 384, 512)]
 SIGNATURES = jws.JWSRegistry(algorithms=[*ALGORITHMS, "Ed25519"], strict_check_header=False)
-# What an answer can raise that is not as it should be.
-UNUSABLE = (
-    JoseError,
-    HTTPError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    TypeError,
-    ValueError,
-)
+# What answers can raise that are not as they should be.
+UNUSABLE = (JoseError, HTTPError, ArithmeticError, LookupError, TypeError, ValueError)
 
 AWAY = "The sign-in provider can't be reached, or it does not work. Try again."
 UNKNOWN = (
-    "This sign-in has ended already, took more than ten minutes, or began in another browser or at"
-    " another address of this service."
+    "This sign-in has ended, took too long, or began in another browser or at another address."
 )
 INVALID = "The provider's answer is not valid: {}."
 
@@ -82,7 +75,7 @@ class SignInError(HTTPException):
 
     def __init__(self, detail: str, reason: str = "", code: int = 403) -> None:
         super().__init__(detail)
-        self.reason, self.code = reason, code
+        self.reason, self.code = reason[:REASON_LIMIT], code
 
 
 class AwayError(SignInError):
@@ -119,8 +112,8 @@ class Provider:
         """Return what `work` returns, if it takes at most LIMIT, including the look-up of names."""
         try:
             return self._workers.submit(work, *arguments).result(LIMIT)
-        except TooSlowError:
-            raise AwayError(f"no answer within {LIMIT} s") from None
+        except (TooSlowError, *UNUSABLE) as error:
+            raise AwayError(f"{type(error).__name__} {error}") from None
 
     def discover(self) -> Json:
         """Fetch the provider's metadata, such as the addresses of its endpoints."""
@@ -132,12 +125,11 @@ class Provider:
 
     def endpoint(self, name: str) -> str:
         """Return an endpoint's address: HTTPS, or on this machine if the issuer is there too."""
-        url = str((self.metadata or self.discover()).get(name))
-        parts = urlsplit(url)
-        is_here = {parts.hostname, urlsplit(self.issuer).hostname} <= LOOPBACK
-        if not parts.hostname or not (parts.scheme == "https" or is_here):
-            raise AwayError(f"its {name} is {url!r}")
-        return url
+        url = urlsplit(str((self.metadata or self.discover()).get(name)))
+        is_here = {url.hostname, urlsplit(self.issuer).hostname} <= LOOPBACK
+        if not url.hostname or not (url.scheme == "https" or is_here):
+            raise AwayError(f"its {name} is {url.geturl()!r}")
+        return url.geturl()
 
     def claims(self, given: Json, started: Json, redirect_uri: str) -> Json:
         """Return what the provider says about the person, in exchange for the code in `given`."""
@@ -169,22 +161,13 @@ class Provider:
     def verified(self, token: str, keys: Json, nonce: str) -> Json:
         """Return the claims of an ID token (OpenID Connect Core 1.0, section 3.1.3.7)."""
         client_id = self.client["client_id"]
-        wanted = {
-            "iss": self.issuer,
-            "aud": client_id,
-            "nonce": nonce,
-            "sub": "",
-            "exp": 0,
-            "iat": 0,
-        }
-        rules: Any = {
-            name: {"essential": True, **({"value": value} if value else {})}
-            for name, value in wanted.items()
-        }
+        values = {"iss": self.issuer, "aud": client_id, "nonce": nonce}
+        needed = (*values, "sub", "exp", "iat")
+        rules: Any = {name: {"essential": True, "value": values.get(name)} for name in needed}
 
         def keys_for(signed: Any) -> KeySet:
             kid = signed.headers().get("kid")
-            found = [key for key in keys["keys"] if kid in {None, key.get("kid")}]
+            found = [key for key in map(dict, keys["keys"]) if kid in {None, key.get("kid")}]
             return KeySet.import_key_set({"keys": found})
 
         try:
@@ -200,9 +183,9 @@ class Provider:
     def scope_of(self, claims: Json) -> str:
         """Return the largest scope that a person's claims give."""
         given = claims.get(self.settings.oidc_role_claim)
-        values = {str(value) for value in (given if isinstance(given, list) else [given])}
+        values = [*(given if isinstance(given, list) else [given]), "*"]
         for scope, roles in self.roles.items():
-            if roles & {"*", *values}:
+            if any(value in roles for value in values if isinstance(value, str)):
                 return scope
         reason = f"{self.settings.oidc_role_claim} is {given!r}"
         raise SignInError("You have no access to this service. Ask its operator.", reason)
@@ -210,17 +193,13 @@ class Provider:
     def _fetch(self, url: str, method: str = "GET", **options: Any) -> Json:
         """Return the JSON object at an address, without following redirects."""
         options |= {"redirect": False, "preload_content": False}
-        try:
-            with self._http.request(method, url, **options) as answer:
-                found: dict[str, Any] = json.loads(answer.read(ANSWER_LIMIT))
-            error = found.get("error", answer.status)
-        except UNUSABLE as failure:
-            raise AwayError(f"{url}: {failure}") from None
-        if error == "invalid_grant":
-            raise SignInError(UNKNOWN, f"{error} {found.get('error_description')}")
+        with self._http.request(method, url, **options) as answer:
+            body = answer.read(ANSWER_LIMIT)
+        if answer.status == HTTPStatus.BAD_REQUEST and b"invalid_grant" in body:
+            raise SignInError(UNKNOWN, body.decode(errors="replace"))
         if answer.status != HTTPStatus.OK:
-            raise AwayError(f"{url}: {error}")
-        return found
+            raise AwayError(f"{url}: {answer.status} {body.decode(errors='replace')}")
+        return dict(json.loads(body))
 
 
 def init_app(app: Flask, settings: Settings) -> None:
@@ -236,8 +215,6 @@ blueprint.after_request(sessions.no_store)
 @blueprint.errorhandler(SignInError)
 def refused(error: SignInError) -> Any:
     """Show why nobody is signed in, and log it."""
-    if not isinstance(error, AwayError):
-        tokens.count_failed_attempt()
     add_log_context(reason=error.reason)
     return problems.http_error(error)
 
@@ -248,8 +225,9 @@ def start() -> Any:
     provider: Provider = current_app.extensions["oidc"]
     provider.within_limit(provider.discover)  # even if known, to say here that it is away
     started = {name: secrets.token_urlsafe() for name in ("state", "nonce", "verifier")}
-    onward = {"next": sessions.safe_next_path(), "until": time.time() + STAY_LIMIT}
-    session["sign_in"] = started | onward
+    onward = sessions.safe_next_path()
+    onward = onward if len(onward) <= NEXT_LIMIT else ""
+    session["sign_in"] = started | {"next": onward, "until": time.time() + STAY_LIMIT}
     challenge = urlsafe_b64encode(hashlib.sha256(started.pop("verifier").encode()).digest())
     query = started | {
         "response_type": "code",
@@ -266,7 +244,26 @@ def start() -> Any:
 def callback() -> Any:
     """Sign in the person whom the provider sends back."""
     provider: Provider = current_app.extensions["oidc"]
-    started, given = session.get("sign_in"), request.args.to_dict()
+    started = session.get("sign_in", {})
+    try:
+        claims = _claims(provider, started)
+        scope, name_claim = provider.scope_of(claims), provider.settings.oidc_name_claim
+        name = "".join(filter(str.isprintable, str(claims.get(name_claim, "")))).strip()
+        if not name:
+            raise SignInError(INVALID.format(f"Missing claim: {name_claim!r}"))
+    except SignInError as error:
+        if not isinstance(error, AwayError):
+            tokens.count_failed_attempt()
+        raise
+    person = f"{provider.issuer} {claims['sub']}".encode("utf-8", "surrogatepass")
+    digest = hashlib.sha256(person).hexdigest()
+    token = tokens.create_session(database(), digest, name, scope, sessions.LIFETIME)
+    sessions.start_session(token)
+    return redirect(started["next"] or url_for("hello.hello"), 303)
+
+
+def _claims(provider: Provider, started: Json) -> Json:
+    given = request.args.to_dict()
     state = given.get("state", "").encode()
     if not started or not hmac.compare_digest(state, started["state"].encode()):
         raise SignInError(UNKNOWN, "unknown state")
@@ -279,16 +276,8 @@ def callback() -> Any:
         reason = f"{given['error']} {given.get('error_description')}"
         raise SignInError("The provider did not let you sign in, or you cancelled.", reason)
     redirect_uri = own_url() + url_for("oidc.callback")
-    claims = provider.within_limit(provider.claims, given, started, redirect_uri)
-    scope, name_claim = provider.scope_of(claims), provider.settings.oidc_name_claim
-    name = "".join(filter(str.isprintable, str(claims.get(name_claim, "")))).strip()
-    if not name:
-        raise SignInError(INVALID.format(f"Missing claim: {name_claim!r}"))
-    person = f"{provider.issuer} {claims['sub']}".encode("utf-8", "surrogatepass")
-    digest = hashlib.sha256(person).hexdigest()
-    token = tokens.create_session(database(), digest, name, scope, sessions.LIFETIME)
-    sessions.start_session(token)
-    return redirect(started["next"] or url_for("hello.hello"), 303)
+    claims: Json = provider.within_limit(provider.claims, given, started, redirect_uri)
+    return claims
 
 
 @blueprint.route("/sign-out")

@@ -98,8 +98,8 @@ ATTACKS: dict[str, tuple[Any, int, str]] = {
     "state that is not ASCII": (response("state", "ä"), 403, "unknown state"),
     "wrong iss": (response("iss", "https://other.example"), 403, "wrong iss"),
     "no iss": (response("iss", ""), 403, "no iss"),
-    "no code": (response("code", ""), 403, "invalid_grant used"),
-    "wrong code": (response("code", "x"), 403, "invalid_grant used"),
+    "no code": (response("code", ""), 403, "invalid_grant"),
+    "wrong code": (response("code", "x"), 403, "invalid_grant"),
     "denied": (response("error", "access_denied"), 403, "access_denied None"),
     "wrong issuer": (claim("iss", "https://other.example"), 403, "Invalid claim: 'iss'"),
     "no issuer": (claim("iss", None), 403, "Missing claim: 'iss'"),
@@ -134,8 +134,8 @@ ATTACKS: dict[str, tuple[Any, int, str]] = {
         "invalid_client",
     ),
     "token endpoint fails": (answers("/token", 500, "oops"), 503, "/token"),
-    "keys are no JSON": (answers("/jwks", 200, "<html>"), 503, "/jwks"),
-    "keys are a list": (answers("/jwks", 200, "[]"), 503, "/jwks"),
+    "keys are no JSON": (answers("/jwks", 200, "<html>"), 503, "JSONDecodeError"),
+    "keys are a list": (answers("/jwks", 200, "[1]"), 503, "TypeError"),
     "keys are missing": (answers("/jwks", 200, "{}"), 403, "'keys'"),
     "redirect": (answers("/jwks", 302, "{}"), 503, "302"),
 }
@@ -168,7 +168,7 @@ def test_code_signs_in_only_once(deployment: Deployment, visitor: Visitor) -> No
     with visitor.again() as thief:
         answer = thief.get(path, headers={"Cookie": cookie})
     assert answer.status_code == 403
-    assert deployment.line(answer.headers["X-Request-Id"])["reason"] == "invalid_grant used"
+    assert deployment.line(answer.headers["X-Request-Id"])["reason"].count("invalid_grant") == 1
 
 
 def test_response_is_for_the_browser_that_began(visitor: Visitor) -> None:

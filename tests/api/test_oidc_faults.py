@@ -130,7 +130,10 @@ except AwayError as error:
 METADATA = "/.well-known/openid-configuration"
 FAULTS: dict[str, tuple[Any, str]] = {
     "status 500": (lambda provider: provider.answers.update({METADATA: (500, "{}")}), "500"),
-    "no JSON": (lambda provider: provider.answers.update({METADATA: (200, "<p>")}), METADATA),
+    "no JSON": (
+        lambda provider: provider.answers.update({METADATA: (200, "<p>")}),
+        "JSONDecodeError",
+    ),
     "another issuer": (
         lambda provider: provider.metadata.update({"issuer": "https://other.example"}),
         "its issuer is 'https://other.example'",
@@ -143,7 +146,7 @@ FAULTS: dict[str, tuple[Any, str]] = {
         lambda provider: provider.metadata.update({"authorization_endpoint": None}),
         "its authorization_endpoint is 'None'",
     ),
-    "slow": (lambda provider: setattr(provider, "delay", 10), "no answer within 3 s"),
+    "slow": (lambda provider: setattr(provider, "pause", 0.01), "TimeoutError"),
 }
 
 

@@ -67,6 +67,9 @@ class Provider(ThreadingHTTPServer):
             yield self
             self.shutdown()
 
+    def handle_error(self, *_: object) -> None:
+        """Ignore clients that leave before the answer."""
+
     def reset(self) -> None:
         """Be an honest provider, where Ada is an editor."""
         self.claims: dict[str, Any] = {"sub": "ada", "name": "Ada Lovelace", "roles": ["editor"]}
@@ -77,6 +80,7 @@ class Provider(ThreadingHTTPServer):
         self.metadata: dict[str, Any] = {}  # the same, of the metadata
         self.answers: dict[str, tuple[int, str]] = {}  # status and body, by path
         self.delay = 0.0  # seconds before each answer
+        self.pause = 0.0  # seconds before each byte of it
         self.asked: list[str] = []  # paths of requests
         self.codes: dict[str, dict[str, str]] = {}
 
@@ -197,7 +201,12 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body.encode())))
         self.end_headers()
-        self.wfile.write(body.encode())
+        if self.server.pause:
+            for number in body.encode():
+                time.sleep(self.server.pause)
+                self.wfile.write(bytes([number]))
+        else:
+            self.wfile.write(body.encode())
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
