@@ -61,7 +61,8 @@ def _timespan(_context: object, _option: object, value: str | None) -> timedelta
     type=click.Choice(SCOPES),
     default="write",
     show_default=True,
-    help="read: the token can only read. write: it can also create, change and delete.",
+    help="read: the token can only read. write: it can also create, change and delete. admin: it can"
+    " also see and revoke the tokens of others.",
 )
 @click.option(
     "--expires",
@@ -88,18 +89,18 @@ def create(name: str, scope: str, expires: timedelta | None) -> None:
 
 @tokens.command("list")
 def list_tokens() -> None:
-    """List all tokens: name, scope and times (UTC).
+    """List all tokens: name, scope, times (UTC), and the person that it belongs to.
 
     The tokens themselves are not shown, because only their hashes are stored.
     """
     with database().read() as connection:
         rows = connection.execute(select(TOKENS).order_by(TOKENS.c.name)).all()
-    row = "{:<20} {:<6} {:<20} {:<20} {:<20}"
-    click.echo(row.format("NAME", "SCOPE", "CREATED", "EXPIRES", "LAST USED").rstrip())
+    row = "{:<20} {:<6} {:<20} {:<20} {:<20} {}"
+    click.echo(row.format("NAME", "SCOPE", "CREATED", "EXPIRES", "LAST USED", "PERSON"))
     for token in rows:
         times = (token.created_at, token.expires_at, token.last_used_at)
         shown = (f"{time:%Y-%m-%dT%H:%M:%SZ}" if time else "-" for time in times)
-        click.echo(row.format(token.name, token.scope, *shown).rstrip())
+        click.echo(row.format(token.name, token.scope, *shown, token.person_name or "").rstrip())
 
 
 @tokens.command()

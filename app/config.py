@@ -236,6 +236,14 @@ class Settings:
             raise SettingsError("; ".join(wrong))
         return cls(**{name.lower(): value for name, value in found.items()})
 
+    def roles_of_scopes(self) -> dict[str, tuple[str, ...]]:
+        """Return the values of the role claim that give each scope, the largest scope first."""
+        return {
+            "admin": self.oidc_admin_roles,
+            "write": self.oidc_write_roles,
+            "read": self.oidc_read_roles,
+        }
+
     def check_secrets(self) -> None:
         """Check that the secrets are set that the server needs, and migrations don't have.
 

@@ -47,8 +47,9 @@ SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 # replicas of the previous version must understand it.
 CSRF_FIELD = "form_key"
 # A path on this host. It has no second slash (a host would follow), no backslash (browsers read it
-# as a slash), and no white space or control characters (browsers remove some of them).
-SAFE_PATH = re.compile(r"/(?!/)[!-\[\]-~]*", flags=re.ASCII)
+# as a slash), and no white space or control characters (browsers remove some of them). It fits into
+# a cookie, which has at most 4 KiB.
+SAFE_PATH = re.compile(r"/(?!/)[!-\[\]-~]{0,1000}", flags=re.ASCII)
 
 blueprint = Blueprint("sessions", __name__)
 

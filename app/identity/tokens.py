@@ -238,7 +238,8 @@ def create_session(
     with database.autocommit.connect() as connection:
         expired = TOKENS.c.expires_at < datetime.now(UTC)
         connection.execute(sa.delete(TOKENS).where(TOKENS.c.is_session, expired))
-    columns = {"person": person, "person_name": person_name[:NAME_LENGTH], "is_session": True}
+    printable = "".join(character for character in person_name if character.isprintable())
+    columns = {"person": person, "person_name": printable[:NAME_LENGTH], "is_session": True}
     name = f"session-{secrets.token_hex(8)}"
     return find_by_secret(create_token(database, name, scope, lifetime, **columns))
 

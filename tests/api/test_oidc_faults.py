@@ -95,14 +95,6 @@ def test_provider_leads_back_to_the_public_address(
     assert found == ["303", f"{address}/sign-in/callback", "303"]
 
 
-def test_client_secret_is_in_the_body_where_the_provider_wants_it(
-    provider: Provider, tmp_path: object
-) -> None:
-    """Without client_secret_basic, the service uses client_secret_post."""
-    provider.metadata["token_endpoint_auth_methods_supported"] = ["client_secret_post"]
-    assert replicas(tmp_path, provider.issuer)[-1] == "303"
-
-
 def test_claims_come_from_userinfo_too(provider: Provider, tmp_path: object) -> None:
     """What the ID token lacks is taken from the UserInfo endpoint."""
     provider.claims |= {"name": None, "roles": None}
@@ -119,12 +111,12 @@ def test_everybody_can_be_let_in(provider: Provider, tmp_path: object) -> None:
 
 ELSEWHERE = """
 from app.config import Settings
-from app.identity.oidc import AwayError, Provider
+from app.identity.oidc import Provider, SignInError
 provider = Provider(Settings.from_environ())
 provider.metadata = {"jwks_uri": "http://127.0.0.1:1/keys"}
 try:
     provider.endpoint("jwks_uri")
-except AwayError as error:
+except SignInError as error:
     print(error.reason)
 """
 METADATA = "/.well-known/openid-configuration"

@@ -173,12 +173,7 @@ class Handler(BaseHTTPRequestHandler):
         time.sleep(provider.delay)
         given = {name: values[0] for name, values in parse_qs(body).items()}
         basic = base64.b64encode(b"slipway:s3cret%2B%2F").decode()
-        methods = provider.metadata.get("token_endpoint_auth_methods_supported")
-        is_client = (
-            given.get("client_secret") == SECRET
-            if methods
-            else self.headers["Authorization"] == f"Basic {basic}"
-        )
+        is_client = self.headers["Authorization"] == f"Basic {basic}"
         asked = provider.codes.pop(given.get("code", ""), None)
         digest = hashlib.sha256(given["code_verifier"].encode()).digest()
         if self.path in provider.answers:
