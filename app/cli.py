@@ -61,8 +61,8 @@ def _timespan(_context: object, _option: object, value: str | None) -> timedelta
     type=click.Choice(SCOPES),
     default="write",
     show_default=True,
-    help="read: the token can only read. write: it can also create, change and delete. admin: it can"
-    " also see and revoke the tokens of others.",
+    help="read: the token can only read. write: it can also create, change and delete. admin: it"
+    " can also see and revoke the tokens of others.",
 )
 @click.option(
     "--expires",
