@@ -175,7 +175,7 @@ class CommonParts(BasePlugin):
     def init_spec(self, spec: APISpec) -> None:
         """Define the components that operations refer to."""
         self.schemas = spec.components.schemas
-        description = "A token with scope `read` (`GET` and `HEAD`), or `write` or `admin` (all methods)."
+        description = "A token with scope `read` (`GET`, `HEAD`), `write` or `admin` (all methods)."
         bearer = {"type": "http", "scheme": "bearer", "description": description}
         spec.components.security_scheme("bearer", bearer)
         for name, parameter in PARAMETERS.items():

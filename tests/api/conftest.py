@@ -19,7 +19,7 @@ from tests.support.checkout import ROOT
 from tests.support.compose import Stack, docker, run
 from tests.support.environ import bare_environ
 from tests.support.forked import CommandLine, command_line
-from tests.support.identity_provider import Provider
+from tests.support.identity_provider import Provider, settings
 from tests.support.scrape import Metrics
 from tests.support.service import Service
 from tests.support.visitor import Visitor
@@ -187,3 +187,13 @@ def provider(identity_provider: Provider) -> Provider:
     """The identity provider, which is honest until a test changes it."""
     identity_provider.reset()
     return identity_provider
+
+
+@pytest.fixture(scope="session")
+def with_provider(
+    identity_provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """A service with two workers, where people sign in at the provider that tests control."""
+    folder = tmp_path_factory.mktemp("with_provider")
+    with embed(folder, **settings(identity_provider.issuer)) as deployment:
+        yield deployment

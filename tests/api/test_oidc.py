@@ -11,14 +11,10 @@ from tests.support.identity_provider import Provider, begin, settings, sign_in
 from tests.support.visitor import Visitor, form_key, is_in
 
 
-@pytest.fixture(scope="module")
-def deployment(
-    identity_provider: Provider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    """A service with two workers, where people sign in at the provider."""
-    folder = tmp_path_factory.mktemp("oidc")
-    with embed(folder, **settings(identity_provider.issuer)) as deployment:
-        yield deployment
+@pytest.fixture
+def deployment(with_provider: Deployment) -> Deployment:
+    """A service where people sign in at the provider."""
+    return with_provider
 
 
 pytestmark = pytest.mark.usefixtures("provider")

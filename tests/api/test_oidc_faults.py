@@ -1,18 +1,23 @@
 """Sign-in with OpenID Connect where the provider is away, slow, badly configured or unusual."""
 
 import json
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from tests.api.conftest import Deployment, embed
 from tests.support.forked import python
 from tests.support.identity_provider import Provider, begin, settings, sign_in
 from tests.support.visitor import Visitor, form_key, is_in
-from tests.support.waiting import wait_until
+from tests.support.waiting import free_port, wait_until
 
+METADATA = "/.well-known/openid-configuration"
 # Prints status, reason and place of the answers of several replicas, each on its own.
 REPLICAS = """
 import sys, json
@@ -33,7 +38,7 @@ answer = client.get("/sign-in/provider", headers=headers)
 print(answer.status_code)
 if answer.status_code == 303:
     try:
-        build_opener(Stay).open(answer.location)
+        build_opener(Stay).open(answer.location, sys.argv[2].encode() or None)
     except HTTPError as moved:
         back = moved.headers["Location"]
     print(back.partition("?")[0])
@@ -45,14 +50,31 @@ if answer.status_code == 303:
 """
 
 
+@pytest.fixture(scope="module")
+def deployment(
+    identity_provider: Provider, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Deployment]:
+    """A service with one worker, where people sign in at the provider."""
+    folder = tmp_path_factory.mktemp("faults")
+    with embed(folder, WEB_CONCURRENCY="1", **settings(identity_provider.issuer)) as deployment:
+        yield deployment
+
+
 def replicas(
-    tmp_path: object, issuer: str, headers: dict[str, str] | None = None, **more: str
+    tmp_path: object,
+    issuer: str,
+    headers: dict[str, str] | None = None,
+    form: str = "",
+    **more: str,
 ) -> list[str]:
-    """Begin to sign in at one replica, end at another, and return the answers and the reasons."""
+    """Begin to sign in at one replica, end at another, and return the answers and the reasons.
+
+    :param form: what the browser sends to the provider in a form.
+    """
     environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", "SECRET_KEY": "x" * 32}
     environ |= settings(issuer) | more
     said = []
-    for line in python(REPLICAS, json.dumps(headers or {}), **environ).splitlines():
+    for line in python(REPLICAS, json.dumps(headers or {}), form, **environ).splitlines():
         if line.startswith("{"):
             said += [str(value) for name, value in json.loads(line).items() if name == "reason"]
         else:
@@ -119,7 +141,25 @@ try:
 except SignInError as error:
     print(error.reason)
 """
-METADATA = "/.well-known/openid-configuration"
+
+
+def test_mock_provider_signs_in(tmp_path: object) -> None:
+    """A person signs in at a provider that others have written."""
+    port = free_port()
+    claims = '{"sub": "ada", "name": "Ada Lovelace", "roles": ["editor"]}'
+    script = Path(sys.executable).with_name("oidc-provider-mock")
+    options = [f"--port={port}", "--require-nonce=true", f"--user-claims={claims}"]
+    with subprocess.Popen(
+        [script, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as mock:
+        try:
+            issuer = f"http://127.0.0.1:{port}"
+            wait_until(lambda: requests.get(issuer + METADATA, timeout=30).ok)
+            assert replicas(tmp_path, issuer, form="sub=ada")[-1] == "303"
+        finally:
+            mock.terminate()
+
+
 FAULTS: dict[str, tuple[Any, str]] = {
     "status 500": (lambda provider: provider.answers.update({METADATA: (500, "{}")}), "500"),
     "no JSON": (
@@ -144,30 +184,21 @@ FAULTS: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_provider_that_does_not_work_is_reported(
-    provider: Provider, tmp_path: object, name: str
+    deployment: Deployment, provider: Provider, visitor: Visitor, name: str
 ) -> None:
     """A page with 503 says that the provider does not work, and the log why."""
     fault, reason = FAULTS[name]
     fault(provider)
-    said = replicas(tmp_path, provider.issuer)
-    assert said[-1] == "503"
-    assert reason in said[0]
+    answer = visitor.get("/sign-in/provider")
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert "provider can&#39;t be reached" in answer.text
+    assert reason in deployment.line(answer.headers["X-Request-Id"])["reason"]
 
 
 def test_only_https_is_used_for_a_provider_elsewhere(tmp_path: object) -> None:
     """The metadata of a provider elsewhere can't lead the service to an address of its own host."""
     environ = {"DATABASE_URL": f"sqlite:///{tmp_path}/x.db", **settings("https://login.example")}
     assert python(ELSEWHERE, **environ) == "its jwks_uri is 'http://127.0.0.1:1/keys'\n"
-
-
-@pytest.fixture(scope="module")
-def deployment(
-    identity_provider: Provider, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Deployment]:
-    """A service with one worker, where people sign in at the provider."""
-    folder = tmp_path_factory.mktemp("faults")
-    with embed(folder, WEB_CONCURRENCY="1", **settings(identity_provider.issuer)) as deployment:
-        yield deployment
 
 
 def test_slow_provider_delays_nobody_else(provider: Provider, visitor: Visitor) -> None:
