@@ -51,7 +51,7 @@ def forget(folder: str = os.environ["PROMETHEUS_MULTIPROC_DIR"], server: int = o
 
 try:
     settings = Settings.from_environ()
-    settings.check_secrets()
+    settings.check_oidc()  # oidc
     tracing.check_settings()
 except SettingsError as error:
     sys.exit(f"slipway: {error}")

@@ -58,11 +58,13 @@ def create_app(settings: Settings | None = None) -> Flask:
     api = Api(app)
     for part in (hello, probes, docs, static, tokens):
         api.register_blueprint(part.blueprint)
+    # oidc
     if settings.oidc_issuer and settings.oidc_client_secret and settings.secret_key:
-        from app.identity import oidc, token_pages  # noqa: PLC0415 they take memory
+        from app.identity import oidc, token_pages  # noqa: PLC0415 off, they take no memory
 
         oidc.init_app(app, settings)
         token_pages.init_app(app)
+    # /oidc
 
     # example
     # Last: the first path segment of every route before it is reserved, and can't be a code.

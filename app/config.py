@@ -19,11 +19,11 @@ from sqlalchemy import URL
 
 from app.setting_checks import (
     DatabaseURL,
-    Words,
+    Words,  # oidc
     has_certificates,
-    has_openid,
+    has_openid,  # oidc
     is_base_url,
-    is_issuer,
+    is_issuer,  # oidc
     is_one_host,
 )
 
@@ -172,6 +172,7 @@ class Settings:
         secret=True,
         default=None,
     )
+    # oidc
     oidc_issuer: str | None = _setting(
         "Address of the OpenID Connect provider where people sign in, for example"
         " https://login.example.com/realms/staff. Without it, this sign-in is off.",
@@ -214,6 +215,20 @@ class Settings:
         default=(),
     )
 
+    def check_oidc(self) -> None:
+        """Check that all is set that OIDC_ISSUER needs. Migrations don't have these secrets.
+
+        :raises SettingsError: something is missing.
+        """
+        for name in ("oidc_client_id", "oidc_client_secret", "secret_key"):
+            if self.oidc_issuer and not getattr(self, name):
+                raise SettingsError(f"{name.upper()}: Not set. OIDC_ISSUER needs it.")
+        roles = self.oidc_read_roles + self.oidc_write_roles + self.oidc_admin_roles
+        if self.oidc_issuer and not roles:
+            raise SettingsError("OIDC_WRITE_ROLES: Not set, nor those for read or admin.")
+
+    # /oidc
+
     @classmethod
     def from_environ(cls, environ: Mapping[str, str] = os.environ) -> Self:
         """Read all settings. An empty variable counts as not set; unknown ones are ignored.
@@ -229,47 +244,14 @@ class Settings:
             # A secret whose file can't be read is missing too. Report only the error of NAME_FILE.
             said = {name: " ".join(texts) for name, texts in error.messages_dict.items()}
             errors = {n: text for n, text in said.items() if f"{n}_FILE" not in errors} | errors
-        else:
-            errors |= _missing_for_oidc(found)
         if errors:
             wrong = (f"{name}: {text}" for name, text in errors.items())
             raise SettingsError("; ".join(wrong))
         return cls(**{name.lower(): value for name, value in found.items()})
 
-    def roles_of_scopes(self) -> dict[str, tuple[str, ...]]:
-        """Return the values of the role claim that give each scope, the largest scope first."""
-        return {
-            "admin": self.oidc_admin_roles,
-            "write": self.oidc_write_roles,
-            "read": self.oidc_read_roles,
-        }
-
-    def check_secrets(self) -> None:
-        """Check that the secrets are set that the server needs, and migrations don't have.
-
-        :raises SettingsError: one is missing.
-        """
-        for name in ("oidc_client_secret", "secret_key"):
-            if self.oidc_issuer and not getattr(self, name):
-                raise SettingsError(f"{name.upper()}: Not set. OIDC_ISSUER needs it.")
-
 
 SECRETS = {setting.name.upper() for setting in settings_of(Settings) if setting.metadata["secret"]}
 """Names of the settings that can also be read from a file, whose path is in NAME_FILE."""
-
-
-def _missing_for_oidc(found: Mapping[str, Any]) -> dict[str, str]:
-    """Return an error for each setting that OIDC_ISSUER needs and that is not set."""
-    missing: dict[str, str] = {}
-    if "OIDC_ISSUER" not in found:
-        return missing
-    if "OIDC_CLIENT_ID" not in found:
-        missing["OIDC_CLIENT_ID"] = "Not set. OIDC_ISSUER needs it."
-    if not any(found.get(f"OIDC_{scope}_ROLES") for scope in ("READ", "WRITE", "ADMIN")):
-        missing["OIDC_WRITE_ROLES"] = (
-            "Nobody could sign in. Set it, OIDC_READ_ROLES or OIDC_ADMIN_ROLES."
-        )
-    return missing
 
 
 def _read_secret_files(given: Mapping[str, str]) -> tuple[dict[str, str], dict[str, str]]:

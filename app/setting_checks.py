@@ -13,7 +13,7 @@ from sqlalchemy import URL
 from app import database_url
 
 MAX_PORT = 65_535
-LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}
+LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}  # oidc
 HOST = r"([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
 
 
@@ -25,13 +25,6 @@ class DatabaseURL(fields.Field[URL]):
             return database_url.parse(value)
         except ValueError as error:
             raise ValidationError(str(error)) from None
-
-
-class Words(fields.Field[tuple[str, ...]]):
-    """Texts that are separated by commas."""
-
-    def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> tuple[str, ...]:
-        return tuple(word.strip() for word in value.split(",") if word.strip())
 
 
 def is_one_host(url: URL) -> None:
@@ -55,6 +48,14 @@ def is_base_url(value: str) -> None:
         raise ValidationError("Must be http(s)://host[:port], in lower case, without a path.")
 
 
+# oidc
+class Words(fields.Field[tuple[str, ...]]):
+    """Texts that are separated by commas."""
+
+    def _deserialize(self, value: str, *_args: Any, **_kwargs: Any) -> tuple[str, ...]:
+        return tuple(word.strip() for word in value.split(",") if word.strip())
+
+
 def is_issuer(value: str) -> None:
     """Check that a URL can be an issuer (OpenID Connect Discovery 1.0, section 3).
 
@@ -74,3 +75,6 @@ def has_openid(scopes: str) -> None:
     """Check that a list of scopes has the one that OpenID Connect requires."""
     if "openid" not in scopes.split():
         raise ValidationError("Must contain openid, for example: openid profile.")
+
+
+# /oidc

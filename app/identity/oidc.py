@@ -1,9 +1,8 @@
 """Sign-in with OpenID Connect: authorization code flow with PKCE, and RP-initiated logout.
 
-Specifications: OpenID Connect Core 1.0, Discovery 1.0 and RP-Initiated Logout 1.0; RFC 7636 (PKCE);
-RFC 9207 (`iss` in the response). A person who signs in gets a token for this session of the
-browser, so all else works as with other tokens. What a sign-in must remember is in the browser's
-signed cookie, so any replica can finish it.
+Specifications: OpenID Connect Core, Discovery and RP-Initiated Logout 1.0, RFC 7636 and RFC 9207.
+A person who signs in gets a token for this session of the browser, so all else works as with other
+tokens. What a sign-in must remember is in the browser's signed cookie: any replica can finish it.
 """
 
 import hashlib
@@ -15,7 +14,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote_plus, urlencode, urlsplit, urlunsplit
 
 from flask import Blueprint, Flask, current_app, redirect, render_template, request, session
 from joserfc import jws, jwt
@@ -79,6 +78,8 @@ class Provider:
     def __init__(self, settings: Settings) -> None:
         self.settings, self.issuer = settings, str(settings.oidc_issuer)
         self.client_id, self.secret = str(settings.oidc_client_id), settings.oidc_client_secret
+        roles = settings.oidc_admin_roles, settings.oidc_write_roles, settings.oidc_read_roles
+        self.roles = dict(zip(reversed(tokens.SCOPES), roles, strict=True))
         self.metadata: Json = {}
         self._http = PoolManager(timeout=LIMIT, retries=False)  # and no redirects
         self._workers = ThreadPoolExecutor(WORKERS)
@@ -105,7 +106,7 @@ class Provider:
         if not url.hostname or not (url.scheme == "https" or is_here):
             raise _away(f"its {name} is {url.geturl()!r}")
         query = dict(parse_qsl(url.query)) | query
-        return url._replace(query=urlencode(query)).geturl()
+        return urlunsplit((url.scheme, url.netloc, url.path, urlencode(query), ""))
 
     def claims(self, given: Json, started: Json, redirect_uri: str) -> Json:
         """Return what the provider says about the person, in exchange for the code in `given`."""
@@ -158,7 +159,7 @@ class Provider:
         """Return the largest scope that a person's claims give."""
         given = claims.get(self.settings.oidc_role_claim)
         values = [*(given if isinstance(given, list) else [given]), "*"]
-        for scope, roles in self.settings.roles_of_scopes().items():
+        for scope, roles in self.roles.items():
             if any(value in roles for value in values if isinstance(value, str)):
                 return scope
         raise SignInError(NO_ROLE, f"{self.settings.oidc_role_claim} is {given!r}")

@@ -1,13 +1,12 @@
 """People sign in with OpenID Connect, at providers that are honest, hostile or away."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.api.conftest import Deployment, embed
-from tests.support.identity_provider import Provider, begin, settings, sign_in
+from tests.api.conftest import Deployment
+from tests.support.identity_provider import Provider, begin, sign_in
 from tests.support.visitor import Visitor, form_key, is_in
 
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from tests.api.conftest import Deployment, embed
-from tests.support.identity_provider import Provider, settings, sign_in
+from tests.api.conftest import Deployment
+from tests.support.identity_provider import Provider, sign_in
 from tests.support.service import Service
 from tests.support.visitor import Visitor, form, form_key
 

@@ -107,6 +107,14 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         pytest.param({"RATE_LIMIT_CREATE": "10"}, "RATE_LIMIT_CREATE", id="rate without a period"),
         pytest.param({"RATE_LIMIT_CREATE": "0/minute"}, "RATE_LIMIT_CREATE", id="rate of zero"),
         pytest.param({"RATE_LIMIT_AUTH": "10/week"}, "RATE_LIMIT_AUTH", id="rate per week"),
+        pytest.param({"OIDC_ISSUER": "login.example.com"}, "OIDC_ISSUER", id="no scheme of issuer"),
+        pytest.param(
+            {"OIDC_ISSUER": "http://login.example.com"}, "OIDC_ISSUER", id="issuer without TLS"
+        ),
+        pytest.param(
+            {"OIDC_ISSUER": "https://login.example.com/?a"}, "OIDC_ISSUER", id="issuer with a query"
+        ),
+        pytest.param({"OIDC_SCOPES": "profile"}, "OIDC_SCOPES", id="scopes without openid"),
         pytest.param({"LOG_LEVEL": "loud"}, "LOG_LEVEL", id="unknown log level"),
         pytest.param({"LOG_FORMAT": "xml"}, "LOG_FORMAT", id="unknown log format"),
     ],
@@ -116,6 +124,25 @@ def test_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
     with pytest.raises(SettingsError, match=f"^{named}: ") as caught:
         Settings.from_environ({"DATABASE_URL": MYSQL} | environ)
     assert "s3cret" not in str(caught.value)
+
+
+def test_issuer_needs_other_settings() -> None:
+    """OIDC_ISSUER needs a client, its secret, a key for cookies, and a role of somebody."""
+    environ = {"DATABASE_URL": MYSQL, "OIDC_ISSUER": "http://127.0.0.1:8080/realms/staff"}
+    for name, value in (
+        ("OIDC_CLIENT_ID", "slipway"),
+        ("OIDC_CLIENT_SECRET", "s3cret"),
+        ("SECRET_KEY", "s3cret" * 6),
+        ("OIDC_WRITE_ROLES", "editor, author,"),
+    ):
+        settings = Settings.from_environ(environ)
+        with pytest.raises(SettingsError, match=f"^{name}: "):
+            settings.check_oidc()
+        environ[name] = value
+    settings = Settings.from_environ(environ)
+    settings.check_oidc()
+    assert settings.oidc_write_roles == ("editor", "author")
+    assert "s3cret" not in repr(settings)
 
 
 @pytest.mark.parametrize(

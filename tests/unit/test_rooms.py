@@ -12,6 +12,7 @@ from tests.support.checkout import ROOT
 # such as the example. A feature can import all rooms in this list, but none of them a feature.
 ORDER = [
     "database_url",
+    "setting_checks",
     "config",
     "telemetry",
     "database",
