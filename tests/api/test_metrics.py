@@ -100,7 +100,7 @@ def test_metrics_report_versions(metrics: Metrics) -> None:
     """Metrics report the service's version, the schema revision and the database's state."""
     samples = metrics.read()
     assert samples["slipway_database_up"] == 1
-    assert samples['slipway_schema_info{revision="0004"}'] == 1
+    assert samples['slipway_schema_info{revision="0005"}'] == 1
     assert [sample for sample in samples if sample.startswith("slipway_build_info{version=")]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import requests
+import trustme
 
 from tests.api.conftest import Deployment, embed
 from tests.support.forked import python
@@ -141,6 +142,16 @@ try:
 except SignInError as error:
     print(error.reason)
 """
+
+
+def test_certificate_of_the_provider_is_verified(tmp_path: Path) -> None:
+    """A provider needs a certificate of an authority that the system or SSL_CERT_FILE trusts."""
+    authority, file = trustme.CA(), tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(file))
+    with Provider(authority.issue_cert("127.0.0.1")).running() as provider:
+        *_, reason, status = replicas(tmp_path, provider.issuer)
+        assert (status, "CERTIFICATE_VERIFY_FAILED" in reason) == ("503", True)
+        assert replicas(tmp_path, provider.issuer, SSL_CERT_FILE=str(file))[-1] == "303"
 
 
 def test_mock_provider_signs_in(tmp_path: object) -> None:

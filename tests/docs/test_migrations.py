@@ -27,7 +27,7 @@ def test_revision_is_written_as_documented(tmp_path: Path) -> None:
         subprocess.run(["bash", "-ec", script], cwd=project, env=environ, check=True)
 
     run(script)
-    revision = project / "db" / "migrations" / "versions" / "0005_teams.py"
+    revision = project / "db" / "migrations" / "versions" / "0006_teams.py"
     head, _, _ = revision.read_text().partition("def upgrade")
     revision.write_text(head + example)
     run(f"{alembic} upgrade heads")

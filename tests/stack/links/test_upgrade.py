@@ -30,8 +30,8 @@ HEAD = """'''Teams.'''
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -139,7 +139,7 @@ def me(url: str, token: str) -> object:
 def _versions(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgrade]:
     """This version, which is running, and a later one with one more migration, which is built."""
     later = copy_project(tmp_path_factory.mktemp("later"))
-    (later / "db/migrations/versions/0005_teams.py").write_text(HEAD + EXAMPLE)
+    (later / "db/migrations/versions/0006_teams.py").write_text(HEAD + EXAMPLE)
     auth = later / "app" / "identity" / "tokens.py"
     text = auth.read_text()
     for line, more in CHANGE.items():
@@ -163,7 +163,7 @@ def _versions(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
 def _upgrade(versions: Upgrade) -> Iterator[Upgrade]:
     """The two versions, with the schema of the old one before each test."""
     yield versions
-    versions.new.compose(*MIGRATE, "alembic", "downgrade", "service@0004")
+    versions.new.compose(*MIGRATE, "alembic", "downgrade", "service@0005")
 
 
 def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
@@ -177,7 +177,7 @@ def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
     with load.running(), upgrade.beside() as (container, url):
         wait_until(lambda: requests.get(f"{url}/livez", timeout=5).ok)
         ready = requests.get(f"{url}/readyz", timeout=5)
-        assert (ready.status_code, "0005" in ready.json()["detail"]) == (503, True)
+        assert (ready.status_code, "0006" in ready.json()["detail"]) == (503, True)
 
         upgrade.migrate()
         wait_until(lambda: requests.get(f"{url}/readyz", timeout=5).ok)
@@ -223,8 +223,8 @@ def test_migration_that_was_killed_can_be_recorded(upgrade: Upgrade) -> None:
     with pytest.raises(subprocess.CalledProcessError) as failed:
         upgrade.migrate()
     assert "Duplicate column name 'team'" in failed.value.stderr
-    upgrade.new.compose(*MIGRATE, "alembic", "stamp", "0005")
+    upgrade.new.compose(*MIGRATE, "alembic", "stamp", "0006")
     upgrade.migrate()
     heads = upgrade.old.mysql_root("SELECT version_num FROM alembic_version ORDER BY 1")
     assert len(heads) == 2
-    assert heads[0] == ["0005"]
+    assert heads[0] == ["0006"]
