@@ -6,6 +6,7 @@ Only this module uses private names of PyMySQL. tests/unit/test_private_parts.py
 import math
 import re
 import ssl
+import sys
 import time
 from contextlib import suppress
 from datetime import datetime
@@ -15,18 +16,30 @@ from typing import Any
 
 from gevent import Timeout
 from gevent.monkey import get_original
-from pymysql import connections
-from pymysql.constants import FIELD_TYPE
-from pymysql.converters import conversions
-from pymysql.err import NotSupportedError
 from sqlalchemy import Dialect, ExceptionContext
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.config import Settings
-from app.database import hosts
 from app.database.deadline import Limits, budget, time_left
-from app.database.errors import READ_ONLY
+
+# PyMySQL imports cryptography, if it is installed, to send passwords without TLS. The service uses
+# TLS always, and the module takes 11 MB of memory.
+loaded = sys.modules.get("cryptography")
+sys.modules["cryptography"] = None  # type: ignore[assignment]  # Python's way to forbid an import
+
+from pymysql import connections  # noqa: E402
+from pymysql.constants import FIELD_TYPE  # noqa: E402
+from pymysql.converters import conversions  # noqa: E402
+from pymysql.err import NotSupportedError  # noqa: E402
+
+if loaded:
+    sys.modules["cryptography"] = loaded
+else:
+    del sys.modules["cryptography"]
+
+from app.database import hosts  # noqa: E402
+from app.database.errors import READ_ONLY  # noqa: E402
 
 CONNECT_TIMEOUT = 1.0  # seconds to open a TCP connection to the server
 METADATA_LOCK_TIMEOUT = 2  # seconds to wait for a table while a migration changes it
