@@ -8,11 +8,34 @@ import pytest
 import requests
 
 from tests.api.conftest import Deployment
-from tests.support.identity_provider import Provider, sign_in
+from tests.support.identity_provider import Provider, settings, sign_in
 from tests.support.service import Service
 from tests.support.visitor import Visitor, form, form_key
 
 PAGE = "/sign-in/tokens"
+# Signs a person in as the provider would, and prints what the pages answer.
+ON_MYSQL = """
+import re, secrets, time
+from datetime import timedelta
+import app
+from app.identity import tokens
+from werkzeug.test import Client
+app = app.create_app.__wrapped__()
+person, database = secrets.token_hex(32), app.extensions["database"]
+with app.app_context():
+    token = tokens.create_session(database, person, "Ada", "write", timedelta(hours=1))
+me = {"id": token.id, "name": "Ada", "scope": "write", "is_session": True, "until": time.time() + 60}
+signer = app.session_interface.get_signing_serializer(app)
+client = Client(app)
+client.set_cookie("slipway", signer.dumps({"form_key": "key", "me": me}))
+form = {"form_key": "key", "name": secrets.token_hex(8), "scope": "read", "days": "30"}
+print(client.get("/sign-in/tokens").status_code)
+print(*(client.post("/sign-in/tokens", data=form).status_code for _ in range(2)))
+page = client.get("/sign-in/tokens").text
+for path in re.findall('href="(/sign-in/tokens/[0-9]+/revoke)"', page):
+    print(client.post(path, data=form).status_code)
+print(client.get("/sign-in/tokens").status_code)
+"""
 
 
 @pytest.fixture
@@ -193,3 +216,11 @@ def test_long_list_has_pages(deployment: Deployment, boss: Visitor) -> None:
     names = re.findall(r"<strong>(page-\d+)</strong>", first + second)
     assert names == [f"page-{number:03}" for number in range(101)]
     deployment.sql("DELETE FROM tokens WHERE name LIKE 'page-%'")
+
+
+@pytest.mark.engine
+def test_page_works_on_mysql(on_mysql: Deployment) -> None:
+    """On MySQL too, a person creates and revokes tokens, and then the session."""
+    done = on_mysql.command_line.complete(code=ON_MYSQL, **settings("https://login.example.com"))
+    printed = [line for line in done.stdout.splitlines() if not line.startswith("{")]
+    assert (printed, done.stderr) == (["200", "201 409", "303", "303", "303"], "")
