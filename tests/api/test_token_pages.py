@@ -24,7 +24,8 @@ app = app.create_app.__wrapped__()
 person, database = secrets.token_hex(32), app.extensions["database"]
 with app.app_context():
     token = tokens.create_session(database, person, "Ada", "write", timedelta(hours=1))
-me = {"id": token.id, "name": "Ada", "scope": "write", "is_session": True, "until": time.time() + 60}
+me = {"id": token.id, "name": "Ada", "scope": "write", "is_session": True}
+me["until"] = time.time() + 60
 signer = app.session_interface.get_signing_serializer(app)
 client = Client(app)
 client.set_cookie("slipway", signer.dumps({"form_key": "key", "me": me}))

@@ -58,7 +58,7 @@ def test_wrong_token_is_refused(deployment: Deployment, header: str) -> None:
     assert answer.json()["title"] == "Unauthorized"
 
 
-@pytest.mark.parametrize("scope", ["read", "write"])
+@pytest.mark.parametrize("scope", ["read", "write", "admin"])
 def test_me_tells_name_and_scope(deployment: Deployment, scope: str) -> None:
     """/api/me returns the name and scope of the client's token."""
     name = f"me-{secrets.token_hex(4)}"

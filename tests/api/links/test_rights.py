@@ -1,14 +1,15 @@
-"""Access rights of every route: for visitors, read tokens and write tokens."""
+"""Access rights of every route: for visitors, and for tokens of each scope."""
 
 from typing import Any
 
 import pytest
 
+from app.identity.tokens import SCOPES
 from tests.api.conftest import Deployment
 from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
-# Method, path, body, and the status for a visitor, for a read token and for a write token.
+# Method, path, body, and the status for a visitor, for a read token, and for a write or admin token.
 RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
     ("GET", "/", None, 200, 200, 200),
     ("GET", "/livez", None, 200, 200, 200),
@@ -41,16 +42,16 @@ RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
 @pytest.fixture(scope="module", name="clients")
 def _clients(deployment: Deployment) -> dict[str, Service]:
     """A client without a token, and one for each scope."""
-    tokens = {"visitor": "", "read": deployment.token("read"), "write": deployment.token("write")}
+    tokens = {"visitor": ""} | {scope: deployment.token(scope) for scope in SCOPES}
     return {who: Service(deployment.url, token) for who, token in tokens.items()}
 
 
-@pytest.mark.parametrize("who", ["visitor", "read", "write"])
+@pytest.mark.parametrize("who", ["visitor", *SCOPES])
 @pytest.mark.parametrize("right", RIGHTS, ids=lambda right: f"{right[0]} {right[1]}")
 def test_right(clients: dict[str, Service], links: Links, right: tuple[Any, ...], who: str) -> None:
     """Every route returns the status in the table, and rejected requests change nothing."""
     method, path, body, *statuses = right
-    wanted = statuses[["visitor", "read", "write"].index(who)]
+    wanted = statuses[["visitor", "read", "write"].index(who.replace("admin", "write"))]
     link = links.create()
     new = links.new_code()
     links.codes.append(f"{new}b")
