@@ -153,7 +153,7 @@ def test_token_is_alone_on_standard_output(deployment: Deployment) -> None:
         pytest.param(("create", ""), id="empty name"),
         pytest.param(("create", "x" * 101), id="long name"),
         pytest.param(("create", "a\nb"), id="newline in the name"),
-        pytest.param(("create", "x", "--scope", "admin"), id="unknown scope"),
+        pytest.param(("create", "x", "--scope", "root"), id="unknown scope"),
         pytest.param(("create", "x", "--expires", "tomorrow"), id="wrong lifetime"),
         pytest.param(("create", "x", "--expires", "0d"), id="lifetime of zero"),
         pytest.param(("revoke", "no such token"), id="unknown token"),

@@ -77,6 +77,18 @@ def test_reader_only_reads(reader: Visitor, links: Links) -> None:
     assert links.service.get(f"/api/links/{fields['code']}").status_code == 404
 
 
+def test_admin_writes(deployment: Deployment, links: Links) -> None:
+    """With an admin token, pages show the same forms as with a write token."""
+    path = f"/links/{links.create()['code']}"
+    with Visitor(deployment.url, deployment.token("admin")) as admin:
+        for seen, control in (
+            ("/links", "/links/-/new"),
+            (path, f"{path}/delete"),
+            ("/links/-/transfer", 'type="file"'),
+        ):
+            assert control in admin.get(seen).text.partition("<main")[2]
+
+
 def test_revoked_token_signs_its_browsers_out(deployment: Deployment) -> None:
     """Revoking a token signs its browsers out at once."""
     name = f"gone-{secrets.token_hex(4)}"
