@@ -9,8 +9,8 @@ from tests.api.conftest import Deployment
 from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
-# Method, path, body, and the status for a visitor, for a read token, and for a write token. Here, an
-# admin token has the same rights as a write token.
+# Method, path, body, and the status for a visitor, for a read token, and for a write token. An
+# admin token has the same rights here as a write token.
 RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
     ("GET", "/", None, 200, 200, 200),
     ("GET", "/livez", None, 200, 200, 200),
