@@ -41,13 +41,11 @@ ALGORITHMS = [f"{kind}{size}" for kind in ("RS", "PS", "ES") for size in (256, 3
 SIGNATURES = jws.JWSRegistry(algorithms=[*ALGORITHMS, "Ed25519"], strict_check_header=False)
 # What an answer can raise that is not as it should be.
 UNUSABLE = (JoseError, HTTPError, ArithmeticError, LookupError, TypeError, ValueError)
-
 AWAY = "The sign-in provider can't be reached, or it does not work. Try again."
 DENIED = "The provider did not let you sign in, or you cancelled."
 INVALID = "The provider's answer is not valid: {}."
 NO_ROLE = "You have no access to this service. Ask its operator."
 UNKNOWN = "This sign-in has ended, or it began in another browser or at another address."
-
 Json = Mapping[str, Any]
 blueprint = Blueprint("oidc", __name__, url_prefix="/sign-in")
 blueprint.after_request(sessions.no_store)
@@ -86,9 +84,11 @@ class Provider:
 
     def within_limit(self, work: Callable[..., Any], *given: Any, **query: Any) -> Any:
         """Return what `work` returns, if it takes at most LIMIT, including the look-up of names."""
+        future = self._workers.submit(work, *given, **query)
         try:
-            return self._workers.submit(work, *given, **query).result(LIMIT)
+            return future.result(LIMIT)
         except (TimeoutError, *UNUSABLE) as error:
+            future.cancel()  # if it still waits for a worker
             raise _away(f"{type(error).__name__} {error}") from None
 
     def discover(self) -> Json:

@@ -75,9 +75,9 @@ def test_sign_in_and_out_at_the_provider(pair: Pair, open_page: Open, javascript
     expect(page.get_by_placeholder("Enter any login")).to_be_visible()
 
 
-def test_person_without_a_role_is_refused(pair: Pair, open_page: Open, javascript: bool) -> None:
+def test_person_without_a_role_is_refused(pair: Pair, open_page: Open) -> None:
     """A person whom the provider gives no role learns it on a page."""
-    page = open_page(pair.deployment.url, "/sign-in", java_script_enabled=javascript)
+    page = open_page(pair.deployment.url, "/sign-in", java_script_enabled=False)
     sign_in(page, "Eve")
     expect(page.get_by_role("main")).to_contain_text("You have no access to this service.")
     page.get_by_role("link", name="Sign in again").click()
