@@ -15,7 +15,7 @@ from ipaddress import IPv4Address, IPv6Network, ip_address
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, g, has_request_context, request
 from marshmallow import fields
 from werkzeug.exceptions import HTTPException
 
@@ -36,6 +36,7 @@ from app.database.types import (
 
 SCOPES = ("read", "write", "admin")  # each includes those before it
 NAME_LENGTH = 100
+ACTOR_LENGTH = 100  # characters
 LAST_USE_INTERVAL = timedelta(minutes=1)  # between two updates of last_used_at
 # Endpoints of forms that need only scope read, because they change only what the user owns.
 FORMS_FOR_READERS: set[str] = set()
@@ -66,18 +67,21 @@ TOKENS = sa.Table(
 BY_DIGEST = sa.select(TOKENS).where(TOKENS.c.digest.in_(sa.bindparam("digests", expanding=True)))
 
 
+class Actor(NamedTuple):
+    """Who makes a request. `key` is stable ASCII of up to 100 characters, `name` is for people."""
+
+    key: str
+    name: str
+
+
+COMMAND_LINE = Actor("command-line", "command line")
+
+
 class MeSchema(ResponseSchema):
     """The token of the request."""
 
     name = fields.String(metadata={"examples": ["ci"]})
     scope = fields.String(metadata={"enum": SCOPES, "examples": ["write"]})
-
-
-class Actor(NamedTuple):
-    """Who makes a request: a person, or a program with a token that belongs to nobody."""
-
-    key: str  # ASCII, at most 100 characters; stays the same if the name changes
-    name: str  # for people to read; not unique
 
 
 class RefusedError(HTTPException):
@@ -107,14 +111,6 @@ def me() -> sa.RowMapping:
     """Get the token's name and scope"""
     token: sa.Row[Any] = g.token
     return token._mapping
-
-
-def actor() -> Actor:
-    """Return who makes the current request, which must be authorized."""
-    token: sa.Row[Any] = g.token
-    if token.person:
-        return Actor(f"person:{token.person}", token.person_name)
-    return Actor(f"token:{token.id}", token.name)
 
 
 def authenticate() -> None:
@@ -153,6 +149,23 @@ def authorize(token: sa.Row[Any]) -> None:
     if needed == "write":
         rate_limit.check_writer(str(token.id))
     _record_use(token)
+
+
+def actor() -> Actor:
+    """Return who makes the current request. Outside of a request, it is the command line.
+
+    All tokens of a person are the same actor. Of other tokens, the key contains the name, so a new
+    token with the same name is the same actor.
+    """
+    if not has_request_context():
+        return COMMAND_LINE
+    if g.token.person:
+        return Actor(f"person:{g.token.person}", g.token.person_name)
+    name = g.token.name
+    key = f"token:{name}"
+    if not key.isascii() or len(key) > ACTOR_LENGTH:
+        key = f"token#{hashlib.sha256(name.encode(errors='replace')).hexdigest()}"
+    return Actor(key, name)
 
 
 def find_by_secret(secret: str) -> sa.Row[Any] | None:
