@@ -24,7 +24,7 @@ put() { # put FILE CONTENT: write the file atomically, and only if its content d
   made=$((made + 1))
 }
 
-for account in root migrator app replicator; do
+for account in root migrator app replicator archiver; do
   if [ ! -s "db/${account}_password" ]; then
     password=$(openssl rand -hex 16)  # MySQL's replication allows at most 32 characters
     put "db/${account}_password" "$password"
@@ -75,6 +75,10 @@ if [ "${MEMBERS:-}" ]; then
   put app/group_url "mysql+pymysql://app:$password@$hosts/$database"
   put migrate/group_url "mysql+pymysql://migrator:$(cat db/migrator_password)@$hosts/$database"
 fi
+if [ -d binlogs ]; then  # only with deploy/binlogs
+  put binlogs/password "$(cat db/archiver_password)"
+  put binlogs/ca.pem "$ca"
+fi
 if [ ! -s app/secret_key ]; then
   key=$(openssl rand -hex 32)
   put app/secret_key "$key"
@@ -86,5 +90,9 @@ if [ "$(id -u)" -eq 0 ]; then
   chmod 0500 db migrate app
   chown -R 999:999 db
   chown -R 10001:10001 migrate app
+  if [ -d binlogs ]; then
+    chmod 0500 binlogs
+    chown -R 999:999 binlogs
+  fi
 fi
 echo "secrets: $made files made"
