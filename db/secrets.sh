@@ -24,7 +24,7 @@ put() { # put FILE CONTENT: write the file atomically, and only if its content d
   made=$((made + 1))
 }
 
-for account in root migrator app replicator archiver; do
+for account in root migrator app replicator; do
   if [ ! -s "db/${account}_password" ]; then
     password=$(openssl rand -hex 16)  # MySQL's replication allows at most 32 characters
     put "db/${account}_password" "$password"
@@ -76,7 +76,12 @@ if [ "${MEMBERS:-}" ]; then
   put migrate/group_url "mysql+pymysql://migrator:$(cat db/migrator_password)@$hosts/$database"
 fi
 if [ -d binlogs ]; then  # only with deploy/binlogs
-  put binlogs/password "$(cat db/archiver_password)"
+  if [ ! -s db/archiver_password ]; then
+    password=$(openssl rand -hex 16)
+    put db/archiver_password "$password"
+  fi
+  password=$(cat db/archiver_password)
+  put binlogs/password "$password"
   put binlogs/ca.pem "$ca"
 fi
 if [ ! -s app/secret_key ]; then

@@ -1,8 +1,8 @@
 """Copies MySQL's closed binary logs from its volume to a folder or to S3, again and again.
 
-Each round closes the current log if it has transactions, and copies the closed logs that are not at
-their destination yet. So a failed or interrupted round is repeated by the next one. Copies are named
-after the server and the time when the log was begun: MySQL can count its logs from 1 again.
+Each round closes the current log if it has transactions, and copies the closed logs that are not
+at their destination yet. So the next round repeats what failed or was interrupted. Copies are named
+after the server and the time when the log was begun, because MySQL can count from 1 again.
 """
 
 import os
@@ -22,6 +22,7 @@ INTERVAL = float(os.environ.get("INTERVAL", "45"))  # seconds
 
 
 def main() -> None:
+    os.umask(0o077)  # logs have everything that clients have written
     place, done, copied = places.at(os.environ["BINLOGS"]), "", None
     while True:
         try:
@@ -32,8 +33,10 @@ def main() -> None:
             HEALTHY.touch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round can succeed
             done = ""
-            log(f"error: {error!r}. Logs wait to be copied. MySQL deletes them after a time: see "
-                "binlog_expire_logs_seconds in db/my.cnf.")
+            log(
+                f"error: {error!r}. Logs wait to be copied. MySQL deletes them after a time: see "
+                "binlog_expire_logs_seconds in db/my.cnf."
+            )
         time.sleep(INTERVAL)
 
 
@@ -65,8 +68,10 @@ def copy(place: places.Folder | places.Bucket, server: str, copied: list[str]) -
             continue
         last = max((each for each in copied if each.startswith(server)), default="")
         if last and number(name) > number(last) + 1:
-            log(f"warning: MySQL has deleted logs between {last} and {name} before they were "
-                "copied. Make a new backup: older ones can't be brought past this gap.")
+            log(
+                f"warning: MySQL has deleted logs between {last} and {name} before they were "
+                "copied. Make a new backup: older ones can't be brought past this gap."
+            )
         place.put(path, name)
         copied.append(name)
         log(f"copied {name}")

@@ -1,7 +1,7 @@
 """Fetches the binary logs that lead from a backup to a moment, as relay logs for another server.
 
-Usage: fetch.py SNAPSHOT GTIDS [UNTIL]: the time and the transactions of the backup, and the moment.
-Times are UTC. Without UNTIL, the logs are used to their end. It prints two lines: the last
+Usage: fetch.py SNAPSHOT GTIDS UNTIL: the time and the transactions of the backup, and the moment.
+Times are UTC. If UNTIL is empty, the logs are used to their end. It prints two lines: the last
 transaction to execute, and all that are executed then. The first line is empty if there are none.
 """
 
@@ -83,8 +83,9 @@ def fetch(
 
 
 def main() -> None:
-    snapshot, backup = parse(sys.argv[1]), events.Gtids(sys.argv[2])
-    until = parse(sys.argv[3]) if len(sys.argv) > 3 and sys.argv[3] else None
+    made, gtids, moment = sys.argv[1:]
+    snapshot, backup = parse(made), events.Gtids(gtids)
+    until = parse(moment) if moment else None
     if until and until < snapshot:
         raise CannotError(
             f"UNTIL is before the backup, which is of {snapshot:%F %T.%f}. Use an older backup."

@@ -19,7 +19,7 @@ class Folder:
 
     def names(self) -> list[str]:
         """Return the names of all copies, such as UUID/20261128T101500Z-binlog.000007."""
-        return sorted(str(p.relative_to(self.path)) for p in self.path.rglob("*-*.*[0-9]"))
+        return sorted(str(p.relative_to(self.path)) for p in self.path.rglob("*-binlog.*[0-9]"))
 
     def put(self, file: Path, name: str) -> None:
         """Copy a file to this place."""

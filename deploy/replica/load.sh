@@ -6,6 +6,7 @@ set -euo pipefail
 export MYSQL_PWD
 MYSQL_PWD=$(</run/secrets/root_password)
 app_password=$(</run/secrets/app_password)
+migrator_password=$(</run/secrets/migrator_password)
 sql() { mysql --user=root "$@"; }
 
 IFS= read -r snapshot && IFS= read -r gtids
@@ -19,6 +20,7 @@ SET GLOBAL super_read_only = OFF;
 DROP DATABASE IF EXISTS slipway;
 CREATE DATABASE slipway;
 CREATE USER IF NOT EXISTS app IDENTIFIED BY '$app_password' REQUIRE SSL;
+CREATE USER IF NOT EXISTS migrator IDENTIFIED BY '$migrator_password' REQUIRE SSL;
 GRANT SELECT, INSERT, UPDATE, DELETE ON slipway.* TO app;
 SQL
 awk '{ print } END { exit $0 !~ /^-- Dump completed/ }' | sql slipway || {
