@@ -33,10 +33,7 @@ def main() -> None:
             HEALTHY.touch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round can succeed
             done = ""
-            log(
-                f"error: {error!r}. Logs wait to be copied. MySQL deletes them after a time: see "
-                "binlog_expire_logs_seconds in db/my.cnf."
-            )
+            log(f"error: {error!r}. Logs wait to be copied, and MySQL deletes them after a week.")
         time.sleep(INTERVAL)
 
 
@@ -67,10 +64,10 @@ def copy(place: places.Folder | places.Bucket, server: str, copied: list[str]) -
         if name in copied:
             continue
         last = max((each for each in copied if each.startswith(server)), default="")
-        if last and number(name) > number(last) + 1:
+        if last and number(name) != number(last) + 1:
             log(
-                f"warning: MySQL has deleted logs between {last} and {name} before they were "
-                "copied. Make a new backup: older ones can't be brought past this gap."
+                f"warning: logs are missing between {last} and {name}: MySQL deleted them before "
+                "they were copied. Make a new backup: older ones can't be brought past this gap."
             )
         place.put(path, name)
         copied.append(name)

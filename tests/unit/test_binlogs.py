@@ -1,6 +1,7 @@
 """The sidecar that copies binary logs, and the search for the logs that lead to a moment."""
 
 import importlib
+import re
 import secrets
 import struct
 import sys
@@ -151,13 +152,42 @@ def test_purge_of_logs_that_were_not_copied_is_reported(
     place = module("places").Folder(tmp_path)
     module("archive").copy(place, SERVER, copied)
     lines = capsys.readouterr().out.splitlines()
-    assert [line.partition(":")[0].partition(" ")[0] for line in lines] == [
-        "warning",
-        "copied",
-        "copied",
-    ]
+    assert [re.split("[: ]", line)[0] for line in lines] == ["warning", "copied", "copied"]
     assert name_of(2) in lines[0]
     assert name_of(5) in lines[0]
+
+
+def test_failed_round_is_repeated(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A round that fails logs why; the next one copies everything, and only then it is healthy."""
+    archive, answers = module("archive"), iter([OSError("no route"), (SERVER, "1"), (SERVER, "1")])
+    (tmp_path / "data" / "binlog.000001").write_bytes(log(1))
+    write_index(tmp_path / "data", 1, 2)
+    healthy, seen = tmp_path / "healthy", []
+
+    def close_log(_: str) -> object:
+        seen.append(healthy.exists())
+        answer = next(answers)
+        if isinstance(answer, OSError):
+            raise answer
+        return answer
+
+    def sleep(_: float) -> None:
+        if len(seen) == 3:
+            raise SystemExit
+
+    monkeypatch.setenv("BINLOGS", str(tmp_path))
+    monkeypatch.setattr(archive, "close_log", close_log)
+    monkeypatch.setattr(archive, "HEALTHY", healthy)
+    monkeypatch.setattr(archive.time, "sleep", sleep)
+    monkeypatch.setattr(archive.os, "umask", lambda _: None)
+    with pytest.raises(SystemExit):
+        archive.main()
+    assert seen == [False, False, True]
+    error, copied = capsys.readouterr().out.splitlines()
+    assert error.startswith("error: OSError('no route').")
+    assert copied == f"copied {name_of(1)}"
 
 
 def fetch(tmp_path: Path, until: float | None, **logs: bytes) -> tuple[str, str]:

@@ -1,5 +1,6 @@
 """Lists and statistics from a real MySQL replica, with replication lag."""
 
+import gzip
 import subprocess
 import time
 from collections.abc import Iterator
@@ -145,3 +146,10 @@ def test_replica_starts_from_a_backup(replicated: Stack, client: Service, tmp_pa
     wait_until(lambda: {before, after} <= codes(client))
     assert counted(client, before) == 1
     assert replicated.mysql_root("SELECT @@super_read_only", "db-replica") == [["1"]]
+
+    # A backup of the replica, which only reads, says the same about the transactions that it has.
+    replicated.make("backup", FILE=file, IN_DATABASE="docker compose exec -T db-replica")
+    [[executed]] = replicated.mysql_root("SELECT @@gtid_executed")
+    _, gtids, *sql = gzip.decompress(file.read_bytes()).decode().splitlines()
+    assert gtids == f"-- GTIDs: {executed}".replace("\\n", "")
+    assert after in "".join(sql)
