@@ -58,11 +58,14 @@ def close_log(done: str) -> tuple[str, str]:
 def copy(place: places.Folder | places.Bucket, server: str, copied: list[str]) -> None:
     """Copy the closed logs that are not in `copied`, and add their names to it."""
     *closed, _ = (DATA / "binlog.index").read_text().split()
-    for path in (DATA / name for name in closed):
+    new: list[tuple[Path, str]] = []
+    for path in (DATA / each for each in reversed(closed)):
         begun = datetime.fromtimestamp(events.created(path), UTC)
         name = f"{server}/{begun:%Y%m%dT%H%M%SZ}-{path.name}"
         if name in copied:
-            continue
+            break  # older ones were copied before it
+        new.append((path, name))
+    for path, name in reversed(new):
         last = max((each for each in copied if each.startswith(server)), default="")
         if last and number(name) != number(last) + 1:
             log(

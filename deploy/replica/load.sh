@@ -14,6 +14,7 @@ if [[ $snapshot != '-- Snapshot: '* || $gtids != '-- GTIDs: '* ]]; then
   echo 'load: The backup does not say which transactions it has. Make a new one.' >&2
   exit 1
 fi
+trap 'sql --execute="SET GLOBAL super_read_only = ON"' EXIT
 sql <<SQL
 STOP REPLICA;
 SET GLOBAL super_read_only = OFF;
@@ -30,6 +31,5 @@ awk '{ print } END { exit $0 !~ /^-- Dump completed/ }' | sql slipway || {
 sql <<SQL
 RESET BINARY LOGS AND GTIDS;
 SET GLOBAL gtid_purged = '${gtids#-- GTIDs: }';
-SET GLOBAL super_read_only = ON;
 START REPLICA;
 SQL
