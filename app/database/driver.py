@@ -78,6 +78,7 @@ class Connection(AnyConnection):
     """
 
     deadline = math.inf  # as time.monotonic(); `prepare_checkout` sets it for each use
+    primary = ("", 0)  # the address, among several hosts
     outdated = 0.0
     """When this process noticed that another server is the primary, as time.monotonic(). No pool
     hands out connections that are older: their server may accept no writes."""
@@ -113,11 +114,11 @@ def connect(limits: Limits, _dialect: Dialect, _record: Any, args: Any, options:
     """
     within = max(min(limits.answer, time_left(limits)), 0)
     with Timeout(within, PoolTimeoutError("Timed out connecting to the database.")):
-        return hosts.connect(partial(Connection, limits, *args), within, options, _leave_older)
-
-
-def _leave_older(connection: Connection) -> None:
-    Connection.outdated = connection.opened
+        opened = hosts.connect(partial(Connection, limits, *args), within, options)
+    address = (opened.host, opened.port)
+    if "," in options["host"] and address != Connection.primary:
+        Connection.primary, Connection.outdated = address, opened.opened
+    return opened
 
 
 def prepare_checkout(connection: Connection, _record: object, _proxy: object) -> None:

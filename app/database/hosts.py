@@ -21,18 +21,12 @@ _last_primary: dict[str, str] = {}
 """For each list of hosts, the one that accepted writes last."""
 
 
-def connect(
-    connection: Callable[..., C],
-    within: float,
-    options: dict[str, Any],
-    on_change: Callable[[C], object] = lambda _opened: None,
-) -> C:
+def connect(connection: Callable[..., C], within: float, options: dict[str, Any]) -> C:
     """Return a connection to the host, or to the one of several that accepts writes.
 
     :param connection: opens a connection, with `options` as its keyword arguments.
     :param within: seconds for all hosts together. A host that does not answer gets its share.
     :param options: `host` is one host, or several as `database_url.parse` returns them.
-    :param on_change: called with the connection if another one of several hosts had it last time.
     :raises pymysql.err.OperationalError: none of several hosts accepts writes; it says why.
     :raises pymysql.err.NotSupportedError: all of several hosts raised it.
     """
@@ -50,9 +44,7 @@ def connect(
             with Timeout(share, OSError(f"{host} timed out")):
                 opened = connection(**here)
                 if not _reads_only(opened):
-                    if _last_primary.setdefault(options["host"], address) != address:
-                        _last_primary[options["host"]] = address
-                        on_change(opened)
+                    _last_primary[options["host"]] = address
                     return opened
         except (Error, OSError) as error:
             errors.append(error)

@@ -31,9 +31,10 @@ class Group(Stack):
 
     def end(self) -> None:
         """Make it a stack with one server again, as docs/group.md says."""
-        run(FOLDER / "end.sh", cwd=self.root, env=self.env)
+        end, restart = blocks(PAGE.read_text().partition("## Back to one server")[2], "sh")
+        run("bash", "-ec", end, cwd=self.root, env=self.env)
         del self.env["COMPOSE_FILE"]
-        self.up("--build", "--remove-orphans")
+        run("bash", "-ec", restart, cwd=self.root, env=self.env)
 
     def mysql_root(self, sql: str, service: str = "") -> list[list[str]]:
         """Run SQL as root on a member, by default the primary, and return the rows."""
