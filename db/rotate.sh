@@ -10,7 +10,7 @@ for account in $accounts; do
     password=$(<"/run/secrets/${account}_password")
     # Skip an account whose password is new already: MySQL keeps only one old password, and would
     # replace it with the new one.
-    if ! MYSQL_PWD=$password mysql --host=127.0.0.1 --user=$account --execute='DO 0' 2>/dev/null; then
+    if ! MYSQL_PWD=$password mysql --host=127.0.0.1 --user="$account" --execute='DO 0' 2>/dev/null; then
         MYSQL_PWD=$root_password mysql --user=root <<SQL
 ALTER USER $account IDENTIFIED BY '$password' RETAIN CURRENT PASSWORD;
 SQL
