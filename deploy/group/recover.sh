@@ -67,5 +67,8 @@ until [ "$(sql "$first" "$state" 2>/dev/null)" = ONLINE ]; do sleep 1; done
 sql "$first" 'SET GLOBAL group_replication_bootstrap_group = OFF'
 echo "recover: the group began again with $first"
 for member in "${members[@]}"; do
-  [ "$member" = "$first" ] || docker compose restart --timeout 5 "$member"
+  case $(sql "$member" "$state" 2>/dev/null || true) in
+    ONLINE | RECOVERING) ;;
+    *) docker compose restart --timeout 5 "$member" ;;
+  esac
 done
