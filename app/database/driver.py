@@ -78,6 +78,7 @@ class Connection(AnyConnection):
     """
 
     deadline = math.inf  # as time.monotonic(); `prepare_checkout` sets it for each use
+    used = False
     primary = ("", 0)  # the address, among several hosts
     outdated = 0.0
     """When this process noticed that another server is the primary, as time.monotonic(). No pool
@@ -134,8 +135,10 @@ def prepare_checkout(connection: Connection, _record: object, _proxy: object) ->
     socket = poll()
     if connection.open:
         socket.register(connection._sock, POLLIN)
-    if not connection.open or connection.opened < Connection.outdated or socket.poll(0):
+    is_old = not connection.open or connection.opened < Connection.outdated or socket.poll(0)
+    if is_old and connection.used:  # SQLAlchemy would end with another error if the new one is old
         raise DisconnectionError
+    connection.used = True
     connection.deadline = math.inf
     if budget.get():
         connection.deadline = time.monotonic() + time_left(connection.limits)
