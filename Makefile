@@ -140,7 +140,7 @@ kubernetes-secrets: need-docker ## create missing passwords and certificates for
 #@ Data of the running stack
 
 db-shell: need-docker ## open a MySQL shell as root in the database's container
-	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
+	docker compose exec "$$(db/find.sh)" bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
 
 backup: need-docker ## save all data to FILE, or to a new file in backups/, while the service runs
 	@db/backup.sh $(FILE)
