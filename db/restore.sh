@@ -5,7 +5,8 @@
 # that runs migrations.
 set -euo pipefail
 file=$1
-read -ra in_database <<<"${IN_DATABASE:-docker compose exec -T db}"
+IN_DATABASE=${IN_DATABASE:-docker compose exec -T $(db/find.sh)}
+read -ra in_database <<<"$IN_DATABASE"
 migrate=${MIGRATE:-docker compose run --rm migrate}
 
 refuse() {

@@ -7,8 +7,7 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Open
-from tests.browser.links.conftest import signed_in
+from tests.browser.conftest import Open, sign_in
 from tests.support.compose import Stack
 from tests.support.links.client import TARGET, Links
 
@@ -193,7 +192,9 @@ def test_reader_gets_no_buttons(
     """With a read token, pages show everything but no controls that write."""
     code = links.create(code=links.new_code(), title="To be read")["code"]
     link = f"/links/{code}"
-    page = signed_in(stack, tokens["read"], open_page, link, java_script_enabled=javascript)
+    page = open_page(stack.url, link, java_script_enabled=javascript)
+    sign_in(page, tokens["read"])
+    expect(page).to_have_url(stack.url + link)
     expect(page.get_by_role("heading", name="To be read")).to_be_visible()
     expect(page.get_by_text("(read)")).to_be_visible()
     for path in (link, "/links", "/links/-/transfer"):
