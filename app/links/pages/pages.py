@@ -6,6 +6,7 @@ link are under `/links/-/`, because no code begins with `-`.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from threading import Semaphore
 from typing import Any
 
@@ -25,12 +26,13 @@ from app.links import exports, histogram, imports, queries, service
 from app.links.api import CODE_TAKEN, TOO_BROAD
 from app.links.cursors import Cursor
 from app.links.pages import forms
+from app.links.records import FormatError, Lines
 from app.links.schemas import LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
 from app.server import accept_upload
 from app.telemetry.logs import add_log_context
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
-MAX_REFUSED_LINES = 100  # that the page of an import shows
+MAX_SHOWN_LINES = 100  # of each kind that the page of an import shows
 TOP_LIMIT = 20  # links
 WEEK = timedelta(days=7)
 CHANGED = "This link has changed since you opened it. This page shows its current version."
@@ -197,24 +199,30 @@ def transfer() -> Any:
     file = request.files.get("file") if request.method == "POST" else None
     if not file:
         error = "Choose a file." if request.method == "POST" else ""
-        return render_template("transfer.html", error=error), 422 if error else 200
+        return _transfer_page(422 if error else 200, error=error)
     rate_limit.count("create", str(g.token.id))
-    file_format = "csv" if str(file.filename).lower().endswith(".csv") else "jsonl"
-    report = imports.ImportReport()
-    refused: dict[imports.Lines, str] = {}
+    report = imports.ImportReport(dry_run="check" in request.form)
+    file_format, content = imports.recognise(file.stream, str(file.filename))
+    file_format = request.form.get("format") or file_format
+    shown: dict[str, dict[Lines, Any]] = {"refused": {}, "adjusted": {}, "created": {}}
     error, status, headers = "", 200, {}
     try:
-        for more in imports.run(database(), file.stream, file_format, report):
+        for refused in imports.run(database(), content, file_format, report):
             renew_budget()
-            refused |= more if len(refused) < MAX_REFUSED_LINES else {}
-    except imports.FormatError as failure:
+            more = {"refused": refused, "adjusted": report.notes, "created": report.links}
+            for name, found in more.items():
+                shown[name] |= dict(islice(found.items(), MAX_SHOWN_LINES - len(shown[name])))
+    except FormatError as failure:
         error, status = str(failure), 422
     except UNAVAILABLE as failure:
         add_log_context(error=str(getattr(failure, "orig", failure)))
         error, status, headers = INTERRUPTED, 503, {"Retry-After": str(RETRY_AFTER)}
-    shown = list(refused.items())[:MAX_REFUSED_LINES]
-    page = render_template("transfer.html", report=report, refused=shown, error=error)
-    return page, status, headers
+    page = _transfer_page(status, error=error, report=report, shown=shown, file_format=file_format)
+    return *page, headers
+
+
+def _transfer_page(status: int, **values: Any) -> tuple[str, int]:
+    return render_template("transfer.html", formats=list(imports.FORMATS), **values), status
 
 
 def _new_form(form: Mapping[str, str], errors: Mapping[str, str], status: int = 200) -> Any:
