@@ -19,7 +19,7 @@ CSV_ERRORS = {
 
 
 class Lines(NamedTuple):
-    """The first and the last line of a record."""
+    """The first and the last line of a record, or 0 if the file is not read by lines."""
 
     first: int
     last: int
@@ -28,6 +28,8 @@ class Lines(NamedTuple):
     def __str__(self) -> str:
         """Return the lines in words."""
         lines = f"Line {self.first}" if self.first == self.last else "Lines {} to {}".format(*self)
+        if not self.first:
+            return f"Entry {self.entry}"
         return f"{lines}, entry {self.entry}" if self.entry else lines
 
 

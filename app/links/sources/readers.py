@@ -1,9 +1,10 @@
 """One reader for each kind of file: CSV, JSON, JSON Lines, the SQL of a dump, and bookmarks.
 
-A reader yields the place of each record, and a function that returns it: a dictionary with the
-names of its source. The function raises ValueError if the record can't be read.
+A reader yields the place of each record, and a function that returns it as a dictionary with the
+names of its source, or raises ValueError.
 """
 
+import codecs
 import io
 import json
 import re
@@ -11,18 +12,18 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from html.parser import HTMLParser
 from itertools import chain, count
-from typing import Any
+from typing import IO, Any
 
 from app.api.resources import in_turns
 from app.links.imports import check_header, check_repeated
 from app.links.records import FormatError, Lines, csv_rows, from_cells, json_lines, lines_of
-from app.links.sources.table import KEY, OWN, WITHIN, Source
+from app.links.sources.table import OWN, SOURCES, WITHIN, Source
 
 Records = Iterator[tuple[Lines, Callable[[], Any]]]
 
-CHUNK = 64 * 1024  # characters
+CHUNK = 64 * 1024  # characters, and bytes from which a format is recognised
 RECORD_LIMIT = 1024 * 1024  # characters of a record that is not a line
-JSON_LIMIT = 4 * 1024 * 1024  # characters of a JSON document, which is parsed in one piece
+JSON_LIMIT = 4 * 1024 * 1024  # characters of a file of JSON, which is parsed in one piece
 
 # SQL as mysqldump and phpMyAdmin write it.
 STRING = r"'(?:[^'\\]++|\\.|'')*+'"
@@ -34,19 +35,43 @@ ESCAPED = {None: "'", "0": "\0", "b": "\b", "n": "\n", "r": "\r", "t": "\t", "Z"
 URL_COLUMNS = ["keyword", "url", "title", "timestamp", "ip", "clicks"]
 
 
-def broken(line: int) -> FormatError:
-    """Return the error of a file that can't be read on."""
+def text_of(file: Any) -> io.TextIOWrapper:
+    """Return the text of a file in UTF-8 or UTF-16. Each CR, LF or CRLF ends a line."""
+    buffered = io.BufferedReader(file, CHUNK)
+    is_utf16 = buffered.peek(2).startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    # Bytes that are not UTF-8 become surrogates, which no field of a link accepts.
+    encoding, errors = ("utf-16", "replace") if is_utf16 else ("utf-8-sig", "surrogateescape")
+    return io.TextIOWrapper(buffered, encoding, errors, newline="")
+
+
+def recognise(file: IO[bytes]) -> tuple[str | None, IO[bytes]]:
+    """Return the name of the source of a file, or None, and a file with the same content."""
+    raw: Any = getattr(file, "raw", file)  # so that pipes are not read ahead
+    peeked = io.BufferedReader(raw, CHUNK)
+    start = text_of(io.BytesIO(peeked.peek())).read()
+    return next((source.name for source in SOURCES if _is_from(source, start)), None), peeked
+
+
+def _is_from(source: Source, start: str) -> bool:
+    if source.kind != "csv" or start.lstrip()[:1] in {"{", "[", "<", ""}:
+        return source.looks_like(start)
+    try:
+        return bool(_columns(csv_header(io.StringIO(start, newline=""))[0], source))
+    except FormatError:
+        return False
+
+
+def _broken(line: int) -> FormatError:
     return FormatError(f"Line {line}: The file breaks its format here, or was cut off.")
 
 
-def lines(text: io.TextIOBase) -> Iterator[bytes]:
-    """Yield the lines of a text in UTF-8."""
+def _lines(text: io.TextIOBase) -> Iterator[bytes]:
     return lines_of(lambda size: text.readline(size).encode(errors="surrogateescape"))
 
 
 def csv_header(text: io.TextIOBase) -> tuple[list[str], Iterator[Any]]:
     """Return the names of the columns of CSV, and its rows. The delimiter is `,`, `;` or a tab."""
-    parts = lines(text)
+    parts = _lines(text)
     start = [next(parts, b"")]
     named = re.match(rb'"?sep=([,;\t|])', start[0])
     if named:
@@ -59,11 +84,8 @@ def csv_header(text: io.TextIOBase) -> tuple[list[str], Iterator[Any]]:
     return [name.strip() for name in names], rows
 
 
-def known_columns(header: Sequence[str], source: Source) -> list[str]:
-    """Return the names of columns as their source spells them, and "" for others.
-
-    :raises FormatError: a column is repeated, or there is none of a code or a URL.
-    """
+def _columns(header: Sequence[str], source: Source) -> list[str]:
+    """Return the names of columns as their source spells them, and "" for others."""
     names = {name.casefold(): name for given in source.fields.values() for name in given}
     columns = [names.get(name.casefold(), "") for name in header]
     check_repeated([name for name in columns if name])
@@ -73,12 +95,12 @@ def known_columns(header: Sequence[str], source: Source) -> list[str]:
     return columns
 
 
-def read_csv(text: io.TextIOBase, source: Source) -> Records:
+def _csv(text: io.TextIOBase, source: Source) -> Records:
     """Read CSV whose first line names the columns, in any order and case."""
     header, rows = csv_header(text)
     if source.name == OWN:
         check_header([name.casefold() for name in header if name])
-    columns = known_columns(header, source)
+    columns = _columns(header, source)
     vital = {*source.fields["code"], *source.fields["url"]}
     for place, cells, ended in rows:
         while len(cells) > len(columns) and not cells[-1]:
@@ -87,44 +109,33 @@ def read_csv(text: io.TextIOBase, source: Source) -> Records:
             yield place, partial(from_cells, columns, cells, ended, vital)
 
 
-def read_json_lines(text: io.TextIOBase, _source: Source) -> Records:
-    """Read a JSON object from each line."""
-    return json_lines(lines(text))
+def _json(text: io.TextIOBase, source: Source) -> Records:
+    """Read the objects in the list of a JSON document, or the objects that it has by their codes.
 
-
-def read_json(text: io.TextIOBase, source: Source) -> Records:
-    """Read the objects in the lists of JSON documents, or objects that have names."""
-    document, at, line = text.read(JSON_LIMIT + 1), 0, 1
+    One with several codes gives several records.
+    """
+    document = text.read(JSON_LIMIT + 1)
     if len(document) > JSON_LIMIT:
         raise FormatError(f"JSON can have up to {JSON_LIMIT:,} characters. Divide it into files.")
-    entries = count(1)
-    while document[at:].strip():  # the pages of an API can follow one another
-        begin = len(document) - len(document[at:].lstrip())
-        line += document.count("\n", at, begin)
-        try:
-            page, at = json.JSONDecoder().raw_decode(document, begin)
-            found = list(_objects(page, source))
-        except (ValueError, RecursionError, TypeError, KeyError):
-            raise broken(line) from None
-        for record in found:
-            yield Lines(line, line, next(entries)), partial(dict, record)
-        line += document.count("\n", begin, at)
+    name, *others = source.fields["code"]
+    try:
+        items = json.loads(document)
+        if source.name in WITHIN:
+            items = items[WITHIN[source.name]]
+        else:
+            items = [item | {name: code} for code, item in items.items()]
+        found = [
+            i | {name: code}
+            for i in items
+            for code in [i.get(name), *(code for other in others for code in i.get(other, []))]
+        ]
+    except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
+        raise FormatError("The file is not JSON of this format, or was cut off.") from None
+    for entry, item in enumerate(found, 1):
+        yield Lines(0, 0, entry), partial(dict, item)
 
 
-def _objects(page: Any, source: Source) -> Iterator[dict[str, Any]]:
-    """Yield the objects of a JSON document. One with several codes is several objects."""
-    if isinstance(page, dict) and source.name not in WITHIN:
-        page = [item | {KEY: name} for name, item in page.items()]
-    elif isinstance(page, dict):
-        page = page[WITHIN[source.name]]
-    names = source.fields["code"]
-    for item in page:
-        for value in [item[name] for name in names if name in item] or [None]:
-            for code in value if isinstance(value, list) else [value]:
-                yield item | {names[0]: code}
-
-
-def read_sql(text: io.TextIOBase, _source: Source) -> Records:
+def _sql(text: io.TextIOBase, _source: Source) -> Records:
     """Read the rows that a dump inserts into YOURLS' table of links."""
     entries, line, rest = count(1), 1, ""
     columns: list[str] = []  # while the rows of an INSERT follow
@@ -142,16 +153,17 @@ def read_sql(text: io.TextIOBase, _source: Source) -> Records:
                 columns, rest = [], ""
         rest = rest[at:]
         if len(rest) > RECORD_LIMIT:
-            raise broken(line)
+            raise _broken(line)
         is_begin = part.endswith("\n")
         line += is_begin
     if columns:
-        raise broken(line)
+        raise _broken(line)
 
 
 def _from_sql(columns: Sequence[str], row: str) -> dict[str, str]:
     values = [
-        ESCAPE.sub(lambda found: ESCAPED.get(found[1], found[1]), text[1:-1]) if text else word
+        ESCAPE.sub(lambda found: ESCAPED.get(found[1], found[1]), text[1:-1])
+        or word.replace("NULL", "")
         for text, word in VALUE.findall(row)
     ]
     if len(values) != len(columns):
@@ -173,7 +185,7 @@ class _Links(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if self.link:
-            self.link["text"] += data[:CHUNK]
+            self.link["text"] = (self.link["text"] + data)[:CHUNK]
 
     def handle_endtag(self, tag: str) -> None:
         if tag == "a" and self.link:
@@ -181,7 +193,7 @@ class _Links(HTMLParser):
             self.link = {}
 
 
-def read_bookmarks(text: io.TextIOBase, _source: Source) -> Records:
+def _bookmarks(text: io.TextIOBase, _source: Source) -> Records:
     """Read the links of a bookmark file, as browsers and linkding export them."""
     entries, parser = count(1), _Links()
     for chunk in in_turns(iter(partial(text.read, CHUNK), "")):
@@ -192,4 +204,13 @@ def read_bookmarks(text: io.TextIOBase, _source: Source) -> Records:
         if len(parser.rawdata) > RECORD_LIMIT:
             break
     if parser.link or "<" in parser.rawdata:
-        raise broken(parser.getpos()[0])
+        raise _broken(parser.getpos()[0])
+
+
+READERS: dict[str, Callable[[io.TextIOBase, Source], Records]] = {
+    "csv": _csv,
+    "jsonl": lambda text, _: json_lines(_lines(text)),
+    "json": _json,
+    "sql": _sql,
+    "html": _bookmarks,
+}

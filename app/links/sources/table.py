@@ -7,7 +7,6 @@ that has a value counts. CSV is recognised by its columns, in any case, and othe
 import re
 from typing import NamedTuple
 
-KEY = "(key)"  # stands for the name that an object has within another object
 TABLE = """
 spreadsheet|csv  |code|url|title|tags|created_at|updated_at|expires_at|clicks
 shlink     |csv  |shortCode/Short code|longUrl/Long URL|title|tags|createdAt|||visits
@@ -30,7 +29,7 @@ LOOKS = {
     "kellegous": r'\A\s*\{\s*"[^"]*"\s*:\s*\{[^{}]*"url"\s*:',
     "bookmarks": r"\A\s*<!DOCTYPE NETSCAPE-Bookmark",
 }
-WITHIN = {"kutt": "data", "bitly": "links"}  # the list in a JSON document
+WITHIN = {"kutt": "data", "bitly": "links"}  # the list in JSON. Others have objects by their codes
 ADDRESSES = {"bitly", "dub"}  # a code is a whole short URL
 UNIX_TIMES = {"bookmarks"}  # a time is in seconds, milliseconds or microseconds since 1970
 # Fields with which a link is refused, by a pattern that their value matches.
