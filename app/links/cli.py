@@ -2,7 +2,7 @@
 
 import os
 import sys
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import IO, Any
 from zoneinfo import ZoneInfo
 
@@ -56,8 +56,8 @@ class TimeZone(click.ParamType[tzinfo]):
     ) -> tzinfo:
         """Return the time zone."""
         try:
-            return ZoneInfo(value)
-        except (ValueError, OSError):  # a name that is a path, or a folder
+            return value if isinstance(value, tzinfo) else ZoneInfo(value)
+        except (KeyError, ValueError, OSError):  # unknown, a path, or a folder
             self.fail("Use a name such as Europe/Berlin.", param, ctx)
 
 
@@ -73,7 +73,7 @@ class TimeZone(click.ParamType[tzinfo]):
     "--time-zone",
     "zone",
     type=TimeZone(),
-    default="UTC",
+    default=UTC,  # also where there is no database of time zones
     show_default=True,
     help="Time zone of times without an offset, in files of other programs.",
 )

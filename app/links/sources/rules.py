@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
+from marshmallow import ValidationError
+
 from app.api.resources import CONTROL_CHARACTERS, TIME_OF_DAY, strict_json
 from app.links import codes, exports, imports
 from app.links.sources.table import ADDRESSES, OWN, REFUSED, UNIX_TIMES, Source
@@ -37,15 +39,15 @@ def parse(source: Source, zone: tzinfo, read: Callable[[], Any]) -> imports.Pars
     """Return the link in a record.
 
     :param read: returns the record, a dictionary with the source's names, or raises ValueError.
-    :raises ValueError: the record is refused. The message is for people.
-    :raises marshmallow.ValidationError: a field breaks the rules of the API.
+    :raises ValueError: the record can't be read. The message is for people.
+    :raises ValidationError: a field breaks a rule.
     """
     record = read()
     if not isinstance(record, dict):
         raise ValueError("it must be a JSON object")
     for name, pattern, reason in REFUSED.get(source.name, ()):
         if re.search(pattern, str(record.get(name))):
-            raise ValueError(reason)
+            raise ValidationError({"url": [reason]})
     names = ((field, name) for field, given in source.fields.items() for name in reversed(given))
     link = {field: record[name] for field, name in names if record.get(name) not in (None, "", [])}
     notes = [] if source.name == OWN else _adjust(link, source)
@@ -97,10 +99,8 @@ def _time(text: str, field: str, zone: tzinfo, source: Source) -> str | None:
         time = datetime.fromisoformat(text.upper().replace(" UTC", "Z").replace(" +", "+"))
         return (time if time.tzinfo else time.replace(tzinfo=zone)).isoformat()
     except (KeyError, ValueError, OverflowError):
-        raise ValueError(
-            f"{field} is {text[:40]!r}, but must be like 2030-12-31 23:59:59, or have an offset:"
-            " 2030-12-31T23:59:59+01:00"
-        ) from None
+        like = "Must be like 2030-12-31 23:59:59 or 2030-12-31T23:59:59+01:00"
+        raise ValidationError({field: [f"{like}, but is {text[:40]!r}."]}) from None
 
 
 def _tags(given: str) -> Any:

@@ -32,12 +32,12 @@ LOOKS = {
 WITHIN = {"kutt": "data", "bitly": "links"}  # the list in JSON. Others have objects by their codes
 ADDRESSES = {"bitly", "dub"}  # a code is a whole short URL
 UNIX_TIMES = {"bookmarks"}  # a time is in seconds, milliseconds or microseconds since 1970
-# Fields with which a link is refused, by a pattern that their value matches.
+# A name and a pattern: a link is refused for the reason if its value matches.
 REFUSED = {
-    "golink": [("Long", r"\{\{", "its target is a template, such as {{.Path}}")],
+    "golink": [("Long", r"\{\{", "Must not be a template, such as {{.Path}}.")],
     "kutt": [
-        ("banned", "True", "it is banned"),
-        ("password", "True", "it has a password, and links here are public"),
+        ("banned", "True", "Is banned there."),
+        ("password", "True", "Has a password there, but links here are public."),
     ],
 }
 
