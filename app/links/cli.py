@@ -81,7 +81,7 @@ class TimeZone(click.ParamType[tzinfo]):
 def import_links(file: IO[bytes], file_format: str | None, zone: tzinfo, *, dry_run: bool) -> None:
     """Create links from FILE, or from standard input if FILE is -.
 
-    FILE is an export of this service, of another program, or a spreadsheet: see docs/transfer.md
+    FILE is an export of this service or of another program, or a spreadsheet: see docs/move-in.md
     for the formats, and for what is adjusted or refused.
 
     Existing links are never changed. If an identical link already exists, the line is counted as

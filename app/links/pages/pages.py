@@ -204,6 +204,8 @@ def transfer() -> Any:
     report = imports.ImportReport(dry_run="check" in request.form)
     file_format, content = imports.recognise(file.stream, str(file.filename))
     file_format = request.form.get("format") or file_format
+    if file_format not in imports.FORMATS:
+        return _transfer_page(422, error="Choose a format from the list.")
     shown: dict[str, dict[Lines, Any]] = {"refused": {}, "adjusted": {}, "created": {}}
     error, status, headers = "", 200, {}
     try:
