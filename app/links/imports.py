@@ -10,7 +10,7 @@ from functools import partial
 from itertools import islice
 from typing import IO, Any, NamedTuple
 
-from marshmallow import ValidationError, fields, post_load
+from marshmallow import ValidationError, fields, post_load, validate
 from sqlalchemy import Connection, select
 
 from app.api.problems import invalid_fields
@@ -61,7 +61,8 @@ class LinkImportSchema(LinkCreateSchema):
     expires_at = ExportedTimestamp(allow_none=True)
     created_at = ExportedTimestamp()
     updated_at = ExportedTimestamp()
-    clicks = WholeNumber()  # checked, because a stray quote in CSV can pull whole rows into it
+    # Checked even if it is not kept, because a stray quote in CSV can pull whole rows into it.
+    clicks = WholeNumber(validate=validate.Range(min=0))
     short_url = fields.Raw()
 
     @post_load

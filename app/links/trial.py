@@ -27,6 +27,10 @@ class Trial:
         self._seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID")
         self._seen.execute("BEGIN")  # one transaction, so that no statement waits for the disk
 
+    def __del__(self) -> None:
+        """Delete the temporary database."""
+        self._seen.close()
+
     def sort(
         self, database: Database, links: Mapping[Any, Any]
     ) -> tuple[dict[Any, dict[str, Any]], dict[Any, str]]:

@@ -27,7 +27,9 @@ JSON_LIMIT = 4 * 1024 * 1024  # characters of a file of JSON, which is parsed in
 
 # SQL as mysqldump and phpMyAdmin write it.
 STRING = r"'(?:[^'\\]++|\\.|'')*+'"
-INSERT = re.compile(r"INSERT INTO `?\w*url`? *(?:\(([^()]*)\) *)?VALUES", re.IGNORECASE)
+TABLE = r"(?:`?\w+`?\.)?`?\w*url`?\s*(?:\(([^()]*)\)\s*)?"
+INSERT = re.compile(rf"\s*+(?:INSERT(?: IGNORE)?|REPLACE) INTO {TABLE}VALUES", re.IGNORECASE)
+STATEMENT_START = 1000  # characters, which surely include the VALUES of an INSERT
 ROW = re.compile(rf"\s*+\(((?:{STRING}|[^'()])*+)\)\s*+([,;])", re.DOTALL)
 VALUE = re.compile(rf"(?:_\w+ )?({STRING})|([^\s,']+)", re.DOTALL)
 ESCAPE = re.compile(r"\\(.)|''", re.DOTALL)
@@ -62,7 +64,9 @@ def _is_from(source: Source, start: str) -> bool:
 
 
 def _broken(line: int) -> FormatError:
-    return FormatError(f"Line {line}: The file breaks its format here, or was cut off.")
+    return FormatError(
+        f"Line {line}: The file breaks its format here, was cut off, or has no links."
+    )
 
 
 def _lines(text: io.TextIOBase) -> Iterator[bytes]:
@@ -127,7 +131,7 @@ def _json(text: io.TextIOBase, source: Source) -> Records:
         found = [
             i | {name: code}
             for i in items
-            for code in [i.get(name), *(code for other in others for code in i.get(other, []))]
+            for code in [i.get(name), *(code for other in others for code in i.get(other) or [])]
         ]
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError):
         raise FormatError("The file is not JSON of this format, or was cut off.") from None
@@ -139,24 +143,24 @@ def _sql(text: io.TextIOBase, _source: Source) -> Records:
     """Read the rows that a dump inserts into YOURLS' table of links."""
     entries, line, rest = count(1), 1, ""
     columns: list[str] = []  # while the rows of an INSERT follow
-    is_begin = True
+    is_found = is_other = False  # is_other: until the end of the line, it is another statement
     for part in in_turns(iter(partial(text.readline, CHUNK), "")):
-        begin = INSERT.match(part) if is_begin and not columns else None
-        if begin:
-            columns = re.findall(r"\w+", begin[1] or "") or URL_COLUMNS
-        rest += part[begin.end() if begin else 0 :] if columns else ""
-        at = 0
-        while columns and (row := ROW.match(rest, at)):
+        rest, at = "" if is_other else rest + part, 0
+        while True:
+            if not columns and (begin := INSERT.match(rest, at)):
+                is_found, at = True, begin.end()
+                columns = re.findall(r"\w+", begin[1] or "") or URL_COLUMNS
+            if not columns or not (row := ROW.match(rest, at)):
+                break
             yield Lines(line, line, next(entries)), partial(_from_sql, columns, row[1])
-            at = row.end()
-            if row[2] == ";":
-                columns, rest = [], ""
-        rest = rest[at:]
+            columns, at = [] if row[2] == ";" else columns, row.end()
+        is_end = part.endswith("\n")
+        is_other = not columns and not is_end and (is_other or len(rest) - at > STATEMENT_START)
+        rest = "" if is_other or (is_end and not columns) else rest[at:]
         if len(rest) > RECORD_LIMIT:
-            raise _broken(line)
-        is_begin = part.endswith("\n")
-        line += is_begin
-    if columns:
+            break
+        line += is_end
+    if columns or not is_found:
         raise _broken(line)
 
 

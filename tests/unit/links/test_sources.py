@@ -165,6 +165,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
             f"Line 8: {TAKEN}",
             f"Line 9: {CODE}",
             "Line 10: #/clicks: Not a valid integer.",
+            "Line 11: #/clicks: Must be greater than or equal to 0.",
         ],
     ),
     "yourls-phpmyadmin.sql": (
@@ -380,25 +381,31 @@ def test_trial_knows_earlier_batches(database: Database, monkeypatch: pytest.Mon
         pytest.param(
             b"INSERT INTO `yourls_url` VALUES ('a','https://a.example','','',",
             "yourls-sql",
-            "Line 1: The file breaks its format here, or was cut off.",
+            "Line 1: The file breaks its format here, was cut off, or has no links.",
             id="cut SQL",
+        ),
+        pytest.param(
+            b"-- A dump\nINSERT INTO `yourls_log` VALUES (1);\n",
+            "yourls-sql",
+            "Line 3: The file breaks its format here, was cut off, or has no links.",
+            id="SQL without links",
         ),
         pytest.param(
             b"INSERT INTO `yourls_url` VALUES ('" + b"a" * 2_000_000,
             "yourls-sql",
-            "Line 1: The file breaks its format here, or was cut off.",
+            "Line 1: The file breaks its format here, was cut off, or has no links.",
             id="long SQL",
         ),
         pytest.param(
             b'<!DOCTYPE NETSCAPE-Bookmark-file-1>\n<A HREF="https://exa',
             "bookmarks",
-            "Line 2: The file breaks its format here, or was cut off.",
+            "Line 2: The file breaks its format here, was cut off, or has no links.",
             id="cut bookmarks",
         ),
         pytest.param(
             b'<A HREF="' + b"a" * 3_000_000,
             "bookmarks",
-            "Line 1: The file breaks its format here, or was cut off.",
+            "Line 1: The file breaks its format here, was cut off, or has no links.",
             id="long bookmark",
         ),
     ],
@@ -424,6 +431,19 @@ def test_row_of_sql_is_refused(database: Database, row: str, said: str) -> None:
     assert list(result.links) == ["b"]
     [line] = result.lines
     assert said in line
+
+
+def test_statements_can_share_a_line(database: Database) -> None:
+    """No row is lost if a dump has several statements in a line, however long it is."""
+    row = "('{}','https://a.example','{}','2024-05-01 12:00:00','',0)"
+    other = f"INSERT INTO t VALUES ('{'x' * 70_000}');\n"
+    for size in range(65_000, 65_700, 100):
+        text = f"REPLACE INTO db.yourls_url VALUES {row.format('a', 'x' * size)}; {other}"
+        text = text.replace(f"; {other}", f"; INSERT IGNORE INTO `yourls_url` VALUES {row};\n")
+        text = other + text.format("b", "") + f"INSERT INTO url VALUES {row.format('c', '')};"
+        assert list(Result(database, b"-- Dump\n" + text.encode()).links) == ["a", "b", "c"]
+        with database.transactional.begin() as connection:
+            connection.execute(sa.delete(LINKS))
 
 
 def test_cut_sql_gives_only_whole_links(database: Database) -> None:
