@@ -2,9 +2,8 @@
 
 import os
 import sys
-from datetime import UTC, tzinfo
-from typing import IO, Any
-from zoneinfo import ZoneInfo
+from datetime import tzinfo
+from typing import IO
 
 import click
 from flask.cli import AppGroup
@@ -52,13 +51,13 @@ class TimeZone(click.ParamType[tzinfo]):
     name = "zone"
 
     def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+        self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> tzinfo:
         """Return the time zone."""
         try:
-            return value if isinstance(value, tzinfo) else ZoneInfo(value)
-        except (KeyError, ValueError, OSError):  # unknown, a path, or a folder
-            self.fail("Use a name such as Europe/Berlin.", param, ctx)
+            return imports.time_zone(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
 
 @links.command("import")
@@ -73,7 +72,7 @@ class TimeZone(click.ParamType[tzinfo]):
     "--time-zone",
     "zone",
     type=TimeZone(),
-    default=UTC,  # also where there is no database of time zones
+    default="UTC",
     show_default=True,
     help="Time zone of times without an offset, in files of other programs.",
 )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, tzinfo
 from functools import partial
 from itertools import islice
 from typing import IO, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError, fields, post_load, validate
 from sqlalchemy import Connection, select
@@ -121,6 +122,17 @@ def run(
         yield dict(sorted(refused.items()))
         if failure:
             raise failure
+
+
+def time_zone(name: str) -> tzinfo:
+    """Return the time zone with this name in the IANA database.
+
+    :raises ValueError: there is none. The message is for people.
+    """
+    try:
+        return UTC if name == "UTC" else ZoneInfo(name)  # UTC: also without the database
+    except (KeyError, ValueError, OSError):  # unknown, a path, or a folder
+        raise ValueError("Use the name of a time zone, such as Europe/Berlin.") from None
 
 
 def recognise(file: IO[bytes], name: str) -> tuple[str, IO[bytes]]:

@@ -204,12 +204,16 @@ def transfer() -> Any:
     report = imports.ImportReport(dry_run="check" in request.form)
     file_format, content = imports.recognise(file.stream, str(file.filename))
     file_format = request.form.get("format") or file_format
+    try:
+        zone = imports.time_zone(request.form.get("zone", "UTC").strip())
+    except ValueError as failure:
+        return _transfer_page(422, error=str(failure))
     if file_format not in imports.FORMATS:
         return _transfer_page(422, error="Choose a format from the list.")
     shown: dict[str, dict[Lines, Any]] = {"refused": {}, "adjusted": {}, "created": {}}
     error, status, headers = "", 200, {}
     try:
-        for refused in imports.run(database(), content, file_format, report):
+        for refused in imports.run(database(), content, file_format, report, zone):
             renew_budget()
             more = {"refused": refused, "adjusted": report.notes, "created": report.links}
             for name, found in more.items():

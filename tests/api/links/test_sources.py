@@ -8,6 +8,8 @@ from tests.api.conftest import Deployment
 from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
+ZONE = "Use the name of a time zone, such as Europe/Berlin."
+
 
 def yourls(*codes: str) -> str:
     """Return a CSV export of YOURLS, in which each link has 5 clicks."""
@@ -65,9 +67,9 @@ def test_time_zone_is_an_option(deployment: Deployment, service: Service, links:
 @pytest.mark.parametrize(
     ("option", "said"),
     [
-        pytest.param("--time-zone=Nowhere", "Use a name such as Europe/Berlin.", id="zone"),
-        pytest.param("--time-zone=../etc", "Use a name such as Europe/Berlin.", id="path"),
-        pytest.param("--time-zone=Europe", "Use a name such as Europe/Berlin.", id="folder"),
+        pytest.param("--time-zone=Nowhere", ZONE, id="zone"),
+        pytest.param("--time-zone=../etc", ZONE, id="path"),
+        pytest.param("--time-zone=Europe", ZONE, id="folder"),
         pytest.param("--format=x", "Use one of these: jsonl, csv, spreadsheet, ", id="format"),
     ],
 )

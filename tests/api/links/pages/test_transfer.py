@@ -77,6 +77,21 @@ def test_format_is_chosen_from_the_list(member: Visitor) -> None:
     assert "Choose a format from the list." in wrong.text
 
 
+def test_time_zone_is_a_field(member: Visitor, links: Links) -> None:
+    """Times without an offset are in the time zone of the form; an unknown one is an error."""
+    code = links.new_code()
+    row = f"keyword,url,timestamp\n{code},{TARGET},2024-05-01 12:00:00\n".encode()
+    fields = form(member.get("/links/-/transfer").text)
+    for zone, status in (("Nowhere", 422), ("Europe/Berlin", 200)):
+        answer = member.post(
+            "/links/-/transfer", data=fields | {"zone": zone}, files={"file": ("x", row)}
+        )
+        assert answer.status_code == status
+        assert ("Use the name of a time zone" in answer.text) == (status == 422)
+    created_at = links.service.get(f"/api/links/{code}").json()["created_at"]
+    assert created_at.startswith("2024-05-01T10:00:00")
+
+
 def test_entries_of_json_are_named(member: Visitor) -> None:
     """In JSON, the report has the number of an entry instead of a line."""
     shown = send(member, b'{"data": [{"address": "docs", "target": "https://a.example"}]}').text
