@@ -1,30 +1,18 @@
-"""Imports from other programs, from spreadsheets and from bookmarks, into a small SQLite database.
+"""Imports from other programs, from spreadsheets and from bookmarks: each file and its links.
 
 The files are in the folder imports/. They were written after each format's own documentation.
 """
 
-import io
-import json
-import sys
-import tracemalloc
-from collections.abc import Iterator
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import pytest
-import sqlalchemy as sa
-from flask import Flask
 
 from app.database import Database
-from app.links import imports, queries, records, rollups, sources
-from app.links.sources import readers
 from app.links.sources.table import SOURCES
-from app.links.tables import LINK_CLICKS, LINKS
+from tests.support.links.imported import FILES, TAKEN, Result
 
-FILES = Path(__file__).parent / "imports"
-TAKEN = "Another link has this code."
+pytestmark = pytest.mark.usefixtures("import_app")
+
 CODE = "#/code: Must be 1 to 64 letters, digits, - or _, and begin with a letter or digit."
 RESERVED = "#/code: Is reserved by this service."
 CONTROL = "#/title: Must not contain control characters."
@@ -32,40 +20,6 @@ OPEN = "A quote is not closed, or the file was cut off."
 LIKE = "Must be like 2030-12-31 23:59:59 or 2030-12-31T23:59:59+01:00, but is"
 RFC3339 = "Must be an RFC 3339 time with an offset, from 1970 on: 2030-01-01T00:00:00Z."
 NOON = "2024-05-01T12:00:00+00:00"
-
-
-@pytest.fixture(autouse=True)
-def app() -> Iterator[Flask]:
-    """An application for the rules of fields, with the words that it reserves."""
-    app = Flask(__name__)
-    app.config["PUBLIC_URL"] = "https://go.test"
-    for word in ("api", "docs", "links"):
-        app.add_url_rule(f"/{word}", word, lambda: "")
-    sources.init()
-    with app.app_context():
-        yield app
-
-
-class Result:
-    """What an import printed, and the links that there are afterwards, by code."""
-
-    def __init__(self, database: Database, content: bytes, **options: Any) -> None:
-        report = imports.ImportReport(dry_run=options.pop("dry_run", False))
-        self.format, file = imports.recognise(io.BytesIO(content), options.pop("name", "links"))
-        self.lines: list[str] = []
-        self.error = ""
-        named = options.pop("file_format", self.format)
-        try:
-            for refused in imports.run(database, file, named, report, **options):
-                told = refused | report.notes
-                self.lines += [f"{lines}: {told[lines]}" for lines in sorted(told)]
-        except records.FormatError as error:
-            self.error = str(error)
-        self.sums = str(report)
-        with database.read() as connection:
-            links = queries.after_id(connection, 0, 1000)
-        self.links = {link.code: link for link in links}
-
 
 # By file: the format, the codes of the created links, and the other lines that are told.
 CASES: dict[str, tuple[str, str, list[str]]] = {
@@ -289,216 +243,3 @@ def test_values_are_kept(database: Database, name: str, code: str, expected: lis
     """Target, title, tags, time of creation and clicks are those of the file."""
     result = Result(database, (FILES / name).read_bytes())
     assert values(result.links[code]) == expected
-
-
-def test_times_are_in_the_named_zone(database: Database) -> None:
-    """Times without an offset are in the given zone, in summer and winter; others stay."""
-    rows = "a,2024-05-01 12:00:00\nb,2024-12-01 12:00:00\nc,2024-05-01 12:00:00 UTC\n"
-    text = "keyword,url,timestamp\n" + rows.replace(",", ",https://a.example,")
-    links = Result(database, text.encode(), zone=ZoneInfo("Europe/Berlin")).links
-    assert [links[code].created_at.hour for code in "abc"] == [10, 11, 12]
-
-
-def test_unknown_time_is_no_time(database: Database) -> None:
-    """The year 1 means that a time is not known: the link is created now."""
-    began = datetime.now(UTC)
-    links = Result(database, (FILES / "times.csv").read_bytes()).links
-    assert links["fmt12n"].created_at >= began
-
-
-def test_clicks_are_in_totals_only(database: Database) -> None:
-    """Clicks from an export are in totals, before and after a roll-up, and in no later hour.
-
-    A second import does not add them again.
-    """
-    text = "keyword,url,timestamp,clicks\na,https://a.example,2024-05-01 12:00:00,5000\n"
-    for _ in range(2):
-        assert Result(database, text.encode()).links["a"].clicks == 5000
-    with database.read() as connection:
-        hours = connection.scalars(sa.select(LINK_CLICKS.c.hour)).all()
-        link = queries.find(connection, "a")
-    assert hours == [imports.COUNTED_ELSEWHERE]
-    assert link
-    rollups.roll_up(database, [link])
-    with database.read() as connection:
-        rolled_up = queries.find(connection, "a")
-    assert rolled_up
-    assert rolled_up.rolled_up_until
-    assert rolled_up.clicks == 5000
-
-
-def test_trial_knows_earlier_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A dry run tells repeated codes also if another batch has the first."""
-    monkeypatch.setattr(imports, "BATCH", 2)
-    rows = ["a,https://a.example", "b,https://a.example", "A,https://a.example"]
-    rows += ["b,https://a.example", "b,https://b.example"]
-    text = "\n".join(["keyword,url", *rows, ""]).encode()
-    trial = Result(database, text, dry_run=True)
-    assert (trial.sums, trial.links) == ("2 created, 1 unchanged, 2 refused", {})
-    assert trial.lines == [f"Line {number}: {TAKEN}" for number in (4, 6)]
-    assert Result(database, text).sums == trial.sums
-
-
-@pytest.mark.parametrize(
-    ("content", "file_format", "error"),
-    [
-        pytest.param(
-            b"a,b\n",
-            "shlink",
-            "The first line must name the columns shortCode or Short code and longUrl or Long URL.",
-            id="other columns",
-        ),
-        pytest.param(
-            b"keyword,url,URL\n",
-            "yourls",
-            "The first line must name each column only once. Repeated: url.",
-            id="repeated column",
-        ),
-        pytest.param(
-            b'{"data": [{"address": "a"}',
-            "kutt",
-            "The file is not JSON of this format, or was cut off.",
-            id="cut JSON",
-        ),
-        pytest.param(
-            b'{"ok": true}',
-            "kellegous",
-            "The file is not JSON of this format, or was cut off.",
-            id="other JSON",
-        ),
-        pytest.param(
-            b'{"data": [1]}',
-            "kutt",
-            "The file is not JSON of this format, or was cut off.",
-            id="numbers",
-        ),
-        pytest.param(
-            b" " * (readers.JSON_LIMIT + 1),
-            "bitly",
-            "JSON can have up to 4,194,304 characters. Divide it into files.",
-            id="long JSON",
-        ),
-        pytest.param(
-            b"INSERT INTO `yourls_url` VALUES ('a','https://a.example','','',",
-            "yourls-sql",
-            "Line 1: The file breaks its format here, was cut off, or has no links.",
-            id="cut SQL",
-        ),
-        pytest.param(
-            b"-- A dump\nINSERT INTO `yourls_log` VALUES (1);\n",
-            "yourls-sql",
-            "Line 3: The file breaks its format here, was cut off, or has no links.",
-            id="SQL without links",
-        ),
-        pytest.param(
-            b"INSERT INTO `yourls_url` VALUES ('" + b"a" * 2_000_000,
-            "yourls-sql",
-            "Line 1: The file breaks its format here, was cut off, or has no links.",
-            id="long SQL",
-        ),
-        pytest.param(
-            b'<!DOCTYPE NETSCAPE-Bookmark-file-1>\n<A HREF="https://exa',
-            "bookmarks",
-            "Line 2: The file breaks its format here, was cut off, or has no links.",
-            id="cut bookmarks",
-        ),
-        pytest.param(
-            b'<A HREF="' + b"a" * 3_000_000,
-            "bookmarks",
-            "Line 1: The file breaks its format here, was cut off, or has no links.",
-            id="long bookmark",
-        ),
-    ],
-)
-def test_broken_file_is_an_error(
-    database: Database, content: bytes, file_format: str, error: str
-) -> None:
-    """A file that breaks its format, or was cut off, is an error that says where."""
-    assert Result(database, content, file_format=file_format).error == error
-
-
-@pytest.mark.parametrize(
-    ("row", "said"),
-    [
-        pytest.param("('a')", "It can't be read: it must have 6 values, not 1", id="too few"),
-        pytest.param("(NULL,NULL,NULL,NULL,NULL,0)", "#/url: Missing", id="no values"),
-    ],
-)
-def test_row_of_sql_is_refused(database: Database, row: str, said: str) -> None:
-    """A row of SQL that has no code or URL is refused, and others are created."""
-    good = "('b','https://a.example','','2024-05-01 12:00:00','',0)"
-    result = Result(database, f"INSERT INTO yourls_url VALUES {row},{good};".encode())
-    assert list(result.links) == ["b"]
-    [line] = result.lines
-    assert said in line
-
-
-def test_statements_can_share_a_line(database: Database) -> None:
-    """No row is lost if a dump has several statements in a line, however long it is."""
-    row = "('{}','https://a.example','{}','2024-05-01 12:00:00','',0)"
-    other = f"INSERT INTO t VALUES ('{'x' * 70_000}');\n"
-    for size in range(65_000, 65_700, 100):
-        text = f"REPLACE INTO db.yourls_url VALUES {row.format('a', 'x' * size)}; {other}"
-        text = text.replace(f"; {other}", f"; INSERT IGNORE INTO `yourls_url` VALUES {row};\n")
-        text = other + text.format("b", "") + f"INSERT INTO url VALUES {row.format('c', '')};"
-        assert list(Result(database, b"-- Dump\n" + text.encode()).links) == ["a", "b", "c"]
-        with database.transactional.begin() as connection:
-            connection.execute(sa.delete(LINKS))
-
-
-def test_cut_sql_gives_only_whole_links(database: Database) -> None:
-    """A dump that is cut off at any byte gives the links before the cut, and no part of one."""
-    content = (FILES / "yourls.sql").read_bytes().rstrip()
-    whole = {"fmt4a": "https://www.example.com/", "fmt4b": "https://www.example.com/b"}
-    for cut in range(content.index(b"VALUES ") + 7, len(content)):
-        result = Result(database, content[:cut])
-        assert {code: link.url for code, link in result.links.items()}.items() <= whole.items()
-        assert result.error
-        with database.transactional.begin() as connection:
-            connection.execute(sa.delete(LINKS))
-
-
-def test_long_files_need_little_memory() -> None:
-    """The readers of lines and of SQL keep only a part of a file in memory."""
-    row = "('a','https://a.example','{}','2024-05-01 12:00:00','',0)"
-    rows = ",".join([row.format("x" * 100)] * 50_000)
-    parts = {
-        "yourls-sql": f"INSERT INTO yourls_url VALUES {rows};",
-        "yourls": "keyword,url,title\n" + f"a,https://a.example,{'x' * 100}\n" * 50_000,
-        "golink": json.dumps({"Short": "a", "Long": "x" * 100}) + "\n",
-    }
-    parts["golink"] *= 50_000
-    for name, text in parts.items():
-        file = io.BytesIO(text.encode())
-        reader = imports.FORMATS[name](file, UTC)
-        tracemalloc.start()
-        try:
-            assert sum(1 for _ in reader) == 50_000
-            assert tracemalloc.get_traced_memory()[1] < sys.getsizeof(text) / 2, name
-        finally:
-            tracemalloc.stop()
-
-
-def test_bookmarks_without_a_code_get_the_same_again(database: Database) -> None:
-    """A bookmark's code is made from its URL, so two bookmarks of one URL are one link."""
-    link = '<DT><A HREF="https://a.example/">{}</A>\n'
-    text = "<!DOCTYPE NETSCAPE-Bookmark-file-1>\n" + link.format("A") * 2 + link.format("B")
-    result = Result(database, text.encode())
-    assert result.sums == "1 created, 1 unchanged, 1 refused, 1 adjusted"
-    assert [len(code) for code in result.links] == [7]
-
-
-def test_titles_are_cut(database: Database) -> None:
-    """A title of another program that is too long is cut, and the new value is shown."""
-    text = f"keyword,url,title\na,https://a.example,{'x' * 201}\n"
-    result = Result(database, text.encode())
-    assert result.links["a"].title == "x" * 199 + "…"
-    assert result.lines == [f"Line 2: title is now {'x' * 199}…"]
-
-
-def test_target_over_the_limit_is_refused(database: Database) -> None:
-    """A target that is longer than the limit is refused, because a part of it leads elsewhere."""
-    text = f"keyword,url\na,https://a.example/{'x' * 2048}\n"
-    assert Result(database, text.encode()).lines == [
-        "Line 2: #/url: Must have at most 2048 characters."
-    ]
