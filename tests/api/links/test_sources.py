@@ -1,4 +1,4 @@
-"""`slipway links import` with files of other programs: its options, and the clicks."""
+"""The command `links import` with files of other programs: its options, and the clicks."""
 
 from pathlib import Path
 
