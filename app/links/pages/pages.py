@@ -6,7 +6,6 @@ link are under `/links/-/`, because no code begins with `-`.
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from itertools import islice
 from threading import Semaphore
 from typing import Any
 
@@ -19,26 +18,20 @@ from app.api import rate_limit
 from app.api.etags import etag
 from app.api.problems import RETRY_AFTER
 from app.database import database
-from app.database.deadline import renew_budget
-from app.database.errors import UNAVAILABLE
 from app.identity import sessions
-from app.links import exports, histogram, imports, queries, service
+from app.links import exports, histogram, queries, service
 from app.links.api import CODE_TAKEN, TOO_BROAD
 from app.links.cursors import Cursor
-from app.links.pages import forms
-from app.links.records import FormatError, Lines
+from app.links.pages import forms, transfers
 from app.links.schemas import LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
 from app.server import accept_upload
-from app.telemetry.logs import add_log_context
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
-MAX_SHOWN_LINES = 100  # of each kind that the page of an import shows
 TOP_LIMIT = 20  # links
 WEEK = timedelta(days=7)
 CHANGED = "This link has changed since you opened it. This page shows its current version."
 EDIT_KEPT = "The form still contains your changes. Save again to apply them."
 BUSY = "Another file is being imported. Wait until that is done, then go back and try again."
-INTERRUPTED = "The database did not answer in time. Import the file again: created links are kept."
 
 
 # One upload at a time in each process: /tmp can be in memory, and several uploads could fill it.
@@ -195,40 +188,14 @@ def export() -> Any:
 
 @blueprint.route("/-/transfer", methods=["GET", "POST"])
 def transfer() -> Any:
-    """Show the import and export page, or import an uploaded file."""
-    file = request.files.get("file") if request.method == "POST" else None
+    """Show the import and export page, import an uploaded file, or show what that would do."""
+    if request.method != "POST":
+        return transfers.page()
+    file = request.files.get("file")
     if not file:
-        error = "Choose a file." if request.method == "POST" else ""
-        return _transfer_page(422 if error else 200, error=error)
+        return transfers.page(422, error="Choose a file.")
     rate_limit.count("create", str(g.token.id))
-    report = imports.ImportReport(dry_run="check" in request.form)
-    file_format, content = imports.recognise(file.stream, str(file.filename))
-    file_format = request.form.get("format") or file_format
-    try:
-        zone = imports.time_zone(request.form.get("zone", "UTC").strip())
-    except ValueError as failure:
-        return _transfer_page(422, error=str(failure))
-    if file_format not in imports.FORMATS:
-        return _transfer_page(422, error="Choose a format from the list.")
-    shown: dict[str, dict[Lines, Any]] = {"refused": {}, "adjusted": {}, "created": {}}
-    error, status, headers = "", 200, {}
-    try:
-        for refused in imports.run(database(), content, file_format, report, zone):
-            renew_budget()
-            more = {"refused": refused, "adjusted": report.notes, "created": report.links}
-            for name, found in more.items():
-                shown[name] |= dict(islice(found.items(), MAX_SHOWN_LINES - len(shown[name])))
-    except FormatError as failure:
-        error, status = str(failure), 422
-    except UNAVAILABLE as failure:
-        add_log_context(error=str(getattr(failure, "orig", failure)))
-        error, status, headers = INTERRUPTED, 503, {"Retry-After": str(RETRY_AFTER)}
-    page = _transfer_page(status, error=error, report=report, shown=shown, file_format=file_format)
-    return *page, headers
-
-
-def _transfer_page(status: int, **values: Any) -> tuple[str, int]:
-    return render_template("transfer.html", formats=list(imports.FORMATS), **values), status
+    return transfers.import_file(file, request.form)
 
 
 def _new_form(form: Mapping[str, str], errors: Mapping[str, str], status: int = 200) -> Any:
