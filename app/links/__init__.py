@@ -4,7 +4,17 @@ from flask import Flask
 
 from app.api.resources import Api
 from app.links import api as links_api
-from app.links import cli, clicks, codes, exports, fast_redirect, preview, redirect, schemas
+from app.links import (
+    cli,
+    clicks,
+    codes,
+    exports,
+    fast_redirect,
+    preview,
+    redirect,
+    schemas,
+    sources,
+)
 from app.links.pages import pages
 
 
@@ -21,6 +31,7 @@ def init_app(app: Flask, api: Api) -> None:
     api.register_blueprint(preview.blueprint)
     redirect.init_app(app)
     api.register_blueprint(redirect.blueprint)
+    sources.init()
     app.cli.add_command(cli.links)
     clicks.init_app(app)
     fast_redirect.init_app(app)

@@ -139,6 +139,15 @@ def send_file(page: Page) -> None:
     page.get_by_role("button", name="Import").click()
 
 
+def check_file(page: Page) -> None:
+    """Show what an import would do."""
+    file = FilePayload(
+        name="x", mimeType="text/plain", buffer=b"keyword,url\na.b,http://a.b\nc,d\n"
+    )
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Check first").click()
+
+
 # Each state has a site, a path, steps to take, and a text that the page shows after them. An empty
 # site means "filled", but without a sign-in.
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
@@ -164,6 +173,7 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
     "delete-dialog": ("filled", "/links/vpn", ask, "This also deletes its"),
     "top": ("filled", "/links/-/top", None, "Most clicked in the last week"),
     "transfer": ("filled", "/links/-/transfer", None, "Spreadsheets can open CSV."),
+    "transfer-check": ("filled", "/links/-/transfer", check_file, "code is now a-b"),
     "transfer-done": ("filled", "/links/-/transfer", send_file, "1 unchanged, 1 refused"),
     "unknown": ("filled", "/unknown", None, "Create unknown"),
 }
