@@ -12,10 +12,10 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from ipaddress import IPv4Address, IPv6Network, ip_address
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
-from flask import Flask, current_app, g, request
+from flask import Flask, current_app, g, has_request_context, request
 from marshmallow import fields
 from werkzeug.exceptions import HTTPException
 
@@ -29,6 +29,7 @@ from app.database.types import BigIntId, UTCDateTime, binary, exact_string, meta
 
 SCOPES = ("read", "write")  # each includes those before it
 NAME_LENGTH = 100
+ACTOR_LENGTH = 100  # characters
 LAST_USE_INTERVAL = timedelta(minutes=1)  # between two updates of last_used_at
 
 blueprint = Blueprint("auth", __name__, url_prefix="/api", description="Authentication.")
@@ -50,6 +51,23 @@ TOKENS = sa.Table(
 
 # Built once, because each request runs it.
 BY_DIGEST = sa.select(TOKENS).where(TOKENS.c.digest.in_(sa.bindparam("digests", expanding=True)))
+
+
+class Actor(NamedTuple):
+    """Who makes a request. `key` is stable ASCII of up to 100 characters, `name` is for people."""
+
+    key: str
+    name: str
+
+
+COMMAND_LINE = Actor("command-line", "command line")
+
+
+class ActorSchema(ResponseSchema):
+    """Who has done something. `key` is stable, `name` is for people."""
+
+    key = fields.String(metadata={"examples": ["token:ci"]})
+    name = fields.String(metadata={"examples": ["ci"]})
 
 
 class MeSchema(ResponseSchema):
@@ -123,6 +141,33 @@ def authorize(token: sa.Row[Any]) -> None:
     if needed == "write":
         rate_limit.check_writer(str(token.id))
     _record_use(token)
+
+
+def actor() -> Actor:
+    """Return who makes the current request. Outside of a request, it is the command line.
+
+    A token's key contains its name, so a new token with the same name is the same actor.
+    """
+    if not has_request_context():
+        return COMMAND_LINE
+    name = g.token.name
+    key = f"token:{name}"
+    if not key.isascii() or len(key) > ACTOR_LENGTH:
+        key = f"token#{hashlib.sha256(name.encode(errors='replace')).hexdigest()}"
+    return Actor(key, name)
+
+
+def check_owner(owner: str | None) -> None:
+    """Check that a request may change a resource, if only its owner may: see EDITORS.
+
+    :param owner: the key of the actor who created the resource, or None if that is unknown.
+    :raises RefusedError: 403, somebody else owns the resource.
+    """
+    if not has_request_context() or current_app.config["EDITORS"] == "all":
+        return
+    if owner != actor().key and g.token.scope != "admin":
+        detail = "Only the owner or an admin can change this, because EDITORS is `owner`."
+        raise RefusedError(403, detail, error="insufficient_scope")
 
 
 def find_by_secret(secret: str) -> sa.Row[Any] | None:

@@ -4,7 +4,17 @@ from flask import Flask
 
 from app.api.resources import Api
 from app.links import api as links_api
-from app.links import cli, clicks, codes, exports, fast_redirect, preview, redirect, schemas
+from app.links import (
+    cli,
+    clicks,
+    codes,
+    exports,
+    fast_redirect,
+    history_api,
+    preview,
+    redirect,
+    schemas,
+)
 from app.links.pages import pages
 
 
@@ -15,6 +25,7 @@ def init_app(app: Flask, api: Api) -> None:
     api.register_converter(redirect.RestOfPath, lambda _: redirect.REST)
     api.register_blueprint(links_api.blueprint)
     api.register_blueprint(exports.blueprint)
+    api.register_blueprint(history_api.blueprint)
     pages.init_app(app)
     # After all other routes, because it excludes their first path segments.
     app.url_map.converters["unreserved"] = codes.unreserved_code(app)

@@ -66,11 +66,12 @@ class LinkImportSchema(LinkCreateSchema):
     updated_at = ExportedTimestamp()
     clicks = WholeNumber()  # checked, because a stray quote in CSV can pull whole rows into it
     short_url = fields.Raw()
+    owner = fields.Raw()
 
     @post_load
     def without_results(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Drop the short URL, and the clicks: an export has only their sum, not their hours."""
-        return {name: data[name] for name in data.keys() - {"short_url", "clicks"}}
+        """Drop results, and the clicks: an export has only their sum, not their hours."""
+        return {name: data[name] for name in data.keys() - {"short_url", "clicks", "owner"}}
 
 
 schema = LinkImportSchema()
@@ -247,7 +248,7 @@ def _save(database: Database, links: dict[Lines, dict[str, Any]]) -> tuple[int, 
             ):
                 taken[lines] = "Another link has this code."
         if created:
-            queries.insert_all(connection, created)
+            queries.insert_all(connection, created, "import")
         return len(created), taken
 
     while True:
