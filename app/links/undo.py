@@ -72,7 +72,7 @@ def undo(database: Database, code: str, number: int, check: Check) -> sa.Row[Any
     :raises CodeTakenError: the change is a delete, and another link has the code.
     """
 
-    def work(connection: sa.Connection) -> Any:
+    def work(connection: sa.Connection) -> sa.Row[Any] | None:
         this = sa.select(LINK_HISTORY).where(LINK_HISTORY.c.id == number)
         change = connection.execute(this).first()
         if change is None:
@@ -96,7 +96,9 @@ def undo(database: Database, code: str, number: int, check: Check) -> sa.Row[Any
     return known(database.write(work), code)
 
 
-def _restore(connection: sa.Connection, code: str, change: sa.Row[Any], check: Check) -> Any:
+def _restore(
+    connection: sa.Connection, code: str, change: sa.Row[Any], check: Check
+) -> sa.Row[Any] | None:
     """Restore a deleted link with its id, its clicks and a new revision."""
     this = LINK_DELETIONS.c.id == change.link_id
     link = connection.execute(_deleted().where(this).with_for_update()).first()
