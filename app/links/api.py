@@ -113,8 +113,8 @@ def list_links(arguments: dict[str, Any]) -> Any:
     """List links, page by page
 
     The list uses cursor pagination. To get the next page, send `next` as `after`, or follow the
-    `Link` header. The cursor contains `q`, `tag`, `sort` and `mine`. On the last
-    page `next` is null.
+    `Link` header. The cursor contains `q`, `tag`, `sort` and `mine`. On the last page `next` is
+    null.
 
     `q` is a full-text search by prefixes. A link matches if each word of `q` is the beginning of
     a word in its code, title or URL. Case and accents are ignored. A word consists of letters,

@@ -1,8 +1,8 @@
 """The history of links: who changed what and when, who owns a link, and what can be undone.
 
 Each change adds a row to `link_history` in its own transaction. A deleted link moves to
-`link_deletions` with its clicks, for 30 days: see undo.py. Links without a row
-were made by an older version.
+`link_deletions` with its clicks, for 30 days: see undo.py. Links without a row were made by an
+older version.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,15 +135,19 @@ def page(
     return connection.execute(query.order_by(LINK_HISTORY.c.id.desc()).limit(limit)).all()
 
 
+def old_deletions(before: datetime) -> sa.Select[int]:
+    """Return the query for the ids of links that were deleted before a time."""
+    query = sa.select(LINK_DELETIONS.c.id).where(LINK_DELETIONS.c.deleted_at < before)
+    return query.order_by(LINK_DELETIONS.c.deleted_at).limit(PURGED)
+
+
 def purge(database: Database) -> None:
     """Delete what is left of links that were deleted more than `TTL` ago.
 
     At most SWEEP_LIMIT changes are deleted, and a link after the last of them. A failure is
     ignored, as in `Database.sweep`.
     """
-    before = datetime.now(UTC) - TTL
-    old = sa.select(LINK_DELETIONS.c.id).where(LINK_DELETIONS.c.deleted_at < before)
-    old = old.order_by(LINK_DELETIONS.c.deleted_at).limit(PURGED)
+    old = old_deletions(datetime.now(UTC) - TTL)
     with suppress(*UNAVAILABLE), database.autocommit.connect() as connection:
         if ids := connection.scalars(old).all():
             changes = sa.delete(LINK_HISTORY).where(LINK_HISTORY.c.link_id.in_(ids))

@@ -1,0 +1,109 @@
+"""Query plans of the history: MySQL reads pages, own links and owners from an index."""
+
+import re
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import mysql
+
+from app.database import SWEEP_LIMIT
+from app.links import history, queries
+from app.links.tables import LINK_DELETIONS, LINK_HISTORY
+from tests.stack.links.test_plans import plan, rows_read
+from tests.support.compose import Stack
+from tests.support.links.client import Links
+
+PAGE = 21  # rows: the service reads one more than it shows
+# 30,000 links of somebody else, 100 of the token "few", and 20,000 edits of one link.
+FILL = """
+    SET SESSION cte_max_recursion_depth = 30000;
+    INSERT INTO links (code, lookup_key, url, title, tags, created_at, updated_at, revision)
+        WITH RECURSIVE rows_ (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows_ WHERE n < 30000)
+        SELECT CONCAT('hist', n), CONCAT('hist', n), 'https://example.com', '', '[]',
+            '2020-01-01' + INTERVAL n SECOND, NOW(), 1 FROM rows_;
+    INSERT INTO link_history (link_id, at, action, actor, name, new, owner, created_at, lookup_key)
+        SELECT id, created_at, 'create', actor, actor, '{}', actor, created_at, lookup_key FROM (
+            SELECT *, IF(lookup_key LIKE 'hist%00' AND id % 3 = 0, 'token:few', 'token:many')
+            AS actor FROM links WHERE lookup_key LIKE 'hist%') AS found;
+    INSERT INTO link_history (link_id, at, action, actor, name, old, new)
+        SELECT links.id, '2021-01-01', 'edit', 'token:x', 'x', '{}', '{}'
+        FROM link_history JOIN links ON links.lookup_key = 'hist1' WHERE at < '2021-01-01'
+        LIMIT 20000;
+    ANALYZE TABLE links, link_history;
+"""
+CLEAR = """
+    DELETE link_history FROM link_history JOIN links ON links.id = link_id
+        WHERE links.lookup_key LIKE 'hist%';
+    DELETE FROM links WHERE lookup_key LIKE 'hist%';
+    OPTIMIZE TABLE links, link_history;
+"""
+
+
+@pytest.fixture(scope="module", name="filled")
+def _filled(stack: Stack) -> Iterator[Stack]:
+    """The stack with many links and changes."""
+    stack.mysql_root(FILL)
+    yield stack
+    stack.mysql_root(CLEAR)
+
+
+def written(query: Any) -> str:
+    """Return the SQL of a query with literal values."""
+    return str(query.compile(dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}))
+
+
+@pytest.mark.parametrize("who", ["token:few", "token:many"])
+@pytest.mark.parametrize("sort", ["-created_at", "code"])
+def test_own_links_are_read_from_an_index(filled: Stack, sort: str, who: str) -> None:
+    """The list of an owner's links reads only these, in order."""
+    query = queries.list_query("mysql", sort, mine="true").limit(PAGE).params(owner=who)
+    sql = written(query)
+    planned = plan(filled, sql)
+    index = {"code": "lookup_key", "-created_at": "created_at"}[sort]
+    assert f"link_history using ix_link_history_owner_{index}" in planned, planned
+    assert not re.search("Sort|Table scan|temporary", planned), planned
+    assert len(filled.mysql_root(sql)) == PAGE
+    assert rows_read(filled, sql) <= 8 * PAGE, planned
+
+
+def test_page_and_owner_are_read_from_an_index(filled: Stack) -> None:
+    """A page of a long history, and the owner of its link, read only the rows that they return."""
+    [[link]] = filled.mysql_root("SELECT id FROM links WHERE lookup_key = 'hist1'")
+    changes = sa.select(LINK_HISTORY).where(LINK_HISTORY.c.link_id == int(link))
+    newest = changes.order_by(LINK_HISTORY.c.id.desc()).limit(PAGE)
+    [[last]] = filled.mysql_root(f"SELECT MAX(id) - 9000 FROM link_history WHERE link_id = {link}")
+    read = queries.BY_KEY_WITH_CLICKS.params(key="hist1")
+    for query in (newest, newest.where(LINK_HISTORY.c.id < int(last)), read):
+        sql = written(query)
+        planned = plan(filled, sql)
+        assert not re.search("Sort|Table scan|temporary", planned), planned
+        assert rows_read(filled, sql) <= PAGE + 1, planned
+
+
+def test_purge_reads_what_it_deletes(filled: Stack, links: Links) -> None:
+    """The purge finds old deletes by an index, and deletes a bounded number of changes at once."""
+    code, other = links.create()["code"], links.create()["code"]
+    path = f"/api/links/{code}"
+    assert links.service.delete(path).status_code == 204
+    [[link]] = filled.mysql_root(f"SELECT id FROM link_deletions WHERE code = '{code}'")
+    filled.mysql_root(
+        "INSERT INTO link_history (link_id, at, action, actor, name, old, new)"
+        f" SELECT {link}, NOW(), 'edit', 'x', 'x', '{{}}', '{{}}' FROM link_history LIMIT 1500;"
+        f"UPDATE link_deletions SET deleted_at = '2020-01-01' WHERE id = {link}"
+    )
+    left = f"SELECT COUNT(*) FROM link_history WHERE link_id = {link}"
+    query = history.old_deletions(datetime(2020, 2, 1))  # noqa: DTZ001 as MySQL stores it
+    planned = plan(filled, written(query))
+    assert "link_deletions using ix_link_deletions_deleted_at" in planned, planned
+    delete = sa.delete(LINK_HISTORY).where(LINK_HISTORY.c.link_id.in_([int(link)]))
+    assert "ix_link_history_link_id" in plan(filled, written(delete))
+    links.service.delete(f"/api/links/{other}")
+    assert filled.mysql_root(left) == [[str(1502 - SWEEP_LIMIT)]]
+    kept = f"SELECT COUNT(*) FROM {LINK_DELETIONS.name} WHERE id = {link}"
+    assert filled.mysql_root(kept) == [["1"]]
+    links.create(code=other)
+    links.service.delete(f"/api/links/{other}")
+    assert filled.mysql_root(left) + filled.mysql_root(kept) == [["0"], ["0"]]
