@@ -157,15 +157,15 @@ def actor() -> Actor:
     return Actor(key, name)
 
 
-def check_owner(owner: str | None) -> None:
+def check_owner(owner: Sequence[str] | None) -> None:
     """Check that a request may change a resource, if only its owner may: see EDITORS.
 
-    :param owner: the key of the actor who created the resource, or None if that is unknown.
+    :param owner: key and name of the actor who created the resource, or None if it is unknown.
     :raises RefusedError: 403, somebody else owns the resource.
     """
     if not has_request_context() or current_app.config["EDITORS"] == "all":
         return
-    if owner != actor().key and g.token.scope != "admin":
+    if (owner is None or owner[0] != actor().key) and g.token.scope != "admin":
         detail = "Only the owner or an admin can change this, because EDITORS is `owner`."
         raise RefusedError(403, detail, error="insufficient_scope")
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from app.database import SWEEP_LIMIT, Database
 from app.database.errors import UNAVAILABLE
 from app.database.types import UTCDateTime
-from app.identity.tokens import Actor, actor
+from app.identity.tokens import actor
 from app.links.tables import LINK_CLICKS, LINK_DELETIONS, LINK_HISTORY, LINKS
 
 ACTIONS = ("create", "import", "edit", "delete", "undo")
@@ -27,35 +27,14 @@ INSERT = sa.insert(LINK_HISTORY)
 COLUMNS = [column.name for column in LINKS.c]
 
 
-def owner_columns(link_id: sa.ColumnElement[int]) -> list[sa.ColumnElement[Any]]:
-    """Return the columns `owner_key` and `owner_name` of a link: see `owner`.
-
-    They are read from the first change of a link. Other changes have no owner.
-    """
-    changes = LINK_HISTORY.alias("first_change")
-    first = sa.select(changes).where(changes.c.link_id == link_id)
-    first = first.order_by(changes.c.id).limit(1)
-    return [
-        first.with_only_columns(column).scalar_subquery().label(label)
-        for column, label in (
-            (changes.c.owner, "owner_key"),
-            (changes.c.name, "owner_name"),
-        )
-    ]
+def owner_column(link_id: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
+    """Return the column `owner` of a link: key and name of the actor who created it, or NULL."""
+    who = sa.func.json_array(LINK_HISTORY.c.owner, LINK_HISTORY.c.name, type_=sa.JSON)
+    created = sa.select(who).where(LINK_HISTORY.c.new_link_id == link_id)
+    return created.correlate(link_id.table).scalar_subquery().label("owner")  # type: ignore[attr-defined]
 
 
-OWNER = owner_columns(LINKS.c.id)
-
-
-def owner(link: Any) -> Actor | None:
-    """Return who created a link that was read with `OWNER`, or None if that is unknown."""
-    key = getattr(link, "owner_key", None)
-    return Actor(key, link.owner_name) if key else None
-
-
-def owned() -> dict[str, str]:
-    """Return the columns `OWNER` of a link that the current request creates."""
-    return {"owner_key": actor().key, "owner_name": actor().name}
+OWNER = owner_column(LINKS.c.id)
 
 
 def values(link: Mapping[Any, Any], names: Iterable[str] = FIELDS) -> dict[str, Any]:
@@ -81,6 +60,7 @@ def entry(link: Mapping[Any, Any], action: str, old: Any, new: Any) -> dict[str,
         "name": who.name,
         "old": old,
         "new": new,
+        "new_link_id": link["id"] if is_new else None,
         "owner": who.key if is_new else None,
         "created_at": link["created_at"] if is_new else None,
         "lookup_key": link["lookup_key"] if is_new else None,
@@ -122,17 +102,17 @@ def keep(connection: sa.Connection, link: sa.Row[Any]) -> None:
     connection.execute(sa.insert(LINK_DELETIONS).from_select(names, kept))
 
 
-def page(
-    connection: sa.Connection, link_id: int, limit: int, after: int | None = None
-) -> Sequence[sa.Row[Any]]:
-    """Return up to `limit` changes of a link, newest first.
+def page(link_id: int, limit: int, after: int | None = None) -> sa.Select[Any]:
+    """Return the query for up to `limit` changes of a link, newest first.
 
     :param after: only changes with a smaller id.
     """
     query = sa.select(LINK_HISTORY).where(LINK_HISTORY.c.link_id == link_id)
+    # If one link has most of the changes, MySQL would rather read all changes in the order of ids.
+    query = query.with_hint(LINK_HISTORY, "FORCE INDEX (ix_link_history_link_id)", "mysql")
     if after is not None:
         query = query.where(LINK_HISTORY.c.id < after)
-    return connection.execute(query.order_by(LINK_HISTORY.c.id.desc()).limit(limit)).all()
+    return query.order_by(LINK_HISTORY.c.id.desc()).limit(limit)
 
 
 def old_deletions(before: datetime) -> sa.Select[int]:

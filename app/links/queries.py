@@ -20,8 +20,8 @@ from app.links.tables import LINK_HISTORY, LINK_TAGS, LINKS
 INSERT = sa.insert(LINKS)
 UNIQUE_KEY = "links.lookup_key"  # what MySQL and SQLite both report for a taken code
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
-BY_KEY_LOCKED = BY_KEY.add_columns(*history.OWNER).with_for_update()
-BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL, *history.OWNER)
+BY_KEY_LOCKED = BY_KEY.add_columns(history.OWNER).with_for_update()
+BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL, history.OWNER)
 LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
 
 OPTIONAL_FIELDS: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
@@ -66,7 +66,7 @@ def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace
         row["id"] = connection.execute(INSERT, row).lastrowid
     index_tags(connection, [row])
     history.record_new(connection, [row])
-    return SimpleNamespace(**row, clicks=0, **history.owned())
+    return SimpleNamespace(**row, clicks=0, owner=actor())
 
 
 def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
@@ -92,7 +92,7 @@ def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> li
     if refused:
         raise CodeTakenError
     insert_all(connection, rows)
-    return [SimpleNamespace(**row, clicks=0, **history.owned()) for row in rows]
+    return [SimpleNamespace(**row, clicks=0, owner=actor()) for row in rows]
 
 
 def new_row(fields: dict[str, Any]) -> dict[str, Any]:
@@ -201,7 +201,7 @@ def key_of(code: str) -> str:
 def _locked(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
     link = connection.execute(BY_KEY_LOCKED, {"key": key_of(code)}).first()
     if link:
-        check_owner(link.owner_key)
+        check_owner(link.owner)
         check(link)
     return link
 
@@ -256,7 +256,7 @@ def list_query(  # noqa: PLR0913, PLR0917 they are the key of the cache
     :param q: return only links that match this search: see `search.matches`.
     :param mine: if it is "true", return only links whose owner has the key `owner`.
     """
-    query = LIST.add_columns(*history.OWNER).limit(sa.bindparam("count", type_=sa.Integer))
+    query = LIST.add_columns(history.OWNER).limit(sa.bindparam("count", type_=sa.Integer))
     links, tags, created = LINKS.columns, LINK_TAGS.columns, LINK_HISTORY.columns
     time, number, key = links.created_at, links.id, links.lookup_key
     if q:

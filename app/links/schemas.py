@@ -8,8 +8,8 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 
 from app.api import resources
 from app.api.own_url import own_url
-from app.identity.tokens import ActorSchema
-from app.links import codes, histogram, history, queries, targets
+from app.identity.tokens import Actor, ActorSchema
+from app.links import codes, histogram, queries, targets
 from app.links.cursors import Cursor
 from app.links.search import WORD_LENGTH, search_terms
 
@@ -161,10 +161,9 @@ class LinkSchema(PreviewSchema):
     """All fields of a link, for clients with a token."""
 
     def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
-        """Put the owner together from its columns."""
-        if attr == "owner":
-            return history.owner(obj)
-        return super().get_attribute(obj, attr, default)
+        """Name the parts of the owner, which the database returns as a list."""
+        found = super().get_attribute(obj, attr, default)
+        return Actor(*found) if attr == "owner" and found else found
 
     tags = fields.List(fields.String(metadata=TAG), metadata=TAGS)
     expires_at = resources.Timestamp(allow_none=True, metadata=EXPIRES_AT)

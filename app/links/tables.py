@@ -70,7 +70,9 @@ LINK_HISTORY = sa.Table(
     sa.Column("name", sa.String(200), nullable=False),  # of the actor, for people
     sa.Column("old", sa.JSON(none_as_null=True)),  # NULL for a new link
     sa.Column("new", sa.JSON(none_as_null=True)),  # NULL for a deleted link
-    sa.Column("owner", ascii_string(100)),  # this and the next are NULL unless the link is new
+    # These are NULL unless the link is new.
+    sa.Column("new_link_id", sa.BigInteger, unique=True),
+    sa.Column("owner", ascii_string(100)),
     sa.Column("created_at", UTCDateTime(6)),
     sa.Column("lookup_key", ascii_string(64)),
     sa.Index("ix_link_history_owner_created_at", "owner", "created_at", "link_id"),

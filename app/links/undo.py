@@ -13,7 +13,11 @@ from app.links.queries import Check
 from app.links.service import known
 from app.links.tables import LINK_DELETIONS, LINK_HISTORY, LINKS
 
-DELETED = sa.select(LINK_DELETIONS, *history.owner_columns(LINK_DELETIONS.c.id))
+# Without the clicks: they can be larger than MySQL's memory for sorting.
+DELETED = sa.select(
+    *(column for column in LINK_DELETIONS.c if column.name != "clicks"),
+    history.owner_column(LINK_DELETIONS.c.id),
+)
 COPY_CLICKS = {
     "mysql": """
         INSERT INTO link_clicks (link_id, hour, clicks)
@@ -52,7 +56,8 @@ def list_changes(
         if link is None:
             deleted = _deleted().where(LINK_DELETIONS.c.lookup_key == key).limit(1)
             link = connection.execute(deleted).first()
-        changes = history.page(connection, known(link, code).id, limit + 1, after)
+        query = history.page(known(link, code).id, limit + 1, after)
+        changes = connection.execute(query).all()
     return changes[:limit], changes[limit - 1].id if len(changes) > limit else None
 
 
@@ -104,7 +109,7 @@ def _restore(
     link = connection.execute(_deleted().where(this).with_for_update()).first()
     if link is None or link.entry != change.id or link.lookup_key != queries.key_of(code):
         raise UnknownChangeError
-    check_owner(link.owner_key)
+    check_owner(link.owner)
     check(link)
     row = {name: link._mapping[name] for name in history.COLUMNS}
     with queries.translate_duplicate():

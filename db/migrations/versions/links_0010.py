@@ -23,6 +23,7 @@ def upgrade() -> None:
         sa.Column("name", sa.String(200), nullable=False),
         sa.Column("old", sa.JSON()),
         sa.Column("new", sa.JSON()),
+        sa.Column("new_link_id", sa.BigInteger(), unique=True),
         sa.Column("owner", ascii_string(100)),
         sa.Column("created_at", UTCDateTime(6)),
         sa.Column("lookup_key", ascii_string(64)),
