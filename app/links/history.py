@@ -24,6 +24,7 @@ TTL = timedelta(days=30)  # in which a delete can be undone
 PURGED = 100  # deleted links that one purge looks at
 
 INSERT = sa.insert(LINK_HISTORY)
+CREATED = LINK_HISTORY  # only rows of new links have an owner
 COLUMNS = [column.name for column in LINKS.c]
 
 
@@ -31,7 +32,7 @@ def owner_column(link_id: sa.ColumnElement[int]) -> sa.ColumnElement[Any]:
     """Return the column `owner` of a link: key and name of the actor who created it, or NULL."""
     who = sa.func.json_array(LINK_HISTORY.c.owner, LINK_HISTORY.c.name, type_=sa.JSON)
     created = sa.select(who).where(LINK_HISTORY.c.new_link_id == link_id)
-    return created.correlate(link_id.table).scalar_subquery().label("owner")  # type: ignore[attr-defined]
+    return created.correlate(link_id.table).scalar_subquery().label("owner")
 
 
 OWNER = owner_column(LINKS.c.id)

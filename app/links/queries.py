@@ -12,16 +12,22 @@ from sqlalchemy.exc import IntegrityError
 
 from app.database.errors import violated
 from app.identity.tokens import actor, check_owner
-from app.links import codes, history, search
+from app.links import (
+    codes,
+    history,  # history
+    search,
+)
 from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recent_clicks
-from app.links.tables import LINK_HISTORY, LINK_TAGS, LINKS
+from app.links.tables import LINK_TAGS, LINKS
 
 # The most frequent queries, built only once.
 INSERT = sa.insert(LINKS)
 UNIQUE_KEY = "links.lookup_key"  # what MySQL and SQLite both report for a taken code
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
-BY_KEY_LOCKED = BY_KEY.add_columns(history.OWNER).with_for_update()
-BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL, history.OWNER)
+BY_KEY_LOCKED = BY_KEY.with_for_update()
+BY_KEY_LOCKED = BY_KEY_LOCKED.add_columns(history.OWNER)  # history
+BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
+BY_KEY_WITH_CLICKS = BY_KEY_WITH_CLICKS.add_columns(history.OWNER)  # history
 LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
 
 OPTIONAL_FIELDS: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
@@ -65,7 +71,7 @@ def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace
     with translate_duplicate():
         row["id"] = connection.execute(INSERT, row).lastrowid
     index_tags(connection, [row])
-    history.record_new(connection, [row])
+    history.record_new(connection, [row])  # history
     return SimpleNamespace(**row, clicks=0, owner=actor())
 
 
@@ -130,7 +136,7 @@ def insert_all(
     query = sa.select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(by_key))
     stored = [by_key[key] | {"id": number} for number, key in connection.execute(query)]
     index_tags(connection, stored)
-    history.record_new(connection, stored, action)
+    history.record_new(connection, stored, action)  # history
 
 
 @contextmanager
@@ -166,7 +172,7 @@ def change(
     """
     link = _locked(connection, code, check)
     if link and any(getattr(link, name) != value for name, value in fields.items()):
-        history.record_edit(connection, link, fields, action)
+        history.record_edit(connection, link, fields, action)  # history
         new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
         connection.execute(sa.update(LINKS).where(_is(link)).values(new))
         if "tags" in fields:
@@ -182,7 +188,7 @@ def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | 
     """
     link = _locked(connection, code, check)
     if link:
-        history.keep(connection, link)
+        history.keep(connection, link)  # history
         connection.execute(sa.delete(LINKS).where(_is(link)))
     return link
 
@@ -201,7 +207,7 @@ def key_of(code: str) -> str:
 def _locked(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
     link = connection.execute(BY_KEY_LOCKED, {"key": key_of(code)}).first()
     if link:
-        check_owner(link.owner)
+        check_owner(link.owner)  # history
         check(link)
     return link
 
@@ -256,13 +262,11 @@ def list_query(  # noqa: PLR0913, PLR0917 they are the key of the cache
     :param q: return only links that match this search: see `search.matches`.
     :param mine: if it is "true", return only links whose owner has the key `owner`.
     """
-    query = LIST.add_columns(history.OWNER).limit(sa.bindparam("count", type_=sa.Integer))
-    links, tags, created = LINKS.columns, LINK_TAGS.columns, LINK_HISTORY.columns
+    query = LIST.limit(sa.bindparam("count", type_=sa.Integer))
+    links, tags = LINKS.columns, LINK_TAGS.columns
     time, number, key = links.created_at, links.id, links.lookup_key
     if q:
         query = query.where(search.matches(dialect, q, links.code, links.title, links.url))
-    elif mine == "true":
-        time, number, key = created.created_at, created.link_id, created.lookup_key
     elif tag:
         # Sort by the columns of `link_tags`, so that MySQL reads its index in order. The results
         # of a search are sorted by columns of `links` instead, so that MySQL looks up the tags of
@@ -270,9 +274,15 @@ def list_query(  # noqa: PLR0913, PLR0917 they are the key of the cache
         time, number, key = tags.created_at, tags.link_id, tags.lookup_key
     if tag:
         query = query.join(LINK_TAGS, tags.link_id == links.id).where(tags.tag == tag)
+    # history
+    query = query.add_columns(history.OWNER)
     if mine == "true":
+        created = history.CREATED.columns
         is_mine = created.owner == sa.bindparam("owner")
-        query = query.join(LINK_HISTORY, created.link_id == links.id).where(is_mine)
+        query = query.join(history.CREATED, created.link_id == links.id).where(is_mine)
+        if not q:
+            time, number, key = created.created_at, created.link_id, created.lookup_key
+    # /history
     if isinstance(after, Position):
         # Written as two conditions, since MySQL uses no index for `(time, id) < (x, y)`.
         older = sa.or_(time < after.created_at, number < after.id)

@@ -170,7 +170,7 @@ class LinkSchema(PreviewSchema):
     created_at = resources.Timestamp(metadata=CREATED_AT)
     updated_at = resources.Timestamp(metadata=CREATED_AT)
     clicks = fields.Integer(metadata=CLICKS | {"description": "All clicks counted so far."})
-    owner = fields.Nested(ActorSchema, allow_none=True, metadata=OWNER)
+    owner = fields.Nested(ActorSchema, allow_none=True, metadata=OWNER)  # history
 
 
 class CreatedSchema(resources.ResponseSchema):
@@ -197,10 +197,12 @@ class PageArgumentsSchema(Schema):
     q = fields.String(validate=[*TITLE_RULES, validate_search], metadata=Q)
     tag = fields.String(validate=TAG_RULES, metadata=TAG | {"description": "Filter by a tag."})
     sort = fields.String(load_default=queries.SORTS[0], validate=validate.OneOf(queries.SORTS))
+    # history
     mine = fields.String(
         validate=validate.OneOf(["true", "false"]),
         metadata={"description": "`true`: only links of which you are the owner."},
     )
+    # /history
 
     @pre_load
     def continue_list(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from sqlalchemy import Row
 from sqlalchemy.exc import InternalError
 
 from app.database import Database
-from app.links import click_queries, histogram, history, queries, search
+from app.links import (
+    click_queries,
+    histogram,
+    history,  # history
+    queries,
+    search,
+)
 from app.links.queries import Check, CodesTakenError, CodeTakenError
 from app.links.rollups import roll_up
 
@@ -105,7 +111,7 @@ def delete(database: Database, code: str, check: Check) -> None:
     :raises UnknownCodeError: there is no such link.
     """
     known(database.write(lambda c: queries.delete(c, code, check)), code)
-    history.purge(database)
+    history.purge(database)  # history
 
 
 def list_links(database: Database, *, sort: str, **arguments: Any) -> Page:

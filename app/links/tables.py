@@ -56,6 +56,7 @@ LINK_TAGS = sa.Table(
     sa.Index("ix_link_tags_tag_lookup_key", "tag", "lookup_key"),
 )
 
+# history
 # One row for each change of a link: see history.py. It has no foreign key, because it is kept after
 # a delete. The row of a new link also says who owns it. Like `link_tags`, it then repeats the
 # columns that lists are sorted by.
@@ -98,3 +99,4 @@ LINK_DELETIONS = sa.Table(
     sa.Column("entry", sa.BigInteger, nullable=False),  # the id in `link_history`
     sa.Column("clicks", sa.JSON(none_as_null=True)),  # [[hour, clicks], …]
 )
+# /history

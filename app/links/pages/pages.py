@@ -21,10 +21,11 @@ from app.database import database
 from app.database.deadline import renew_budget
 from app.database.errors import UNAVAILABLE
 from app.identity import sessions
-from app.links import exports, histogram, imports, queries, service, undo
+from app.links import exports, histogram, imports, queries, service
+from app.links import undo as undo_module  # history
 from app.links.api import CODE_TAKEN, TOO_BROAD
 from app.links.cursors import Cursor
-from app.links.history_api import UNKNOWN_CHANGE, HistoryArgumentsSchema, HistorySchema
+from app.links.history_api import UNKNOWN_CHANGE, HistoryArgumentsSchema, HistorySchema  # history
 from app.links.pages import forms
 from app.links.schemas import LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
 from app.server import accept_upload
@@ -179,6 +180,7 @@ def delete(code: str) -> Any:
     return redirect(url_for("pages.listing"), 303)
 
 
+# history
 @blueprint.route("/<code:code>/history")
 def changes(code: str) -> Any:
     """Show the changes of a link, which can have been deleted in the last 30 days."""
@@ -191,10 +193,10 @@ def undo_change(code: str, number: int) -> Any:
     revision = request.form.get("revision", "")
     check = forms.check_revision(revision) if revision else lambda _deleted: None
     try:
-        link = undo.undo(database(), code, number, check)
-    except undo.UnknownChangeError:
+        link = undo_module.undo(database(), code, number, check)
+    except undo_module.UnknownChangeError:
         return _changes_page(code, UNKNOWN_CHANGE, 404)
-    except undo.NotUndoableError as error:
+    except undo_module.NotUndoableError as error:
         return _changes_page(code, str(error), 409)
     except queries.CodeTakenError:
         return _changes_page(code, CODE_TAKEN, 409)
@@ -207,9 +209,12 @@ def undo_change(code: str, number: int) -> Any:
 @blueprint.route("/-/restore")
 def deleted() -> str:
     """Show the links that were deleted last, whose delete can be undone."""
-    return render_template("deleted.html", links=undo.list_deleted(database(), DELETED_LIMIT))
+    return render_template(
+        "deleted.html", links=undo_module.list_deleted(database(), DELETED_LIMIT)
+    )
 
 
+# /history
 @blueprint.route("/-/top")
 def top() -> str:
     """Show the links with the most clicks in the last week."""
@@ -266,16 +271,15 @@ def _link_page(
         inside = {hour: clicks for hour, clicks in hours.items() if hour >= first}
         charts[by] = histogram.bucketize(inside, first, last, by)
     shown, form = forms.link_for_template(link), form or forms.form_of(link)
-    recent, _ = undo.list_changes(database(), link.code, RECENT_CHANGES)
-    page = render_template(
-        "link.html",
-        link=shown,
-        charts=charts,
-        form=form,
-        errors=dict(errors),
-        changes=HistorySchema().dump({"changes": recent})["changes"],
-    )
+    shown["changes"] = _recent_changes(link)  # history
+    page = render_template("link.html", link=shown, charts=charts, form=form, errors=dict(errors))
     return page, status
+
+
+# history
+def _recent_changes(link: Row[Any]) -> Any:
+    found, _ = undo_module.list_changes(database(), link.code, RECENT_CHANGES)
+    return HistorySchema().dump({"changes": found})["changes"]
 
 
 def _changes_page(code: str, error: str = "", status: int = 200) -> Any:
@@ -284,7 +288,7 @@ def _changes_page(code: str, error: str = "", status: int = 200) -> Any:
         arguments = HistoryArgumentsSchema(unknown=EXCLUDE).load(request.args)
     except ValidationError as wrong:
         arguments, error, status = {"limit": 20}, " ".join(forms.field_errors(wrong).values()), 422
-    found, more = undo.list_changes(database(), code, **arguments)
+    found, more = undo_module.list_changes(database(), code, **arguments)
     shown = HistorySchema().dump({"changes": found})["changes"]
     try:
         revision = etag(service.find_without_clicks(database(), code))
@@ -294,3 +298,6 @@ def _changes_page(code: str, error: str = "", status: int = 200) -> Any:
         "changes.html", code=code, changes=shown, more=more, revision=revision, error=error
     )
     return page, status
+
+
+# /history

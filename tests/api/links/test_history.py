@@ -56,7 +56,7 @@ def test_batch_and_imports_are_recorded(
     batched, imported = links.new_code(), links.new_code()
     service.post("/api/links/batch", json={"links": [{"url": TARGET, "code": batched}]})
     deployment.cli("links", "import", "-", text=f'{{"code": "{imported}", "url": "{TARGET}"}}\n')
-    values = {"url": TARGET, "title": "", "tags": [], "expires_at": None}
+    values: dict[str, Any] = {"url": TARGET, "title": "", "tags": [], "expires_at": None}
     assert shown(history(service, batched)) == [("create", None, {"code": batched, **values})]
     assert shown(history(service, imported)) == [("import", None, {"code": imported, **values})]
     owners = [service.get(f"/api/links/{code}").json()["owner"] for code in (batched, imported)]
