@@ -42,12 +42,15 @@ token: .venv/run ## create a token for the service of make run, named NAME (defa
 check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
 	pytest -n 3 --dist loadfile -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
 
+# The files with tests that have this mark, because to import all of them takes seconds.
+marked = $$(grep -rlw --include '*.py' 'mark\.$(1)' tests | sort)
+
 test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
 	@mkdir -p .pytest_cache && rm -f $$SKIPPED
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not timed and not alone'
-	pytest -n 3 --dist loadfile --no-loadscope-reorder -m timed || test $$? = 5
-	pytest -m alone
+	pytest -n 3 --dist loadfile --no-loadscope-reorder -m timed $(call marked,timed) || test $$? = 5
+	pytest -m alone $(call marked,alone)
 
 coverage: .venv/dev ## print the branch coverage of unit tests and of tests of the API on SQLite
 	pytest -n 3 --dist loadfile --cov -m 'not engine' tests/unit tests/api
@@ -93,6 +96,7 @@ audit: .venv/dev ## check the packages for known vulnerabilities
 lock: need-npm .venv/dev ## update the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group dev --constraints requirements/run.txt pyproject.toml --output-file requirements/dev.txt
+	uv pip compile --quiet --python-platform linux --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group binlogs --output-file deploy/binlogs/requirements.txt
 	uv pip compile --quiet --universal --python-version 3.14 --generate-hashes --custom-compile-command 'make lock' --upgrade --only-binary :all: --group checkov --output-file tests/kubernetes/tools/checkov.txt
 # example
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade --group bench --constraints requirements/dev.txt --output-file requirements/bench.txt
@@ -139,12 +143,12 @@ kubernetes-secrets: need-docker ## create missing passwords and certificates for
 #@ Data of the running stack
 
 db-shell: need-docker ## open a MySQL shell as root in the database's container
-	docker compose exec db bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
+	docker compose exec "$$(db/find.sh)" bash -c 'MYSQL_PWD=$$(</run/secrets/root_password) mysql --user=root slipway'
 
 backup: need-docker ## save all data to FILE, or to a new file in backups/, while the service runs
 	@db/backup.sh $(FILE)
 
-restore: need-docker ## load the backup FILE into an empty stack
+restore: need-docker ## load the backup FILE into an empty stack, and binary logs UNTIL a time (UTC), if set
 	@test -n "$(FILE)" || { echo 'Set FILE to the backup: make restore FILE=backups/monday.sql.gz' >&2; exit 1; }
 	@db/restore.sh $(FILE)
 

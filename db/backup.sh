@@ -6,7 +6,8 @@ set -euo pipefail
 umask 077  # links can be private
 
 file=${1:-backups/slipway-$(date -u +%Y%m%dT%H%M%SZ).sql.gz}
-read -ra in_database <<<"${IN_DATABASE:-docker compose exec -T db}"
+IN_DATABASE=${IN_DATABASE:-docker compose exec -T $(db/find.sh)}
+read -ra in_database <<<"$IN_DATABASE"
 mkdir -p "$(dirname "$file")"
 part=$(mktemp "$file.XXXXXX")
 trap 'rm -f "$part"' EXIT

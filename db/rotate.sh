@@ -4,11 +4,13 @@
 set -eo pipefail
 
 root_password=$(</run/secrets/root_password)
-for account in app migrator; do
+accounts=$(MYSQL_PWD=$root_password mysql --user=root --batch --skip-column-names \
+    --execute="SELECT user FROM mysql.user WHERE user IN ('app', 'migrator', 'replicator')")
+for account in $accounts; do
     password=$(<"/run/secrets/${account}_password")
     # Skip an account whose password is new already: MySQL keeps only one old password, and would
     # replace it with the new one.
-    if ! MYSQL_PWD=$password mysql --host=127.0.0.1 --user=$account --execute='DO 0' 2>/dev/null; then
+    if ! MYSQL_PWD=$password mysql --host=127.0.0.1 --user="$account" --execute='DO 0' 2>/dev/null; then
         MYSQL_PWD=$root_password mysql --user=root <<SQL
 ALTER USER $account IDENTIFIED BY '$password' RETAIN CURRENT PASSWORD;
 SQL

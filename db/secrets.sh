@@ -75,6 +75,15 @@ if [ "${MEMBERS:-}" ]; then
   put app/group_url "mysql+pymysql://app:$password@$hosts/$database"
   put migrate/group_url "mysql+pymysql://migrator:$(cat db/migrator_password)@$hosts/$database"
 fi
+if [ -d binlogs ]; then  # only with deploy/binlogs
+  if [ ! -s db/archiver_password ]; then
+    password=$(openssl rand -hex 16)
+    put db/archiver_password "$password"
+  fi
+  password=$(cat db/archiver_password)
+  put binlogs/password "$password"
+  put binlogs/ca.pem "$ca"
+fi
 if [ ! -s app/secret_key ]; then
   key=$(openssl rand -hex 32)
   put app/secret_key "$key"
@@ -86,5 +95,9 @@ if [ "$(id -u)" -eq 0 ]; then
   chmod 0500 db migrate app
   chown -R 999:999 db
   chown -R 10001:10001 migrate app
+  if [ -d binlogs ]; then
+    chmod 0500 binlogs
+    chown -R 999:999 binlogs
+  fi
 fi
 echo "secrets: $made files made"

@@ -78,6 +78,11 @@ class Connection(AnyConnection):
     """
 
     deadline = math.inf  # as time.monotonic(); `prepare_checkout` sets it for each use
+    used = False
+    primary = ("", 0)  # the address, among several hosts
+    outdated = 0.0
+    """When this process noticed that another server is the primary, as time.monotonic(). No pool
+    hands out connections that are older: their server may accept no writes."""
 
     def __init__(self, limits: Limits, *args: Any, **options: Any) -> None:
         self.limits = limits
@@ -110,7 +115,11 @@ def connect(limits: Limits, _dialect: Dialect, _record: Any, args: Any, options:
     """
     within = max(min(limits.answer, time_left(limits)), 0)
     with Timeout(within, PoolTimeoutError("Timed out connecting to the database.")):
-        return hosts.connect(partial(Connection, limits, *args), within, options)
+        opened = hosts.connect(partial(Connection, limits, *args), within, options)
+    address = (opened.host, opened.port)
+    if "," in options["host"] and address != Connection.primary:
+        Connection.primary, Connection.outdated = address, opened.opened
+    return opened
 
 
 def prepare_checkout(connection: Connection, _record: object, _proxy: object) -> None:
@@ -120,14 +129,16 @@ def prepare_checkout(connection: Connection, _record: object, _proxy: object) ->
     on an idle connection, so if its socket is readable, the server has closed it. Unlike a ping,
     this costs no round trip, and it doesn't wait for a server that hangs.
 
-    :raises sqlalchemy.exc.DisconnectionError: the server has closed the connection. The pool then
-        opens another one.
+    :raises sqlalchemy.exc.DisconnectionError: the server has closed the connection, or is no longer
+        the primary. The pool then opens another one.
     """
     socket = poll()
     if connection.open:
         socket.register(connection._sock, POLLIN)
-    if not connection.open or socket.poll(0):
+    is_old = not connection.open or connection.opened < Connection.outdated or socket.poll(0)
+    if is_old and connection.used:  # SQLAlchemy would end with another error if the new one is old
         raise DisconnectionError
+    connection.used = True
     connection.deadline = math.inf
     if budget.get():
         connection.deadline = time.monotonic() + time_left(connection.limits)
@@ -137,14 +148,15 @@ def leave_replica(context: ExceptionContext) -> None:
     """Close a connection whose server does not accept writes, because another one may do so.
 
     It handles SQLAlchemy's event `handle_error`. If the connection had been open for a while, its
-    server has changed, so the pool replaces all its connections. Otherwise a server that stays
+    server has changed, so all pools replace their connections. Otherwise a server that stays
     read-only would cost that at each write.
     """
     code, *_ = (*context.original_exception.args, None)
     if context.connection and code in READ_ONLY:
         connection: Any = context.connection.connection.dbapi_connection
-        context.is_disconnect = True
-        context.invalidate_pool_on_disconnect = time.monotonic() - connection.opened > SETTLED
+        context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
+        if time.monotonic() - connection.opened > SETTLED:
+            Connection.outdated = time.monotonic()
 
 
 def connect_arguments(settings: Settings, limits: Limits) -> dict[str, Any]:

@@ -73,7 +73,9 @@ READ_ONLY = {  # the server does not accept writes now, for example after a fail
     1874: "ER_INNODB_READ_ONLY",
     3098: "ER_BEFORE_DML_VALIDATION_ERROR",  # while a group changes its primary
     3100: "ER_RUN_HOOK_ERROR",  # at a commit in a server that has left its group
+    3783: "ER_GR_HOLD_MEMBER_STATUS_ERROR",
     3989: "ER_SCHEMA_READ_ONLY",
+    4094: "ER_OPERATION_NOT_ALLOWED_WHILE_PRIMARY_CHANGE_IS_RUNNING",
 }
 NO_SCHEMA = {1046: "ER_NO_DB_ERROR", 1049: "ER_BAD_DB_ERROR"}  # not created yet, or being restored
 PASSING = ENDED | FULL | LOCKED | READ_ONLY | NO_SCHEMA

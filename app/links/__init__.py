@@ -14,6 +14,7 @@ from app.links import (
     preview,
     redirect,
     schemas,
+    sources,
 )
 from app.links.pages import pages
 
@@ -32,6 +33,7 @@ def init_app(app: Flask, api: Api) -> None:
     api.register_blueprint(preview.blueprint)
     redirect.init_app(app)
     api.register_blueprint(redirect.blueprint)
+    sources.init()
     app.cli.add_command(cli.links)
     clicks.init_app(app)
     fast_redirect.init_app(app)

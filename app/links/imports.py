@@ -3,49 +3,47 @@
 An import never changes existing links, so an interrupted import can simply be run again.
 """
 
-import csv
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from functools import partial
 from itertools import islice
 from typing import IO, Any, NamedTuple
+from zoneinfo import ZoneInfo
 
-from marshmallow import ValidationError, fields, post_load
-from sqlalchemy import Connection
+from marshmallow import ValidationError, fields, post_load, validate
+from sqlalchemy import Connection, select
 
 from app.api.problems import invalid_fields
-from app.api.resources import Timestamp, WholeNumber, in_turns, strict_json
+from app.api.resources import Timestamp, WholeNumber, strict_json
 from app.database import Database
 from app.links import codes, exports, queries
+from app.links.click_counts import upsert_counts
+from app.links.records import FormatError, Lines, csv_rows, from_cells, json_lines, lines_of
 from app.links.schemas import LinkCreateSchema
+from app.links.tables import LINKS
+from app.links.trial import TAKEN, Trial
 
 BATCH = 1000  # lines
-LINE_LIMIT = 64 * 1024  # bytes of a record, as in the API
 REASON_LIMIT = 500  # characters of the reason why a line is refused
-
-# The errors of Python's strict CSV reader, by how they begin, in other words.
-CSV_ERRORS = {
-    "',' expected": "Text follows a closing quote. In a quoted cell, write each quote twice.",
-    "unexpected end": "A quote is not closed, or the file was cut off.",
-    "new-line": "A carriage return is not followed by a line feed.",
-}
+# The hour of clicks that were counted elsewhere, of which only the sum is known. No link is older,
+# so the sum is in totals and roll-ups, but not in statistics of the hours since.
+COUNTED_ELSEWHERE = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-class Lines(NamedTuple):
-    """The first and the last line of a record."""
+class Parsed(NamedTuple):
+    """The valid fields of a link, its clicks to add, and what was adjusted, or ""."""
 
-    first: int
-    last: int
-
-    def __str__(self) -> str:
-        """Return the lines in words."""
-        return f"Line {self.first}" if self.first == self.last else "Lines {} to {}".format(*self)
+    fields: dict[str, Any]
+    clicks: int = 0
+    note: str = ""
 
 
-Record = tuple[Lines, Callable[[], Any]]
-"""A record's lines, and a function that parses the record or raises ValueError."""
+Record = tuple[Lines, Callable[[], Parsed]]
+"""A record's lines, and a function that parses it, or raises ValueError or ValidationError."""
+
+Reader = Callable[[IO[bytes], tzinfo], Iterator[Record]]
+"""A function that reads the records of a file. Times without an offset are in the time zone."""
 
 
 class ExportedTimestamp(Timestamp):
@@ -64,7 +62,8 @@ class LinkImportSchema(LinkCreateSchema):
     expires_at = ExportedTimestamp(allow_none=True)
     created_at = ExportedTimestamp()
     updated_at = ExportedTimestamp()
-    clicks = WholeNumber()  # checked, because a stray quote in CSV can pull whole rows into it
+    # Checked even if it is not kept, because a stray quote in CSV can pull whole rows into it.
+    clicks = WholeNumber(validate=validate.Range(min=0))
     short_url = fields.Raw()
     owner = fields.Raw()
 
@@ -77,15 +76,17 @@ class LinkImportSchema(LinkCreateSchema):
 schema = LinkImportSchema()
 
 
-class FormatError(Exception):
-    """The file breaks its format in a way that makes the rest of it unreadable."""
-
-
 class ImportReport(Counter[str]):
-    """How many records of an import were created, unchanged and refused so far."""
+    """How many records of an import were created, unchanged and refused so far.
 
-    def __init__(self) -> None:
+    `links` has the links that the last batch created, and `notes` what was adjusted in them.
+    """
+
+    def __init__(self, *, dry_run: bool = False) -> None:
         super().__init__(created=0, unchanged=0, refused=0)
+        self.dry_run = dry_run
+        self.links: Mapping[Lines, dict[str, Any]] = {}
+        self.notes: dict[Lines, str] = {}
 
     def __str__(self) -> str:
         """Return all counts in one line."""
@@ -93,111 +94,104 @@ class ImportReport(Counter[str]):
 
 
 def run(
-    database: Database, file: IO[bytes], file_format: str, report: ImportReport
+    database: Database,
+    file: IO[bytes],
+    file_format: str,
+    report: ImportReport,
+    zone: tzinfo = UTC,
 ) -> Iterator[dict[Lines, str]]:
     """Create the links in a file batch by batch, and update `report` after each batch.
 
-    For each batch, yield the reasons why records were refused, in the order of their lines.
+    If the report is of a dry run, create nothing, but report what would be created. For each batch,
+    yield the reasons why records were refused, in the order of their lines.
 
-    :param file_format: "jsonl" or "csv".
+    :param file_format: one of FORMATS.
+    :param zone: the time zone of times without an offset, in formats that allow them.
     :raises FormatError: the rest can't be read. All records before it are imported and yielded.
     """
-    records = _csv(_lines(file)) if file_format == "csv" else _jsonl(_lines(file))
+    records = FORMATS[file_format](file, zone)
+    save = Trial(_sort).sort if report.dry_run else _save
     while any(checked := _check(islice(records, BATCH))):
         links, refused, failure = checked
-        created, taken = _save(database, links) if links else (0, {})
+        report.links, taken = save(database, links) if links else ({}, {})
+        report.notes = {at: note for at in report.links if (note := links[at].note)}
         refused |= taken
-        unchanged = len(links) - created - len(taken)
-        report.update(created=created, unchanged=unchanged, refused=len(refused))
+        unchanged = len(links) - len(report.links) - len(taken)
+        report.update(created=len(report.links), unchanged=unchanged, refused=len(refused))
+        if report.notes:
+            report.update(adjusted=len(report.notes))
         yield dict(sorted(refused.items()))
         if failure:
             raise failure
 
 
-def _lines(file: IO[bytes]) -> Iterator[bytes]:
-    # The caller checks each line before it asks for the next one.
-    for number, line in enumerate(in_turns(iter(partial(file.readline, LINE_LIMIT + 1), b"")), 1):
-        if len(line) > LINE_LIMIT:
-            raise FormatError(
-                f"Line {number} has more than {LINE_LIMIT} bytes. Each line must hold one link."
-            )
-        # Spreadsheets write a byte order mark at the start of UTF-8 files.
-        yield line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line
+def time_zone(name: str) -> tzinfo:
+    """Return the time zone with this name in the IANA database.
 
-
-def _jsonl(lines: Iterable[bytes]) -> Iterator[Record]:
-    for number, line in enumerate(lines, 1):
-        if not line.isspace():
-            yield Lines(number, number), partial(_from_json, line)
-
-
-def _from_json(line: bytes) -> Any:
+    :raises ValueError: there is none. The message is for people.
+    """
     try:
-        return strict_json(line)
-    except json.JSONDecodeError as error:
-        place = f"at character {error.pos + 1}"
-        raise ValueError(f"it is not valid JSON, or breaks off, {place}") from None
+        return UTC if name == "UTC" else ZoneInfo(name)  # UTC: also without the database
+    except (KeyError, ValueError, OSError):  # unknown, a path, or a folder
+        raise ValueError("Use the name of a time zone, such as Europe/Berlin.") from None
 
 
-def _csv(lines: Iterable[bytes]) -> Iterator[Record]:
-    rows = _rows(lines)
-    _, header, _ = next(rows, (None, [], True))
+def recognise(file: IO[bytes], name: str) -> tuple[str, IO[bytes]]:
+    """Return a file's format, and a file to read it from, which has the same content.
+
+    :param name: the file's name, which decides if the content does not.
+    """
+    for recogniser in RECOGNISERS:
+        file_format, file = recogniser(file)
+        if file_format:
+            return file_format, file
+    return "csv" if name.lower().endswith(".csv") else "jsonl", file
+
+
+def check_header(header: Sequence[str]) -> None:
+    """Check the names of CSV columns.
+
+    :raises FormatError: a column is missing, unknown or repeated.
+    """
     if not {"code", "url"} <= set(header) <= set(exports.schema.fields):
         names = ", ".join(exports.schema.fields)
         raise FormatError(
             "The first line of a CSV file must name its columns: code, url, and optionally"
             f" others from this list: {names}."
         )
+    check_repeated(header)
+
+
+def check_repeated(header: Sequence[str]) -> None:
+    """Check that no CSV column is repeated.
+
+    :raises FormatError: one is.
+    """
     if len(set(header)) != len(header):
         twice = ", ".join(name for name, count in Counter(header).items() if count > 1)
         raise FormatError(f"The first line must name each column only once. Repeated: {twice}.")
+
+
+def _own_jsonl(file: IO[bytes], _zone: tzinfo) -> Iterator[Record]:
+    for place, parse in json_lines(lines_of(file.readline)):
+        yield place, partial(_from_own_json, parse)
+
+
+def _from_own_json(parse: Callable[[], Any]) -> Parsed:
+    return Parsed(schema.load(parse()))
+
+
+def _own_csv(file: IO[bytes], _zone: tzinfo) -> Iterator[Record]:
+    rows = csv_rows(lines_of(file.readline))
+    _, header, _ = next(rows, (None, [], True))
+    check_header(header)
     for place, cells, ended in rows:
         if cells:
-            yield place, partial(_from_cells, header, cells, ended)
+            yield place, partial(_from_own_cells, header, cells, ended)
 
 
-def _rows(lines: Iterable[bytes]) -> Iterator[tuple[Lines, list[str], bool]]:
-    """Yield the records of CSV: their lines, their cells, and whether a line break ends them."""
-    first, size, ended = 1, 0, True
-
-    def texts() -> Iterator[str]:
-        nonlocal size, ended
-        for number, line in enumerate(lines, 1):
-            size += len(line)
-            if size > LINE_LIMIT:
-                raise FormatError(
-                    f"{Lines(first, number)}: The record has more than {LINE_LIMIT} bytes. Perhaps"
-                    " a quote is not closed."
-                )
-            ended = line.endswith((b"\r", b"\n"))
-            # Bytes that are not UTF-8 become surrogates, which no field of a link accepts.
-            yield line.decode(errors="surrogateescape")
-
-    # Unless it is strict, Python's reader takes a file that was cut off within a quoted cell.
-    reader = csv.reader(texts(), strict=True)
-    try:
-        for cells in reader:
-            yield Lines(first, reader.line_num), cells, ended
-            first, size = reader.line_num + 1, 0
-    except csv.Error as error:
-        reasons = (CSV_ERRORS[begin] for begin in CSV_ERRORS if str(error).startswith(begin))
-        message = next(reasons, f"{error}.")
-        raise FormatError(f"{Lines(first, reader.line_num)}: {message}") from None
-
-
-def _from_cells(header: Sequence[str], cells: Sequence[str], ended: bool) -> dict[str, Any]:
-    """Return the fields of one CSV record. Empty cells are left out.
-
-    :param ended: whether a line break ends the record. If not, the last cell may be cut off.
-    """
-    if len(cells) != len(header):
-        raise ValueError(f"it must have {len(header)} cells, not {len(cells)}")
-    if not ended and header[-1] in {"code", "url"}:
-        raise ValueError(
-            f"the file may be cut off within the {header[-1]}. If it is complete, end it with a"
-            " line break"
-        )
-    link: dict[str, Any] = {name: cell for name, cell in zip(header, cells, strict=True) if cell}
+def _from_own_cells(header: Sequence[str], cells: Sequence[str], ended: bool) -> Parsed:
+    link = from_cells(header, cells, ended, {"code", "url"})
     if exports.FORMULA.match(link.get("title", "")):
         link["title"] = link["title"].removeprefix("'")
     if "tags" in link:
@@ -205,21 +199,21 @@ def _from_cells(header: Sequence[str], cells: Sequence[str], ended: bool) -> dic
             link["tags"] = strict_json(link["tags"].encode())
         except ValueError:
             raise ValueError('tags must be a JSON list, such as ["docs", "tools"]') from None
-    return link
+    return Parsed(schema.load(link))
 
 
 def _check(
     batch: Iterable[Record],
-) -> tuple[dict[Lines, dict[str, Any]], dict[Lines, str], FormatError | None]:
+) -> tuple[dict[Lines, Parsed], dict[Lines, str], FormatError | None]:
     """Return the valid links, and the reasons why other records are refused, by their lines.
 
     The third is the error that ended the batch, or None.
     """
     links, refused = {}, {}
     try:
-        for lines, read in batch:
+        for lines, parse in batch:
             try:
-                links[lines] = schema.load(read())
+                links[lines] = parse()
             except ValidationError as error:
                 wrong = invalid_fields({"json": error.messages})
                 reason = " ".join(f"{field['pointer']}: {field['detail']}" for field in wrong)
@@ -231,28 +225,52 @@ def _check(
     return links, refused, None
 
 
-def _save(database: Database, links: dict[Lines, dict[str, Any]]) -> tuple[int, dict[Lines, str]]:
-    """Create links. Return their number, and why records were refused because of a taken code."""
-    keys = [codes.lookup_key(link["code"]) for link in links.values()]
+def _save(
+    database: Database, links: Mapping[Lines, Parsed]
+) -> tuple[dict[Lines, dict[str, Any]], dict[Lines, str]]:
+    """Create links with their clicks. Return the same as `_sort`."""
 
-    def work(connection: Connection) -> tuple[int, dict[Lines, str]]:
-        existing: dict[str, Any] = dict(queries.find_by_keys(connection, keys))
-        created, taken = [], {}
-        for lines, link in links.items():
-            row = queries.new_row(link)
-            other = existing.setdefault(row["lookup_key"], row)
-            if other is row:
-                created.append(row)
-            elif any(
-                other[name] != value for name, value in (queries.OPTIONAL_FIELDS | link).items()
-            ):
-                taken[lines] = "Another link has this code."
+    def work(connection: Connection) -> tuple[dict[Lines, dict[str, Any]], dict[Lines, str]]:
+        created, taken = _sort(connection, links)
         if created:
-            queries.insert_all(connection, created, "import")
-        return len(created), taken
+            queries.insert_all(connection, list(created.values()), "import")
+        clicks = {
+            row["lookup_key"]: count for at, row in created.items() if (count := links[at].clicks)
+        }
+        if clicks:
+            query = select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(clicks))
+            counts = {number: clicks[key] for number, key in connection.execute(query)}
+            upsert_counts(connection, COUNTED_ELSEWHERE, counts)
+        return created, taken
 
     while True:
         try:
             return database.write(work, long=True)
         except queries.CodeTakenError:
             continue  # another client took a code after the lookup: the next lookup finds it
+
+
+def _sort(
+    connection: Connection, links: Mapping[Lines, Parsed]
+) -> tuple[dict[Lines, dict[str, Any]], dict[Lines, str]]:
+    """Return the rows to create, and why records are refused because of a taken code."""
+    keys = [codes.lookup_key(link.fields["code"]) for link in links.values()]
+    existing: dict[str, Any] = dict(queries.find_by_keys(connection, keys))
+    created, taken = {}, {}
+    for lines, link in links.items():
+        row = queries.new_row(link.fields)
+        other = existing.setdefault(row["lookup_key"], row)
+        if other is row:
+            created[lines] = row
+        elif any(
+            other[name] != value for name, value in (queries.OPTIONAL_FIELDS | link.fields).items()
+        ):
+            taken[lines] = TAKEN
+    return created, taken
+
+
+FORMATS: dict[str, Reader] = {"jsonl": _own_jsonl, "csv": _own_csv}
+"""The readers of this service's own formats. `sources/` adds those of other programs."""
+
+RECOGNISERS: list[Callable[[IO[bytes]], tuple[str | None, IO[bytes]]]] = []
+"""Functions that return the format of a file or None, and a file with the same content."""

@@ -78,6 +78,19 @@ async function ask(link) {
   dialog.showModal();
 }
 
+// Send a form and show a part of the answer. The form keeps what was entered, and its files.
+async function send(form, button) {
+  const options = { method: "POST", headers: { Accept: "text/html" }, body: new FormData(form, button) };
+  button.disabled = true;
+  const answer = await fetch(form.action, options).catch(() => {});
+  button.disabled = false;
+  if (!answer || answer.redirected) return location.reload();
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const part = page.querySelector(button.dataset.part) ? button.dataset.part : "main";
+  document.querySelector(part).replaceWith(page.querySelector(part));
+  say(document.querySelector(part).dataset.said ?? document.title);
+}
+
 // Show the buttons that need JavaScript.
 function prepare(part) {
   for (const button of part.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
@@ -103,6 +116,9 @@ document.addEventListener("submit", (event) => {
   if ("swap" in event.target.dataset) {
     event.preventDefault();
     search(event.target, "pushState");
+  } else if (event.submitter?.dataset.part) {
+    event.preventDefault();
+    send(event.target, event.submitter);
   } else {
     // Prevent a second submission by a double click. Wait until the browser has read the form.
     setTimeout(() => { if (event.submitter) event.submitter.disabled = true; });

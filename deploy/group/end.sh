@@ -9,7 +9,7 @@ sql() { # sql MEMBER STATEMENTS
     'MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root --batch --skip-column-names' <<<"$2"
 }
 
-sql db 'SELECT group_replication_set_as_primary(@@server_uuid)' >/dev/null
+sql db 'SELECT group_replication_set_as_primary(@@server_uuid, 1)' >/dev/null
 docker compose stop db-2 db-3
 sql db 'STOP GROUP_REPLICATION; RESET PERSIST group_replication_start_on_boot;
   RESET PERSIST super_read_only; SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF'

@@ -12,6 +12,8 @@ CHANGE REPLICATION SOURCE TO SOURCE_USER = 'replicator', SOURCE_PASSWORD = '$rep
     FOR CHANNEL 'group_replication_recovery';
 SET PERSIST_ONLY group_replication_start_on_boot = ON;
 SET PERSIST_ONLY super_read_only = ON;
+-- It comes from the group, like all data.
+DROP DATABASE \`$MYSQL_DATABASE\`;
 -- Forget the transactions of this first start: the group does not have them.
 RESET BINARY LOGS AND GTIDS;
 SQL

@@ -23,12 +23,19 @@ has="SELECT REPLACE(CONCAT_WS(',', @@gtid_executed, (
 state="SELECT member_state FROM performance_schema.replication_group_members
        WHERE member_id = @@server_uuid"
 
-for member in db db-2 db-3; do
-  case $(sql "$member" "$state" 2>/dev/null || true) in ONLINE | RECOVERING)
-    echo "recover: $member is in a group, which the others join by themselves. Nothing was changed." >&2
-    exit 1
-  esac
+# A member that has just lost the majority notices that after 10 s.
+for ((tries = 20; tries >= 0; tries--)); do
+  joined=
+  for member in db db-2 db-3; do
+    case $(sql "$member" "$state" 2>/dev/null || true) in ONLINE | RECOVERING) joined=$member ;; esac
+  done
+  [ "$joined" ] || break
+  sleep 1
 done
+if [ "$joined" ]; then
+  echo "recover: $joined is in a group, which the others join by themselves. Nothing was changed." >&2
+  exit 1
+fi
 
 declare -A sets
 for member in "${members[@]}"; do
@@ -60,5 +67,8 @@ until [ "$(sql "$first" "$state" 2>/dev/null)" = ONLINE ]; do sleep 1; done
 sql "$first" 'SET GLOBAL group_replication_bootstrap_group = OFF'
 echo "recover: the group began again with $first"
 for member in "${members[@]}"; do
-  [ "$member" = "$first" ] || docker compose restart --timeout 5 "$member"
+  case $(sql "$member" "$state" 2>/dev/null || true) in
+    ONLINE | RECOVERING) ;;
+    *) docker compose restart --timeout 5 "$member" ;;
+  esac
 done

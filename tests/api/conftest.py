@@ -19,6 +19,7 @@ from tests.support.checkout import ROOT
 from tests.support.compose import Stack, docker, run
 from tests.support.environ import bare_environ
 from tests.support.forked import CommandLine, command_line
+from tests.support.mysql import RootSession
 from tests.support.scrape import Metrics
 from tests.support.service import Service
 from tests.support.visitor import Visitor
@@ -136,9 +137,9 @@ def on_mysql(stack: Stack) -> Iterator[Deployment]:
     """The service of the stack, which runs on MySQL. No test of this folder restarts it."""
     log = partial(docker, "logs", stack.container("app"))
     cli = stack.inside("app", "slipway")
-    with command_line(*stack.inside("app", "python3")) as forked:
+    with command_line(*stack.inside("app", "python3")) as forked, RootSession(stack) as session:
         metrics = Metrics(forked.python)
-        yield Deployment(stack.url, cli, forked, stack.mysql_root, log, metrics, {}, stack)
+        yield Deployment(stack.url, cli, forked, session.run, log, metrics, {}, stack)
 
 
 @pytest.fixture(

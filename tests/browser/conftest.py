@@ -102,6 +102,18 @@ def sign_in(page: Page, token: str) -> None:
     expect(page.get_by_role("button", name="Sign out")).to_be_visible()
 
 
+def stored_session(browser: Browser, url: str, token: str) -> Any:
+    """Return the storage state of a browser that has signed in.
+
+    A test that opens a page with it saves the time of a sign-in.
+    """
+    with browser.new_context(base_url=url) as context:
+        page = context.new_page()
+        page.goto("/sign-in")
+        sign_in(page, token)
+        return context.storage_state()
+
+
 def _watch(page: Page, faults: list[str], loaded: list[Request]) -> None:
     """Record script errors, violations of the Content-Security-Policy, and failed requests."""
 

@@ -98,6 +98,17 @@ def test_crash_of_both_at_once(stack: Stack) -> None:
     stack.wait_ready()
 
 
+@pytest.fixture
+def frequent_checks(stack: Stack) -> Iterator[None]:
+    """Health checks as frequent as those of a user's stack."""
+    quiet = stack.env.pop("COMPOSE_FILE")
+    stack.up("--no-deps", "app")
+    yield
+    stack.env["COMPOSE_FILE"] = quiet
+    stack.up("--no-deps", "app")
+
+
+@pytest.mark.usefixtures("frequent_checks")
 def test_health_tells_the_truth(stack: Stack) -> None:
     """Without its database, the service is unhealthy, and it recovers by itself.
 

@@ -21,6 +21,7 @@ MYSQL_ROOT = (
     " exec mysql --user=root --batch --skip-column-names --default-character-set=utf8mb4"
     " slipway"
 )
+QUIET = f"docker-compose.yaml{os.pathsep}tests/support/quiet.yaml"
 SETTINGS = set(re.findall(r"^#(\w+)=", (ROOT / ".env.example").read_text(), re.MULTILINE))
 
 
@@ -65,6 +66,8 @@ class Stack:
             "SHUTDOWN_DELAY": "1",
             "TRUSTED_PROXIES": "1",  # lets a test choose its address with X-Forwarded-For
         }
+        if root == ROOT:  # and not a copy, in which a test does what a user does
+            self.env["COMPOSE_FILE"] = QUIET
 
     def __enter__(self) -> Self:
         return self

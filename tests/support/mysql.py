@@ -16,7 +16,7 @@ class RootSession:
         self.stack = stack
         self.pool = ThreadPoolExecutor(1)
         self.client = subprocess.Popen(
-            stack.inside("db", "bash", "-c", f"{MYSQL_ROOT} --unbuffered --force"),
+            stack.inside("db", "bash", "-c", f"{MYSQL_ROOT} --unbuffered --force 2>&1"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -35,13 +35,20 @@ class RootSession:
         self.pool.shutdown()
 
     def run(self, sql: str) -> list[list[str]]:
-        """Run SQL and return the rows."""
+        """Run SQL and return the rows.
+
+        :raises RuntimeError: MySQL rejected a statement.
+        """
         assert self.client.stdin
         assert self.client.stdout
         end = secrets.token_hex(8)
         print(f"{sql}; SELECT '{end}';", file=self.client.stdin, flush=True)
         rows = iter(self.client.stdout.readline, "")
-        return [row.rstrip("\n").split("\t") for row in iter(lambda: next(rows), f"{end}\n")]
+        found = [row.rstrip("\n").split("\t") for row in iter(lambda: next(rows), f"{end}\n")]
+        for row in found:
+            if row[0].startswith("ERROR "):
+                raise RuntimeError(row[0])
+        return found
 
     def start(self, sql: str) -> Future[list[list[str]]]:
         """Run SQL in the background, and return its future as soon as it waits for a lock."""

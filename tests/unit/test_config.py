@@ -183,6 +183,7 @@ def test_every_setting_that_is_documented_is_declared() -> None:
             re.findall(r"(?:`|^#?)([A-Z]+(?:_[A-Z]+)+)\b(?=[=`])", page.read_text(), re.MULTILINE)
         )
     compose = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yaml").read_text()))
+    compose |= set(re.findall(r"(AWS_\w+):", (ROOT / "deploy/binlogs/s3.yaml").read_text()))
     declared = {field.name.upper() for field in fields(Settings)}
     declared |= {f"{name}_FILE" for name in SECRETS} | compose
     others = {"DOCKERHUB_TOKEN", "DOCKERHUB_USER", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME"}

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from sqlalchemy import QueuePool, make_url
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DisconnectionError, OperationalError
 
 from app.config import Settings
 from app.database import Database
-from app.database.deadline import Budget, budget
+from app.database.deadline import SHORT_LIMITS, Budget, budget
+from app.database.driver import Connection, prepare_checkout
 from tests.support.checkout import ROOT
 from tests.support.environ import bare_environ
 
@@ -77,3 +78,19 @@ def test_failed_connection_ends_its_charge() -> None:
         budget.reset(token)
     assert current.charging_since is None
     assert current.spent > 0
+
+
+def test_new_connection_is_used_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the primary changes while a connection is opened, it is replaced at its second use.
+
+    At its first use, SQLAlchemy would give up with an error that is not one of the database.
+    """
+    connection = Connection(SHORT_LIMITS, defer_connect=True)
+    here, there = socket.socketpair()
+    with here, there:
+        connection._sock = here
+        monkeypatch.setattr(Connection, "outdated", connection.opened + 1)
+        prepare_checkout(connection, None, None)
+        with pytest.raises(DisconnectionError):
+            prepare_checkout(connection, None, None)
+        connection._sock = None

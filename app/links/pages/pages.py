@@ -18,21 +18,17 @@ from app.api import rate_limit
 from app.api.etags import etag
 from app.api.problems import RETRY_AFTER
 from app.database import database
-from app.database.deadline import renew_budget
-from app.database.errors import UNAVAILABLE
 from app.identity import sessions
-from app.links import exports, histogram, imports, queries, service
+from app.links import exports, histogram, queries, service
 from app.links import undo as undo_module  # history
 from app.links.api import CODE_TAKEN, TOO_BROAD
 from app.links.cursors import Cursor
 from app.links.history_api import UNKNOWN_CHANGE, HistoryArgumentsSchema, HistorySchema  # history
-from app.links.pages import forms
+from app.links.pages import forms, transfers
 from app.links.schemas import LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
 from app.server import accept_upload
-from app.telemetry.logs import add_log_context
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
-MAX_REFUSED_LINES = 100  # that the page of an import shows
 TOP_LIMIT = 20  # links
 DELETED_LIMIT = 100  # links
 RECENT_CHANGES = 5  # that the page of a link shows
@@ -40,7 +36,6 @@ WEEK = timedelta(days=7)
 CHANGED = "This link has changed since you opened it. This page shows its current version."
 EDIT_KEPT = "The form still contains your changes. Save again to apply them."
 BUSY = "Another file is being imported. Wait until that is done, then go back and try again."
-INTERRUPTED = "The database did not answer in time. Import the file again: created links are kept."
 
 
 # One upload at a time in each process: /tmp can be in memory, and several uploads could fill it.
@@ -232,28 +227,14 @@ def export() -> Any:
 
 @blueprint.route("/-/transfer", methods=["GET", "POST"])
 def transfer() -> Any:
-    """Show the import and export page, or import an uploaded file."""
-    file = request.files.get("file") if request.method == "POST" else None
+    """Show the import and export page, import an uploaded file, or show what that would do."""
+    if request.method != "POST":
+        return transfers.page()
+    file = request.files.get("file")
     if not file:
-        error = "Choose a file." if request.method == "POST" else ""
-        return render_template("transfer.html", error=error), 422 if error else 200
+        return transfers.page(422, error="Choose a file.")
     rate_limit.count("create", str(g.token.id))
-    file_format = "csv" if str(file.filename).lower().endswith(".csv") else "jsonl"
-    report = imports.ImportReport()
-    refused: dict[imports.Lines, str] = {}
-    error, status, headers = "", 200, {}
-    try:
-        for more in imports.run(database(), file.stream, file_format, report):
-            renew_budget()
-            refused |= more if len(refused) < MAX_REFUSED_LINES else {}
-    except imports.FormatError as failure:
-        error, status = str(failure), 422
-    except UNAVAILABLE as failure:
-        add_log_context(error=str(getattr(failure, "orig", failure)))
-        error, status, headers = INTERRUPTED, 503, {"Retry-After": str(RETRY_AFTER)}
-    shown = list(refused.items())[:MAX_REFUSED_LINES]
-    page = render_template("transfer.html", report=report, refused=shown, error=error)
-    return page, status, headers
+    return transfers.import_file(file, request.form)
 
 
 def _new_form(form: Mapping[str, str], errors: Mapping[str, str], status: int = 200) -> Any:

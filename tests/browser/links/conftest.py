@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page
 
-from tests.browser.conftest import Open, sign_in
+from tests.browser.conftest import Open, stored_session
 from tests.support.compose import Stack
 from tests.support.links.client import Links
 from tests.support.service import Service
@@ -21,23 +21,19 @@ def links(stack: Stack, tokens: dict[str, str]) -> Iterator[Links]:
         links.delete()
 
 
+@pytest.fixture(scope="session")
+def session(browser: Browser, stack: Stack, tokens: dict[str, str]) -> Any:
+    """What a browser has stored that is signed in with a write token."""
+    return stored_session(browser, stack.url, tokens["write"])
+
+
 @pytest.fixture
-def page(stack: Stack, tokens: dict[str, str], open_page: Open, javascript: bool) -> Page:
+def page(stack: Stack, session: Any, open_page: Open, javascript: bool) -> Page:
     """The list of links, signed in, with or without JavaScript."""
-    return signed_in(stack, tokens["write"], open_page, java_script_enabled=javascript)
+    return open_page(stack.url, "/links", storage_state=session, java_script_enabled=javascript)
 
 
 @pytest.fixture
-def scripted(stack: Stack, tokens: dict[str, str], open_page: Open) -> Page:
+def scripted(stack: Stack, session: Any, open_page: Open) -> Page:
     """The list of links, signed in, with JavaScript."""
-    return signed_in(stack, tokens["write"], open_page)
-
-
-def signed_in(
-    stack: Stack, token: str, open_page: Open, path: str = "/links", **options: Any
-) -> Page:
-    """Open a page that requires a sign-in, sign in, and check that the page opens again."""
-    page = open_page(stack.url, path, **options)
-    sign_in(page, token)
-    expect(page).to_have_url(stack.url + path)
-    return page
+    return open_page(stack.url, "/links", storage_state=session)

@@ -7,8 +7,7 @@ from pathlib import Path
 import requests
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Open
-from tests.browser.links.conftest import signed_in
+from tests.browser.conftest import Open, sign_in
 from tests.support.compose import Stack
 from tests.support.links.client import TARGET, Links
 
@@ -164,6 +163,33 @@ def test_import_and_export(page: Page, links: Links, tmp_path: Path) -> None:
         assert text.startswith(first)
 
 
+def test_file_is_checked_before_it_is_imported(
+    page: Page, links: Links, tmp_path: Path, javascript: bool
+) -> None:
+    """The first step shows what would be created and why a line is refused; the second does it.
+
+    With JavaScript, the file stays chosen for the second step.
+    """
+    code = links.new_code()
+    links.codes.append(f"{code}-2")
+    file = tmp_path / "yourls.csv"
+    file.write_text(f"keyword,url\n{code},{TARGET}\n{code}.2,{TARGET}\ndocs,{TARGET}\n")
+    page.goto("/links/-/transfer")
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Check first").click()
+    report = page.get_by_role("status")
+    expect(report).to_contain_text("Nothing has been changed yet.")
+    expect(report).to_contain_text("2 created, 0 unchanged, 1 refused")
+    expect(report.get_by_role("row", name=f"2 {code}: {TARGET}")).to_be_visible()
+    expect(report.get_by_role("row", name=f"3 code is now {code}-2")).to_be_visible()
+    assert links.service.get(f"/api/links/{code}").status_code == 404
+    if not javascript:
+        page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Import").click()
+    expect(page.get_by_role("heading", name="Import result")).to_be_visible()
+    assert links.service.get(f"/api/links/{code}-2").json()["url"] == TARGET
+
+
 def test_unknown_code_can_be_created(page: Page, links: Links) -> None:
     """The 404 page of an unknown code leads to the form with that code filled in."""
     code = links.new_code()
@@ -193,7 +219,9 @@ def test_reader_gets_no_buttons(
     """With a read token, pages show everything but no controls that write."""
     code = links.create(code=links.new_code(), title="To be read")["code"]
     link = f"/links/{code}"
-    page = signed_in(stack, tokens["read"], open_page, link, java_script_enabled=javascript)
+    page = open_page(stack.url, link, java_script_enabled=javascript)
+    sign_in(page, tokens["read"])
+    expect(page).to_have_url(stack.url + link)
     expect(page.get_by_role("heading", name="To be read")).to_be_visible()
     expect(page.get_by_text("(read)")).to_be_visible()
     for path in (link, "/links", "/links/-/transfer"):

@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, FilePayload, Page, Request, ViewportSize, expect
 
 from tests.api.conftest import Deployment, embed
-from tests.browser.conftest import ARTEFACTS, WIDE, Axe, Open, sign_in
+from tests.browser.conftest import ARTEFACTS, WIDE, Axe, Open, stored_session
 
 WEIGHT = ARTEFACTS / "weight.txt"
 Theme = Literal["light", "dark"]
@@ -71,8 +71,11 @@ def sites(browser: Browser, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     settings = {"PUBLIC_URL": "https://go.example.com", "RATE_LIMIT_AUTH": "1/day"}
     with embed(folder("empty")) as empty, embed(folder("filled"), **settings) as filled:
         fill(filled)
-        services = {"empty": empty, "filled": filled}
-        yield {name: Site(each, cookies(browser, each)) for name, each in services.items()}
+        found = {}
+        for name, service in {"empty": empty, "filled": filled}.items():
+            token = service.cli("tokens", "create", "ada").strip()
+            found[name] = Site(service, stored_session(browser, service.url, token))
+        yield found
 
 
 def fill(service: Deployment) -> None:
@@ -93,15 +96,6 @@ def line(link: tuple[Any, ...]) -> str:
     names = ("code", "url", "title", "tags", "created_at", "expires_at")
     days_ago = [days and f"{NOW - timedelta(days):%FT%TZ}" for days in link[4:6]]
     return json.dumps(dict(zip(names, [*link[:4], *days_ago], strict=True)))
-
-
-def cookies(browser: Browser, service: Deployment) -> Any:
-    """Return the storage state of a browser that has signed in."""
-    with browser.new_context(base_url=service.url) as context:
-        page = context.new_page()
-        page.goto("/sign-in")
-        sign_in(page, service.cli("tokens", "create", "ada").strip())
-        return context.storage_state()
 
 
 def wrong_token(page: Page) -> None:
@@ -152,6 +146,15 @@ def send_file(page: Page) -> None:
     page.get_by_role("button", name="Import").click()
 
 
+def check_file(page: Page) -> None:
+    """Show what an import would do."""
+    file = FilePayload(
+        name="x", mimeType="text/plain", buffer=b"keyword,url\na.b,http://a.b\nc,d\n"
+    )
+    page.get_by_label("File").set_input_files(file)
+    page.get_by_role("button", name="Check first").click()
+
+
 # Each state has a site, a path, steps to take, and a text that the page shows after them. An empty
 # site means "filled", but without a sign-in.
 STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
@@ -180,6 +183,7 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
     "delete-dialog": ("filled", "/links/vpn", ask, "This also deletes its"),
     "top": ("filled", "/links/-/top", None, "Most clicked in the last week"),
     "transfer": ("filled", "/links/-/transfer", None, "Spreadsheets can open CSV."),
+    "transfer-check": ("filled", "/links/-/transfer", check_file, "code is now a-b"),
     "transfer-done": ("filled", "/links/-/transfer", send_file, "1 unchanged, 1 refused"),
     "unknown": ("filled", "/unknown", None, "Create unknown"),
 }

@@ -14,16 +14,16 @@ from tests.support.service import Service
 from tests.support.waiting import wait_until
 
 TRANSACTIONAL_SIZE = 3
-# Enough data that a dump takes a while, so that writes happen between its first and last table.
+# Enough clicks that a dump takes a while, so that writes happen between its first and last table.
 FILL = """
-    SET SESSION cte_max_recursion_depth = 100000;
+    SET SESSION cte_max_recursion_depth = 2000;
     INSERT INTO links (code, lookup_key, url, title, tags, created_at, updated_at, revision)
-        WITH RECURSIVE rows_ (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows_ WHERE n < 30000)
+        WITH RECURSIVE rows_ (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM rows_ WHERE n < 100)
         SELECT CONCAT('fill', n), CONCAT('fill', n), CONCAT('http://example/', REPEAT('x', 500)),
             'Ü 🚀', '[]', NOW(6), NOW(6), 1 FROM rows_;
     INSERT INTO link_clicks (link_id, hour, clicks)
-        SELECT id, '2026-01-01' + INTERVAL hour HOUR, 1 FROM links
-        JOIN (VALUES ROW(1), ROW(2), ROW(3), ROW(4)) AS hours (hour) WHERE code LIKE 'fill%';
+        WITH RECURSIVE hours (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM hours WHERE n < 2000)
+        SELECT id, '2026-01-01' + INTERVAL n HOUR, 1 FROM hours JOIN links ON code LIKE 'fill%';
 """
 
 # For each writer: its number of links, their highest number, and the count of tags, keys, clicks.
@@ -74,12 +74,21 @@ def _source(stack: Stack) -> Iterator[Stack]:
         yield source
 
 
+@pytest.fixture(scope="module", name="other")
+def _other(stack: Stack) -> Iterator[Stack]:
+    """Another stack."""
+    with Stack(tag=stack.tag) as other:
+        other.up()
+        yield other
+
+
 @pytest.fixture(name="target")
-def _target(stack: Stack) -> Iterator[Stack]:
+def _target(other: Stack) -> Stack:
     """Another stack, which is empty."""
-    with Stack(tag=stack.tag) as target:
-        target.up()
-        yield target
+    tables = [name for (name,) in other.mysql_root("SHOW TABLES") if name != "alembic_version"]
+    clear = "".join(f"TRUNCATE {name};" for name in tables)
+    other.mysql_root(f"SET foreign_key_checks = 0; {clear}")
+    return other
 
 
 def test_backup_under_writes_is_of_one_moment(source: Stack, target: Stack, tmp_path: Path) -> None:

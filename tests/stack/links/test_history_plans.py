@@ -15,6 +15,7 @@ from app.links.tables import LINK_DELETIONS, LINK_HISTORY
 from tests.stack.links.test_plans import plan, rows_read
 from tests.support.compose import Stack
 from tests.support.links.client import Links
+from tests.support.mysql import RootSession
 
 PAGE = 21  # rows: the service reads one more than it shows
 # 30,000 links of somebody else, 100 of the token "few", and 20,000 edits of one link.
@@ -44,11 +45,12 @@ CLEAR = """
 
 
 @pytest.fixture(scope="module", name="filled")
-def _filled(stack: Stack) -> Iterator[Stack]:
-    """The stack with many links and changes."""
-    stack.mysql_root(FILL)
-    yield stack
-    stack.mysql_root(CLEAR)
+def _filled(stack: Stack) -> Iterator[RootSession]:
+    """A session with the database of the stack, which has many links and changes."""
+    with RootSession(stack) as session:
+        session.run(FILL)
+        yield session
+        session.run(CLEAR)
 
 
 def written(query: Any) -> str:
@@ -58,7 +60,7 @@ def written(query: Any) -> str:
 
 @pytest.mark.parametrize("who", ["token:few", "token:many"])
 @pytest.mark.parametrize("sort", ["-created_at", "code"])
-def test_own_links_are_read_from_an_index(filled: Stack, sort: str, who: str) -> None:
+def test_own_links_are_read_from_an_index(filled: RootSession, sort: str, who: str) -> None:
     """The list of an owner's links reads only these, in order."""
     query = queries.list_query("mysql", sort, mine="true").limit(PAGE).params(owner=who)
     sql = written(query)
@@ -66,14 +68,14 @@ def test_own_links_are_read_from_an_index(filled: Stack, sort: str, who: str) ->
     index = {"code": "lookup_key", "-created_at": "created_at"}[sort]
     assert f"link_history using ix_link_history_owner_{index}" in planned, planned
     assert not re.search("Sort|Table scan|temporary", planned), planned
-    assert len(filled.mysql_root(sql)) == PAGE
+    assert len(filled.run(sql)) == PAGE
     assert rows_read(filled, sql) <= 8 * PAGE, planned
 
 
-def test_page_and_owner_are_read_from_an_index(filled: Stack) -> None:
+def test_page_and_owner_are_read_from_an_index(filled: RootSession) -> None:
     """A page of a long history, and the owner of its link, read only the rows that they return."""
-    [[link]] = filled.mysql_root("SELECT id FROM links WHERE lookup_key = 'hist1'")
-    [[last]] = filled.mysql_root(f"SELECT MAX(id) - 9000 FROM link_history WHERE link_id = {link}")
+    [[link]] = filled.run("SELECT id FROM links WHERE lookup_key = 'hist1'")
+    [[last]] = filled.run(f"SELECT MAX(id) - 9000 FROM link_history WHERE link_id = {link}")
     read = queries.BY_KEY_WITH_CLICKS.params(key="hist1")
     for query in (history.page(int(link), PAGE), history.page(int(link), PAGE, int(last)), read):
         sql = written(query)
@@ -82,13 +84,13 @@ def test_page_and_owner_are_read_from_an_index(filled: Stack) -> None:
         assert rows_read(filled, sql) <= PAGE + 1, planned
 
 
-def test_purge_reads_what_it_deletes(filled: Stack, links: Links) -> None:
+def test_purge_reads_what_it_deletes(filled: RootSession, links: Links) -> None:
     """The purge finds old deletes by an index, and deletes a bounded number of changes at once."""
     code, other = links.create()["code"], links.create()["code"]
     path = f"/api/links/{code}"
     assert links.service.delete(path).status_code == 204
-    [[link]] = filled.mysql_root(f"SELECT id FROM link_deletions WHERE code = '{code}'")
-    filled.mysql_root(
+    [[link]] = filled.run(f"SELECT id FROM link_deletions WHERE code = '{code}'")
+    filled.run(
         "INSERT INTO link_history (link_id, at, action, actor, name, old, new)"
         f" SELECT {link}, NOW(), 'edit', 'x', 'x', '{{}}', '{{}}' FROM link_history LIMIT 1500;"
         f"UPDATE link_deletions SET deleted_at = '2020-01-01' WHERE id = {link}"
@@ -98,22 +100,22 @@ def test_purge_reads_what_it_deletes(filled: Stack, links: Links) -> None:
     planned = plan(filled, written(query))
     assert "link_deletions using ix_link_deletions_deleted_at" in planned, planned
     delete = sa.delete(LINK_HISTORY).where(LINK_HISTORY.c.link_id.in_([int(link)]))
-    [explained] = filled.mysql_root(f"EXPLAIN FORMAT=TRADITIONAL {written(delete)}")
+    [explained] = filled.run(f"EXPLAIN FORMAT=TRADITIONAL {written(delete)}")
     assert "ix_link_history_link_id" in explained
     links.service.delete(f"/api/links/{other}")
-    assert filled.mysql_root(left) == [[str(1502 - SWEEP_LIMIT)]]
+    assert filled.run(left) == [[str(1502 - SWEEP_LIMIT)]]
     kept = f"SELECT COUNT(*) FROM {LINK_DELETIONS.name} WHERE id = {link}"
-    assert filled.mysql_root(kept) == [["1"]]
+    assert filled.run(kept) == [["1"]]
     links.create(code=other)
     links.service.delete(f"/api/links/{other}")
-    assert filled.mysql_root(left) + filled.mysql_root(kept) == [["0"], ["0"]]
+    assert filled.run(left) + filled.run(kept) == [["0"], ["0"]]
 
 
-def test_popular_link_is_deleted_and_restored(filled: Stack, links: Links) -> None:
-    """A link with clicks in more than two years of hours is deleted and restored with all of them."""
+def test_popular_link_is_deleted_and_restored(filled: RootSession, links: Links) -> None:
+    """A link with clicks in 20,000 hours is deleted and restored with all of them."""
     code = links.create()["code"]
     path = f"/api/links/{code}"
-    filled.mysql_root(
+    filled.run(
         "SET SESSION cte_max_recursion_depth = 20000;"
         "INSERT INTO link_clicks WITH RECURSIVE hours_ (n) AS"
         " (SELECT 1 UNION ALL SELECT n + 1 FROM hours_ WHERE n < 20000)"

@@ -12,6 +12,7 @@ from sqlalchemy.dialects import mysql
 
 from app.links import click_queries, queries
 from tests.support.compose import Stack
+from tests.support.mysql import RootSession
 from tests.support.service import Service
 
 BEGIN = datetime(2020, 1, 1, tzinfo=UTC)  # other tests' links are all newer
@@ -77,11 +78,12 @@ KEYS = {
 
 
 @pytest.fixture(scope="module", name="filled")
-def _filled(stack: Stack) -> Iterator[Stack]:
-    """The stack with 30,000 links."""
-    stack.mysql_root(FILL)
-    yield stack
-    stack.mysql_root(CLEAR)
+def _filled(stack: Stack) -> Iterator[RootSession]:
+    """A session with the database of the stack, which has 30,000 links."""
+    with RootSession(stack) as session:
+        session.run(FILL)
+        yield session
+        session.run(CLEAR)
 
 
 def statement(**which: Any) -> str:
@@ -95,20 +97,20 @@ def written(query: Select[*tuple[Any, ...]]) -> str:
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 
 
-def plan(stack: Stack, sql: str) -> str:
+def plan(session: RootSession, sql: str) -> str:
     """Return MySQL's plan for a statement."""
-    return stack.mysql_root(f"EXPLAIN FORMAT=TREE {sql}")[0][0]
+    return session.run(f"EXPLAIN FORMAT=TREE {sql}")[0][0]
 
 
-def rows_read(stack: Stack, sql: str) -> int:
+def rows_read(session: RootSession, sql: str) -> int:
     """Run a statement, and return how many rows MySQL read from tables and indexes."""
-    rows = stack.mysql_root(f"FLUSH STATUS; {sql}; SHOW SESSION STATUS LIKE 'Handler_read_%'")
+    rows = session.run(f"FLUSH STATUS; {sql}; SHOW SESSION STATUS LIKE 'Handler_read_%'")
     return sum(int(row[1]) for row in rows if row[0].startswith("Handler_read_"))
 
 
 @pytest.mark.parametrize("tag", TAGS, ids=lambda tag: tag or "no tag")
 @pytest.mark.parametrize("sort", PLACES)
-def test_page_is_read_from_an_index(filled: Stack, sort: str, tag: str | None) -> None:
+def test_page_is_read_from_an_index(filled: RootSession, sort: str, tag: str | None) -> None:
     """Any page in any order, with or without a tag, is read in order from an index."""
     for place in PLACES[sort]:
         sql = statement(sort=sort, after=place, tag=tag)
@@ -121,7 +123,7 @@ def test_page_is_read_from_an_index(filled: Stack, sort: str, tag: str | None) -
 
 @pytest.mark.parametrize("tag", TAGS, ids=lambda tag: tag or "no tag")
 @pytest.mark.parametrize("sort", PLACES)
-def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -> None:
+def test_search_reads_what_it_finds(filled: RootSession, sort: str, tag: str | None) -> None:
     """A search uses the full-text index, and reads only links that match."""
     for place, q in product(PLACES[sort], ("example found100", "found100 ᱥᱟ")):
         sql = statement(sort=sort, after=place, tag=tag, q=q)
@@ -130,48 +132,48 @@ def test_search_reads_what_it_finds(filled: Stack, sort: str, tag: str | None) -
         assert rows_read(filled, sql) <= 5 * FOUND, planned
 
 
-def test_most_clicked_are_found_by_the_hour(filled: Stack) -> None:
+def test_most_clicked_are_found_by_the_hour(filled: RootSession) -> None:
     """The most clicked links are found without reading hours before the last week."""
     sql = written(click_queries.most_clicked(datetime(2029, 12, 31, tzinfo=UTC), 20))
-    filled.mysql_root(CLICK)
+    filled.run(CLICK)
     planned = plan(filled, sql)
-    found = filled.mysql_root(sql)
+    found = filled.run(sql)
     read = rows_read(filled, sql)
-    filled.mysql_root(FORGET)
+    filled.run(FORGET)
     assert "link_clicks using ix_link_clicks_hour" in planned, planned
     assert len(found) == 20
     assert read <= 5 * RECENT, planned
 
 
-def test_clicks_that_are_rolled_up_are_not_summed(filled: Stack) -> None:
+def test_clicks_that_are_rolled_up_are_not_summed(filled: RootSession) -> None:
     """Reading a link or a page does not read hours that are rolled up."""
-    filled.mysql_root(ROLL_UP)
+    filled.run(ROLL_UP)
     read = written(queries.BY_KEY_WITH_CLICKS.params(key="plan1"))
-    [link] = filled.mysql_root(read)
-    found = filled.mysql_root("SELECT link_id, until FROM link_click_rollups")
+    [link] = filled.run(read)
+    found = filled.run("SELECT link_id, until FROM link_click_rollups")
     since = {int(number): datetime.fromisoformat(f"{until}Z") for number, until in found}
     recent = written(click_queries.recent_clicks(since))
-    summed = filled.mysql_root(recent)
+    summed = filled.run(recent)
     counts = {sql: rows_read(filled, sql) for sql in (read, recent)}
     plans = [plan(filled, sql) for sql in counts]
-    filled.mysql_root(FORGET)
+    filled.run(FORGET)
     assert "10000" in link
     assert [clicks for _, clicks in summed] == [str(SINCE)] * 2
     assert counts[read] <= SINCE + 10, plans
     assert counts[recent] <= 2 * SINCE + 10, plans
 
 
-def test_search_that_finds_too_much_is_refused(filled: Stack) -> None:
+def test_search_that_finds_too_much_is_refused(filled: RootSession) -> None:
     """A search that exceeds MySQL's full-text memory limit is rejected with 422."""
-    token = filled.exec("app", "slipway", "tokens", "create", "plans").strip()
-    limit = filled.mysql_root("SELECT @@GLOBAL.innodb_ft_result_cache_limit")[0][0]
-    with Service(filled.url, token) as service:
+    token = filled.stack.exec("app", "slipway", "tokens", "create", "plans").strip()
+    limit = filled.run("SELECT @@GLOBAL.innodb_ft_result_cache_limit")[0][0]
+    with Service(filled.stack.url, token) as service:
         assert service.get("/api/links?q=example").status_code == 200
-        filled.mysql_root("SET GLOBAL innodb_ft_result_cache_limit = 1000000")
+        filled.run("SET GLOBAL innodb_ft_result_cache_limit = 1000000")
         try:
             answer = service.get("/api/links?q=example")
         finally:
-            filled.mysql_root(f"SET GLOBAL innodb_ft_result_cache_limit = {limit}")
-            filled.exec("app", "slipway", "tokens", "revoke", "plans")
+            filled.run(f"SET GLOBAL innodb_ft_result_cache_limit = {limit}")
+            filled.stack.exec("app", "slipway", "tokens", "revoke", "plans")
     assert answer.status_code == 422
     assert [error["parameter"] for error in answer.json()["errors"]] == ["q"]

@@ -1,8 +1,11 @@
 """Lists and statistics from a real MySQL replica, with replication lag."""
 
+import gzip
+import subprocess
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 import requests
@@ -10,10 +13,13 @@ import requests
 from tests.support.checkout import ROOT, copy_project
 from tests.support.compose import Stack, docker
 from tests.support.links.client import TARGET
+from tests.support.pages import blocks
 from tests.support.service import Service
 from tests.support.waiting import wait_until
 
 FILES = "docker-compose.yaml:deploy/replica/compose.yaml"
+PAGE = (ROOT / "docs" / "scale.md").read_text()
+LOAD = next(block for block in blocks(PAGE, "sh") if "replica/load.sh" in block)
 ACCOUNT = (ROOT / "deploy" / "replica" / "account.sh").read_text()
 
 
@@ -120,3 +126,30 @@ def test_only_reads_of_the_replica_fail_without_it(replicated: Stack, client: Se
     finally:
         docker("start", replica)
     wait_until(lambda: client.get("/api/links").status_code == 200 and code in codes(client))
+
+
+def test_replica_starts_from_a_backup(replicated: Stack, client: Service, tmp_path: Path) -> None:
+    """A new replica gets a backup, and what was written after it, if old binary logs are gone."""
+    before = client.post("/api/links", json={"url": TARGET}).json()["code"]
+    assert client.get(f"/{before}").status_code == 302
+    replicated.compose("rm", "--stop", "--force", "db-replica")
+    docker("volume", "rm", f"{replicated.project}_data-replica")
+    replicated.mysql_root("FLUSH BINARY LOGS")
+    *_, (last, *_) = replicated.mysql_root("SHOW BINARY LOGS")
+    replicated.mysql_root(f"PURGE BINARY LOGS TO '{last}'")
+    file = tmp_path / "it.sql.gz"
+    replicated.make("backup", FILE=file)
+    after = client.post("/api/links", json={"url": TARGET}).json()["code"]
+
+    script = LOAD.replace("backups/monday.sql.gz", str(file))
+    subprocess.run(["bash", "-ec", script], cwd=replicated.root, env=replicated.env, check=True)
+    wait_until(lambda: {before, after} <= codes(client))
+    assert counted(client, before) == 1
+    assert replicated.mysql_root("SELECT @@super_read_only", "db-replica") == [["1"]]
+
+    # A backup of the replica, which only reads, says the same about the transactions that it has.
+    replicated.make("backup", FILE=file, IN_DATABASE="docker compose exec -T db-replica")
+    [[executed]] = replicated.mysql_root("SELECT @@gtid_executed")
+    _, gtids, *sql = gzip.decompress(file.read_bytes()).decode().splitlines()
+    assert gtids == f"-- GTIDs: {executed}".replace("\\n", "")
+    assert after in "".join(sql)

@@ -11,7 +11,7 @@ from tests.support.faults.nemesis import WRITE, Fault
 from tests.support.pages import blocks
 from tests.support.waiting import wait_until
 
-FOLDER = ROOT / "deploy" / "group"
+FOLDER, PAGE = ROOT / "deploy" / "group", ROOT / "docs" / "group.md"
 MEMBERS = ["db", "db-2", "db-3"]
 TABLE = "performance_schema.replication_group_members"
 STATES = f"SELECT member_host, member_state FROM {TABLE}"
@@ -22,7 +22,7 @@ class Group(Stack):
 
     def begin(self) -> None:
         """Make the running stack a group, with the commands of docs/group.md."""
-        setting, *commands = blocks((ROOT / "docs" / "group.md").read_text(), "sh")[:3]
+        setting, *commands = blocks(PAGE.read_text(), "sh")[:3]
         files = setting.partition("COMPOSE_FILE=")[2].partition("'")[0]
         self.env |= {"COMPOSE_FILE": files, "COMPOSE_DISABLE_ENV_FILE": "1"}
         for each in commands:
@@ -31,9 +31,10 @@ class Group(Stack):
 
     def end(self) -> None:
         """Make it a stack with one server again, as docs/group.md says."""
-        run(FOLDER / "end.sh", cwd=self.root, env=self.env)
+        end, restart = blocks(PAGE.read_text().partition("## Back to one server")[2], "sh")
+        run("bash", "-ec", end, cwd=self.root, env=self.env)
         del self.env["COMPOSE_FILE"]
-        self.up("--build", "--remove-orphans")
+        run("bash", "-ec", restart, cwd=self.root, env=self.env)
 
     def mysql_root(self, sql: str, service: str = "") -> list[list[str]]:
         """Run SQL as root on a member, by default the primary, and return the rows."""
@@ -84,7 +85,8 @@ def write_works(group: Stack) -> float:
 def move(group: Group, primary: str) -> None:
     """Make another member the primary, as before maintenance."""
     other = next(member for member in MEMBERS if member != primary)
-    group.mysql_root("SELECT group_replication_set_as_primary(@@server_uuid)", other)
+    [command] = [block for block in blocks(PAGE.read_text(), "sh") if "set_as_primary" in block]
+    run("bash", "-ec", command.replace("db-2", other), cwd=group.root, env=group.env)
 
 
 def kill_members(group: Group, members: list[str]) -> None:
@@ -107,7 +109,7 @@ def _fault(
     hurt: Callable[[Group, str], object],
     heal: Callable[[Group, str], object] = lambda _group, _primary: None,
     *,
-    by_itself: bool = True,
+    by_hand: bool = False,
 ) -> Fault:
     """Return a fault of the primary, which the group overcomes by itself, or only after `heal`."""
     primaries: list[str] = []
@@ -121,16 +123,16 @@ def _fault(
 
     def cure(group: Stack) -> float:
         assert isinstance(group, Group)
-        if by_itself:
-            back = write_works(group)
+        if by_hand:
             heal(group, primaries[-1])
+            back = write_works(group)
         else:
-            heal(group, primaries[-1])
             back = write_works(group)
+            heal(group, primaries[-1])
         group.wait_complete()
         return back
 
-    return Fault(name, inject, cure, lasts=False)
+    return Fault(name, inject, cure, lasts=False, by_hand=by_hand)
 
 
 def _others(primary: str) -> list[str]:
@@ -176,12 +178,12 @@ FAULTS = [
         "majority killed",
         lambda group, primary: kill_members(group, _others(primary)),
         lambda group, primary: _start_and_recover(group, _others(primary)),
-        by_itself=False,
+        by_hand=True,
     ),
     _fault(
         "all killed",
         lambda group, _primary: kill_members(group, MEMBERS),
         lambda group, _primary: _start_and_recover(group, MEMBERS),
-        by_itself=False,
+        by_hand=True,
     ),
 ]

@@ -76,6 +76,8 @@ class Fault:
     """Whether the fault stays until `cure` ends it. Otherwise Docker or gunicorn ends it."""
     unavailable: bool = False
     """Whether `/readyz/database` must answer 503 during the fault."""
+    by_hand: bool = False
+    """Whether the service stays away until somebody runs a command, which `cure` does."""
 
 
 def _when(stack: Stack, service: str, code: str) -> float:

@@ -24,6 +24,7 @@ GONE = [
     "db/migrations/versions/links_*",
     "docs/compare.*",
     "docs/faults.md",
+    "docs/move-in.md",
     "docs/overload.svg",
     "docs/page",
     "docs/performance.md",

@@ -4,11 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from flask import Flask
 from sqlalchemy import make_url
 
 from app.config import Settings
 from app.database import Database
 from app.database.types import metadata
+from app.links import sources
 
 
 @pytest.fixture
@@ -19,3 +21,15 @@ def database(tmp_path: Path) -> Iterator[Database]:
     yield database
     for engine in (database.autocommit, database.transactional, database.long_autocommit):
         engine.dispose()
+
+
+@pytest.fixture
+def import_app() -> Iterator[Flask]:
+    """An application for imports: with the rules of fields, reserved words, and all formats."""
+    app = Flask(__name__)
+    app.config["PUBLIC_URL"] = "https://go.test"
+    for word in ("api", "docs", "links"):
+        app.add_url_rule(f"/{word}", word, lambda: "")
+    sources.init()
+    with app.app_context():
+        yield app

@@ -14,7 +14,7 @@ from flask import Flask
 from app.config import Settings
 from app.database import Database
 from app.database.types import metadata
-from app.links import imports
+from app.links import imports, records
 from app.links.tables import LINKS
 
 LINKS_OF_FILE = {
@@ -48,7 +48,7 @@ def take(database: Database, file: str | bytes, layout: str) -> tuple[dict[str, 
     try:
         for _ in imports.run(database, io.BytesIO(content), form, report):
             pass
-    except imports.FormatError:
+    except records.FormatError:
         broken = 1
     with database.transactional.begin() as connection:
         rows = connection.execute(sa.select(LINKS.c.code, LINKS.c.url)).all()

@@ -15,7 +15,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from app.api import resources
 from app.database import Database
-from app.links import codes, exports, imports, queries
+from app.links import codes, exports, imports, queries, records
 
 URL = "https://example.com"
 
@@ -125,5 +125,5 @@ def test_line_with_too_many_fields_is_refused(database: Database) -> None:
     file = io.BytesIO(json.dumps({str(number): 1 for number in range(101)}).encode())
     [refused] = imports.run(database, file, "jsonl", imports.ImportReport())
     assert refused == {
-        imports.Lines(1, 1): "#: Must not contain an object with more than 100 fields."
+        records.Lines(1, 1): "#: Must not contain an object with more than 100 fields."
     }

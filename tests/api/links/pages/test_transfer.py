@@ -42,6 +42,62 @@ def send(visitor: Visitor, content: bytes, name: str = "links.jsonl") -> request
     return visitor.post("/links/-/transfer", data=fields, files=upload, timeout=120)
 
 
+def send_yourls(member: Visitor, *codes: str, **fields: str) -> requests.Response:
+    """Upload a CSV export of YOURLS, with more fields of the form."""
+    rows = "".join(f"{code},{TARGET}\n" for code in codes)
+    upload = {"file": ("x.csv", f"keyword,url\n{rows}".encode())}
+    fields |= form(member.get("/links/-/transfer").text)
+    return member.post("/links/-/transfer", data=fields, files=upload, timeout=120)
+
+
+def test_first_step_shows_what_an_import_would_do(member: Visitor, links: Links) -> None:
+    """The first step creates nothing, and lists what would be created, adjusted and refused."""
+    code = links.new_code()
+    links.codes.append(f"{code}-2")
+    codes = (code, f"{code}.2", "docs")
+    shown = send_yourls(member, *codes, check="1").text
+    assert sums(shown) == (2, 0, 1)
+    assert "Format: yourls." in shown
+    assert f'<th scope="row">2</th><td>{code}: {TARGET}</td>' in shown
+    assert f'<th scope="row">3</th><td>code is now {code}-2</td>' in shown
+    assert '<th scope="row">4</th><td>#/code: Is reserved by this service.</td>' in shown
+    assert links.service.get(f"/api/links/{code}").status_code == 404
+    done = send_yourls(member, *codes).text
+    assert sums(done) == (2, 0, 1)
+    assert f"{code}: {TARGET}" not in done
+    assert f"code is now {code}-2" in done
+    assert links.service.get(f"/api/links/{code}").json()["url"] == TARGET
+
+
+def test_format_is_chosen_from_the_list(member: Visitor) -> None:
+    """A chosen format counts instead of the content; one that is not in the list is an error."""
+    assert "not JSON of this format" in send_yourls(member, "x", format="kutt").text
+    wrong = send_yourls(member, "x", format="other")
+    assert wrong.status_code == 422
+    assert "Choose a format from the list." in wrong.text
+
+
+def test_time_zone_is_a_field(member: Visitor, links: Links) -> None:
+    """Times without an offset are in the time zone of the form; an unknown one is an error."""
+    code = links.new_code()
+    row = f"keyword,url,timestamp\n{code},{TARGET},2024-05-01 12:00:00\n".encode()
+    fields = form(member.get("/links/-/transfer").text)
+    for zone, status in (("Nowhere", 422), ("Europe/Berlin", 200)):
+        answer = member.post(
+            "/links/-/transfer", data=fields | {"zone": zone}, files={"file": ("x", row)}
+        )
+        assert answer.status_code == status
+        assert ("Use the name of a time zone" in answer.text) == (status == 422)
+    created_at = links.service.get(f"/api/links/{code}").json()["created_at"]
+    assert created_at.startswith("2024-05-01T10:00:00")
+
+
+def test_entries_of_json_are_named(member: Visitor) -> None:
+    """In JSON, the report has the number of an entry instead of a line."""
+    shown = send(member, b'{"data": [{"address": "docs", "target": "https://a.example"}]}').text
+    assert '<th scope="row">entry 1</th>' in shown
+
+
 def test_form_without_a_file_is_small(member: Visitor) -> None:
     """A form that is not multipart, and so has no file, can have 64 KiB like other bodies."""
     answer = member.post("/links/-/transfer", data={"x": "a" * 65_536})

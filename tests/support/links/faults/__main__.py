@@ -1,5 +1,9 @@
-"""`make faults`: random faults, faults of a group, rolling restarts, and 100,000 requests."""
+"""`make faults`: random faults, faults of a group, rolling restarts, and 100,000 requests.
 
+`python -m tests.support.links.faults --group 5` runs only five trials of each fault of a group.
+"""
+
+import argparse
 import os
 import secrets
 import sys
@@ -10,14 +14,12 @@ from random import Random
 
 from tests.support.compose import Stack
 from tests.support.faults import nemesis
-from tests.support.faults.group import FAULTS, Group
-from tests.support.links.faults import memory, rolling, rounds
+from tests.support.links.faults import memory, rolling, rounds, trials
 
 TIME = 600  # seconds
 HOLD = 5.0  # seconds: the longest time that a fault lasts after all clients have noticed it
 ROLLING = 10  # restarts of each replica
 REQUESTS = 100_000
-UNLIMITED = "1000000/minute"
 WARM_UP = 10_000  # requests before the first measurement of memory
 
 
@@ -42,36 +44,28 @@ def mixed(stacks: dict[str, Stack], tokens: dict[str, str], seed: str) -> int:
     return wrong
 
 
-def grouped(seed: str) -> int:
-    """Inject each fault of a group once; return the number of violations."""
-    wrong = 0
-    with Group() as group:
-        group.env["RATE_LIMIT_CREATE"] = UNLIMITED
-        group.up()
-        token = group.exec("app", "slipway", "tokens", "create", "faults").strip()
-        group.begin()
-        for fault in FAULTS:
-            print(f"group: {fault.name}", flush=True)
-            violations = rounds.run(group, token, fault, seed=f"{seed}-{fault.name}")
-            print(*violations, sep="\n", end="\n" if violations else "", flush=True)
-            wrong += len(violations)
-    return wrong
-
-
 def main() -> None:
     """Run all faults and print the results. Exit with 1 if a promise was broken."""
     seed = os.environ.get("SEED") or secrets.token_hex(4)
     print(f"SEED={seed}", flush=True)
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--group", type=int, metavar="TRIALS")
+    if number := parser.parse_args().group:
+        try:
+            trials.run(seed, number)
+        finally:  # also after Ctrl-C
+            print(f"\n{trials.table()}", flush=True)
+        sys.exit(trials.has_failed())
     with tempfile.TemporaryDirectory() as folder, Stack() as large, Stack(tag=large.tag) as small:
         nemesis.limit_disk(small, Path(folder))
         stacks, tokens = {"large": large, "small": small}, {}
         for name, stack in stacks.items():
-            stack.env["RATE_LIMIT_CREATE"] = UNLIMITED
+            stack.env["RATE_LIMIT_CREATE"] = trials.UNLIMITED
             stack.up(*(["--build"] if stack is large else []))
             tokens[name] = stack.exec("app", "slipway", "tokens", "create", "faults").strip()
         wrong = mixed(stacks, tokens, seed)
         small.remove()
-        wrong += grouped(seed)
+        wrong += trials.run(seed, 1)
         with rolling.two_replicas(large) as proxy:
             violations = rolling.run(large, proxy, tokens["large"], ROLLING)
         print(*violations, sep="\n")

@@ -36,6 +36,12 @@ class Result:
     worst: float = 0
     worst_long: float = 0
     recovered: float = 0
+    away: dict[str, list[float]] = field(default_factory=lambda: {"click": [], "create": []})
+    """For each injection, the time until the end of the last such request that failed."""
+    errors: int = 0
+    """Requests with another server error than 503, or without an answer."""
+    bare: int = 0
+    """Answers 503 without Retry-After."""
     found: Counter[str] = field(default_factory=Counter)
 
 
@@ -118,6 +124,12 @@ def _note(
     result = RESULTS[fault.name]
     result.injected += 1
     result.acknowledged += sum(o.kind in WRITES and o.status in DONE for o in history)
+    failed = [o for o in history if (o.status or 500) >= 500]
+    result.errors += sum(o.status != 503 for o in failed)
+    result.bare += sum(o.status == 503 and not o.retry_after for o in failed)
+    for kind, away in result.away.items():
+        ends = [o.ended - outage.began for o in failed if o.kind == kind]
+        away.append(max(ends, default=0))
     for operation in history:
         if operation.status is not None and operation.kind in LONG:
             result.worst_long = max(result.worst_long, operation.took)

@@ -1,0 +1,87 @@
+"""Imports from other programs: times, clicks, codes, titles and dry runs."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+import sqlalchemy as sa
+
+from app.database import Database
+from app.links import imports, queries, rollups
+from app.links.tables import LINK_CLICKS
+from tests.support.links.imported import FILES, TAKEN, Result
+
+pytestmark = pytest.mark.usefixtures("import_app")
+
+
+def test_times_are_in_the_named_zone(database: Database) -> None:
+    """Times without an offset are in the given zone, in summer and winter; others stay."""
+    rows = "a,2024-05-01 12:00:00\nb,2024-12-01 12:00:00\nc,2024-05-01 12:00:00 UTC\n"
+    text = "keyword,url,timestamp\n" + rows.replace(",", ",https://a.example,")
+    links = Result(database, text.encode(), zone=ZoneInfo("Europe/Berlin")).links
+    assert [links[code].created_at.hour for code in "abc"] == [10, 11, 12]
+
+
+def test_unknown_time_is_no_time(database: Database) -> None:
+    """The year 1 means that a time is not known: the link is created now."""
+    began = datetime.now(UTC)
+    links = Result(database, (FILES / "times.csv").read_bytes()).links
+    assert links["fmt12n"].created_at >= began
+
+
+def test_clicks_are_in_totals_only(database: Database) -> None:
+    """Clicks from an export are in totals, before and after a roll-up, and in no later hour.
+
+    A second import does not add them again.
+    """
+    text = "keyword,url,timestamp,clicks\na,https://a.example,2024-05-01 12:00:00,5000\n"
+    for _ in range(2):
+        assert Result(database, text.encode()).links["a"].clicks == 5000
+    with database.read() as connection:
+        hours = connection.scalars(sa.select(LINK_CLICKS.c.hour)).all()
+        link = queries.find(connection, "a")
+    assert hours == [imports.COUNTED_ELSEWHERE]
+    assert link
+    rollups.roll_up(database, [link])
+    with database.read() as connection:
+        rolled_up = queries.find(connection, "a")
+    assert rolled_up
+    assert rolled_up.rolled_up_until
+    assert rolled_up.clicks == 5000
+
+
+def test_trial_knows_earlier_batches(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dry run tells repeated codes also if another batch has the first."""
+    monkeypatch.setattr(imports, "BATCH", 2)
+    rows = ["a,https://a.example", "b,https://a.example", "A,https://a.example"]
+    rows += ["b,https://a.example", "b,https://b.example"]
+    text = "\n".join(["keyword,url", *rows, ""]).encode()
+    trial = Result(database, text, dry_run=True)
+    assert (trial.sums, trial.links) == ("2 created, 1 unchanged, 2 refused", {})
+    assert trial.lines == [f"Line {number}: {TAKEN}" for number in (4, 6)]
+    assert Result(database, text).sums == trial.sums
+
+
+def test_bookmarks_without_a_code_get_the_same_again(database: Database) -> None:
+    """A bookmark's code is made from its URL, so two bookmarks of one URL are one link."""
+    link = '<DT><A HREF="https://a.example/">{}</A>\n'
+    text = "<!DOCTYPE NETSCAPE-Bookmark-file-1>\n" + link.format("A") * 2 + link.format("B")
+    result = Result(database, text.encode())
+    assert result.sums == "1 created, 1 unchanged, 1 refused, 1 adjusted"
+    assert [len(code) for code in result.links] == [7]
+
+
+def test_titles_are_cut(database: Database) -> None:
+    """A title of another program that is too long is cut, and the new value is shown."""
+    text = f"keyword,url,title\na,https://a.example,{'x' * 201}\n"
+    result = Result(database, text.encode())
+    assert result.links["a"].title == "x" * 199 + "…"
+    assert result.lines == [f"Line 2: title is now {'x' * 199}…"]
+
+
+def test_target_over_the_limit_is_refused(database: Database) -> None:
+    """A target that is longer than the limit is refused, because a part of it leads elsewhere."""
+    text = f"keyword,url\na,https://a.example/{'x' * 2048}\n"
+    assert Result(database, text.encode()).lines == [
+        "Line 2: #/url: Must have at most 2048 characters."
+    ]
