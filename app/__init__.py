@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config |= {
         "API_TITLE": "Slipway",
         "API_VERSION": "v1",
+        "EDITORS": settings.editors,
         "MAX_CONTENT_LENGTH": BODY_LIMIT,
         "OPENAPI_VERSION": "3.1.0",
         "PUBLIC_URL": settings.public_url,

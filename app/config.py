@@ -153,6 +153,12 @@ class Settings:
         _RateLimit(),
         default=RateLimit(30, 60),
     )
+    editors: str = _setting(
+        "Who can change and delete a resource: all (everyone with scope write), or owner (only who"
+        " created it, and admins).",
+        _Choice("all", "owner"),
+        default="all",
+    )
     log_level: str = _setting(
         "Least severe level that is logged.",
         _Choice("debug", "info", "warning", "error"),

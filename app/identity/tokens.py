@@ -77,6 +77,13 @@ class Actor(NamedTuple):
 COMMAND_LINE = Actor("command-line", "command line")
 
 
+class ActorSchema(ResponseSchema):
+    """Who has done something. `key` is stable, `name` is for people."""
+
+    key = fields.String(metadata={"examples": ["token:ci"]})
+    name = fields.String(metadata={"examples": ["ci"]})
+
+
 class MeSchema(ResponseSchema):
     """The token of the request."""
 
@@ -166,6 +173,19 @@ def actor() -> Actor:
     if not key.isascii() or len(key) > ACTOR_LENGTH:
         key = f"token#{hashlib.sha256(name.encode(errors='replace')).hexdigest()}"
     return Actor(key, name)
+
+
+def check_owner(owner: Sequence[str] | None) -> None:
+    """Check that a request may change a resource, if only its owner may: see EDITORS.
+
+    :param owner: key and name of the actor who created the resource, or None if it is unknown.
+    :raises RefusedError: 403, somebody else owns the resource.
+    """
+    if not has_request_context() or current_app.config["EDITORS"] == "all":
+        return
+    if (owner is None or owner[0] != actor().key) and g.token.scope != "admin":
+        detail = "Only the owner or an admin can change this, because EDITORS is `owner`."
+        raise RefusedError(403, detail, error="insufficient_scope")
 
 
 def find_by_secret(secret: str) -> sa.Row[Any] | None:

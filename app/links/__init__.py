@@ -10,6 +10,7 @@ from app.links import (
     codes,
     exports,
     fast_redirect,
+    history_api,  # history
     preview,
     redirect,
     schemas,
@@ -25,6 +26,7 @@ def init_app(app: Flask, api: Api) -> None:
     api.register_converter(redirect.RestOfPath, lambda _: redirect.REST)
     api.register_blueprint(links_api.blueprint)
     api.register_blueprint(exports.blueprint)
+    api.register_blueprint(history_api.blueprint)  # history
     pages.init_app(app)
     # After all other routes, because it excludes their first path segments.
     app.url_map.converters["unreserved"] = codes.unreserved_code(app)

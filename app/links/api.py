@@ -113,7 +113,8 @@ def list_links(arguments: dict[str, Any]) -> Any:
     """List links, page by page
 
     The list uses cursor pagination. To get the next page, send `next` as `after`, or follow the
-    `Link` header. The cursor contains `q`, `tag` and `sort`. On the last page `next` is null.
+    `Link` header. The cursor contains `q`, `tag`, `sort` and `mine`. On the last page `next` is
+    null.
 
     `q` is a full-text search by prefixes. A link matches if each word of `q` is the beginning of
     a word in its code, title or URL. Case and accents are ignored. A word consists of letters,
@@ -175,8 +176,9 @@ def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, 
 def delete(code: str) -> None:
     """Delete a link and its clicks
 
-    Afterwards, a new link can use the code. Send `If-Match` to delete the link only if nobody else
-    has changed it.
+    Afterwards, a new link can use the code. The delete can be undone for 30 days: see the link's
+    history. Then the link, its clicks and its history are removed for good. Send `If-Match` to
+    delete the link only if nobody else has changed it.
     """
     service.delete(database(), code, check_if_match)
 

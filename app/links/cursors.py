@@ -11,7 +11,7 @@ from marshmallow import ValidationError, fields
 
 from app.links import queries
 
-LIST_ARGUMENTS = ("q", "tag", "sort")  # they say which list it is, and in which order
+LIST_ARGUMENTS = ("q", "tag", "sort", "mine")  # they say which list it is, and in which order
 LOOKUP_KEY = re.compile("[a-z0-9_]{1,64}")
 
 

@@ -37,7 +37,12 @@ FORMULA = re.compile(r"'*[=+\-@\uff1d\uff0b\uff0d\uff20]")
 # client has read it, and other requests wait while a part is made.
 slots = Semaphore(4)
 blueprint = Blueprint("export", __name__, url_prefix="/api", description="Export links.")
-schema = LinkSchema(exclude=["short_url"])
+schema = LinkSchema(
+    exclude=[
+        "short_url",
+        "owner",  # history
+    ]
+)
 
 
 @blueprint.route("/export", methods=["GET"])

@@ -65,11 +65,12 @@ class LinkImportSchema(LinkCreateSchema):
     # Checked even if it is not kept, because a stray quote in CSV can pull whole rows into it.
     clicks = WholeNumber(validate=validate.Range(min=0))
     short_url = fields.Raw()
+    owner = fields.Raw()
 
     @post_load
     def without_results(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Drop the short URL, and the clicks: an export has only their sum, not their hours."""
-        return {name: data[name] for name in data.keys() - {"short_url", "clicks"}}
+        """Drop results, and the clicks: an export has only their sum, not their hours."""
+        return {name: data[name] for name in data.keys() - {"short_url", "clicks", "owner"}}
 
 
 schema = LinkImportSchema()
@@ -232,7 +233,7 @@ def _save(
     def work(connection: Connection) -> tuple[dict[Lines, dict[str, Any]], dict[Lines, str]]:
         created, taken = _sort(connection, links)
         if created:
-            queries.insert_all(connection, list(created.values()))
+            queries.insert_all(connection, list(created.values()), "import")
         clicks = {
             row["lookup_key"]: count for at, row in created.items() if (count := links[at].clicks)
         }

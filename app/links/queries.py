@@ -11,7 +11,12 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from app.database.errors import violated
-from app.links import codes, search
+from app.identity.tokens import actor, check_owner
+from app.links import (
+    codes,
+    history,  # history
+    search,
+)
 from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recent_clicks
 from app.links.tables import LINK_TAGS, LINKS
 
@@ -20,7 +25,9 @@ INSERT = sa.insert(LINKS)
 UNIQUE_KEY = "links.lookup_key"  # what MySQL and SQLite both report for a taken code
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
 BY_KEY_LOCKED = BY_KEY.with_for_update()
+BY_KEY_LOCKED = BY_KEY_LOCKED.add_columns(history.OWNER)  # history
 BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
+BY_KEY_WITH_CLICKS = BY_KEY_WITH_CLICKS.add_columns(history.OWNER)  # history
 LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
 
 OPTIONAL_FIELDS: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
@@ -61,10 +68,11 @@ def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace
     :raises CodeTakenError: the code is taken. The transaction must be rolled back.
     """
     row = new_row(fields)
-    with _translate_duplicate():
+    with translate_duplicate():
         row["id"] = connection.execute(INSERT, row).lastrowid
-    _index_tags(connection, [row])
-    return SimpleNamespace(**row, clicks=0)
+    index_tags(connection, [row])
+    history.record_new(connection, [row])  # history
+    return SimpleNamespace(**row, clicks=0, owner=actor())
 
 
 def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
@@ -90,7 +98,7 @@ def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> li
     if refused:
         raise CodeTakenError
     insert_all(connection, rows)
-    return [SimpleNamespace(**row, clicks=0) for row in rows]
+    return [SimpleNamespace(**row, clicks=0, owner=actor()) for row in rows]
 
 
 def new_row(fields: dict[str, Any]) -> dict[str, Any]:
@@ -114,22 +122,26 @@ def find_by_keys(connection: sa.Connection, keys: Collection[str]) -> dict[str, 
     return {row["lookup_key"]: row for row in rows.mappings()}
 
 
-def insert_all(connection: sa.Connection, rows: Sequence[dict[str, Any]]) -> None:
-    """Insert the rows of links and their tags in a few statements.
+def insert_all(
+    connection: sa.Connection, rows: Sequence[dict[str, Any]], action: str = "create"
+) -> None:
+    """Insert the rows of links, their tags and their history in a few statements.
 
+    :param action: what the history calls it.
     :raises CodeTakenError: one of the codes is taken. The transaction must be rolled back.
     """
-    with _translate_duplicate():
+    with translate_duplicate():
         connection.execute(INSERT, rows)  # PyMySQL combines the rows into statements of up to 1 MB
-    tagged = {row["lookup_key"]: row for row in rows if row["tags"]}
-    query = sa.select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(tagged))
-    _index_tags(
-        connection, [tagged[key] | {"id": number} for number, key in connection.execute(query)]
-    )
+    by_key = {row["lookup_key"]: row for row in rows}
+    query = sa.select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(by_key))
+    stored = [by_key[key] | {"id": number} for number, key in connection.execute(query)]
+    index_tags(connection, stored)
+    history.record_new(connection, stored, action)  # history
 
 
 @contextmanager
-def _translate_duplicate() -> Iterator[None]:
+def translate_duplicate() -> Iterator[None]:
+    """Raise CodeTakenError instead of the error of the unique index."""
     try:
         yield
     except IntegrityError as error:
@@ -144,11 +156,15 @@ def find(connection: sa.Connection, code: str, *, clicks: bool = True) -> sa.Row
     :param clicks: also return the columns `clicks` and `rolled_up_until`.
     """
     query = BY_KEY_WITH_CLICKS if clicks else BY_KEY
-    return connection.execute(query, {"key": _key(code)}).first()
+    return connection.execute(query, {"key": key_of(code)}).first()
 
 
 def change(
-    connection: sa.Connection, code: str, fields: dict[str, Any], check: Check
+    connection: sa.Connection,
+    code: str,
+    fields: dict[str, Any],
+    check: Check,
+    action: str = "edit",
 ) -> sa.Row[Any] | None:
     """Change a link if `check` does not raise. Return the changed link with its clicks, or None.
 
@@ -156,18 +172,23 @@ def change(
     """
     link = _locked(connection, code, check)
     if link and any(getattr(link, name) != value for name, value in fields.items()):
+        history.record_edit(connection, link, fields, action)  # history
         new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
         connection.execute(sa.update(LINKS).where(_is(link)).values(new))
         if "tags" in fields:
             connection.execute(sa.delete(LINK_TAGS).where(LINK_TAGS.c.link_id == link.id))
-            _index_tags(connection, [{**link._mapping, **new}])
+            index_tags(connection, [{**link._mapping, **new}])
     return link and find(connection, code)
 
 
 def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
-    """Delete a link and its clicks if `check` does not raise. Return the deleted link or None."""
+    """Delete a link and its clicks if `check` does not raise. Return the deleted link or None.
+
+    A copy is kept: see undo.py.
+    """
     link = _locked(connection, code, check)
     if link:
+        history.keep(connection, link)  # history
         connection.execute(sa.delete(LINKS).where(_is(link)))
     return link
 
@@ -177,19 +198,21 @@ def _is(link: sa.Row[Any]) -> sa.ColumnElement[bool]:
     return LINKS.c.lookup_key == sa.literal(link.lookup_key)
 
 
-def _key(code: str) -> str:
+def key_of(code: str) -> str:
+    """Return the lookup key of a code from a path, or a text that is none."""
     # The column is ASCII, and MySQL can't compare it with other characters.
     return codes.lookup_key(code) if code.isascii() else ""
 
 
 def _locked(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
-    link = connection.execute(BY_KEY_LOCKED, {"key": _key(code)}).first()
+    link = connection.execute(BY_KEY_LOCKED, {"key": key_of(code)}).first()
     if link:
+        check_owner(link.owner)  # history
         check(link)
     return link
 
 
-def _index_tags(connection: sa.Connection, links: Iterable[Mapping[str, Any]]) -> None:
+def index_tags(connection: sa.Connection, links: Iterable[Mapping[str, Any]]) -> None:
     """Insert the tags of links into the table `link_tags`, which serves as their index."""
     rows = [
         {
@@ -213,7 +236,7 @@ def list_links(
     :param conditions: see `list_query`.
     """
     query = list_query(connection.dialect.name, **conditions)
-    links = connection.execute(query, {"count": limit + 1}).all()
+    links = connection.execute(query, {"count": limit + 1, "owner": actor().key}).all()
     return add_recent_clicks(connection, links[:limit]), len(links) > limit
 
 
@@ -224,18 +247,20 @@ def after_id(connection: sa.Connection, after: int, limit: int) -> Sequence[Any]
 
 
 @lru_cache  # for the first page, which is requested most often
-def list_query(
+def list_query(  # noqa: PLR0913, PLR0917 they are the key of the cache
     dialect: str,
     sort: str,
     after: Position | str | None = None,
     tag: str | None = None,
     q: str | None = None,
+    mine: str | None = None,
 ) -> sa.Select[Any]:
     """Return the query for the first `count` links in the order of `sort`.
 
     :param after: return only links after this position, which must be from the same sort order.
     :param tag: return only links with this tag.
     :param q: return only links that match this search: see `search.matches`.
+    :param mine: if it is "true", return only links whose owner has the key `owner`.
     """
     query = LIST.limit(sa.bindparam("count", type_=sa.Integer))
     links, tags = LINKS.columns, LINK_TAGS.columns
@@ -249,6 +274,15 @@ def list_query(
         time, number, key = tags.created_at, tags.link_id, tags.lookup_key
     if tag:
         query = query.join(LINK_TAGS, tags.link_id == links.id).where(tags.tag == tag)
+    # history
+    query = query.add_columns(history.OWNER)
+    if mine == "true":
+        created = history.CREATED.columns
+        is_mine = created.owner == sa.bindparam("owner")
+        query = query.join(history.CREATED, created.link_id == links.id).where(is_mine)
+        if not q:
+            time, number, key = created.created_at, created.link_id, created.lookup_key
+    # /history
     if isinstance(after, Position):
         # Written as two conditions, since MySQL uses no index for `(time, id) < (x, y)`.
         older = sa.or_(time < after.created_at, number < after.id)

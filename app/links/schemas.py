@@ -8,6 +8,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 
 from app.api import resources
 from app.api.own_url import own_url
+from app.identity.tokens import Actor, ActorSchema
 from app.links import codes, histogram, queries, targets
 from app.links.cursors import Cursor
 from app.links.search import WORD_LENGTH, search_terms
@@ -57,6 +58,7 @@ NEW_EXPIRES_AT = EXPIRES_AT | {
     "pattern": rf"^(?!1969|1970-01-01.*\+|9999-12-31.*-..:..$){resources.RFC3339.pattern}$"
 }
 CREATED_AT = {"examples": ["2026-11-23T12:00:00.000000Z"]}
+OWNER = {"description": "Who created the link. null if an older version did."}
 CLICKS = {"minimum": 0, "examples": [42]}
 MAX_TERMS = 20  # words in one search: each word makes it more expensive
 
@@ -158,11 +160,17 @@ class PreviewSchema(resources.ResponseSchema):
 class LinkSchema(PreviewSchema):
     """All fields of a link, for clients with a token."""
 
+    def get_attribute(self, obj: Any, attr: str, default: Any) -> Any:
+        """Name the parts of the owner, which the database returns as a list."""
+        found = super().get_attribute(obj, attr, default)
+        return Actor(*found) if attr == "owner" and found else found
+
     tags = fields.List(fields.String(metadata=TAG), metadata=TAGS)
     expires_at = resources.Timestamp(allow_none=True, metadata=EXPIRES_AT)
     created_at = resources.Timestamp(metadata=CREATED_AT)
     updated_at = resources.Timestamp(metadata=CREATED_AT)
     clicks = fields.Integer(metadata=CLICKS | {"description": "All clicks counted so far."})
+    owner = fields.Nested(ActorSchema, allow_none=True, metadata=OWNER)  # history
 
 
 class CreatedSchema(resources.ResponseSchema):
@@ -189,6 +197,12 @@ class PageArgumentsSchema(Schema):
     q = fields.String(validate=[*TITLE_RULES, validate_search], metadata=Q)
     tag = fields.String(validate=TAG_RULES, metadata=TAG | {"description": "Filter by a tag."})
     sort = fields.String(load_default=queries.SORTS[0], validate=validate.OneOf(queries.SORTS))
+    # history
+    mine = fields.String(
+        validate=validate.OneOf(["true", "false"]),
+        metadata={"description": "`true`: only links of which you are the owner."},
+    )
+    # /history
 
     @pre_load
     def continue_list(self, data: Mapping[str, Any], **_kwargs: Any) -> dict[str, Any]:

@@ -11,7 +11,13 @@ from sqlalchemy import Row
 from sqlalchemy.exc import InternalError
 
 from app.database import Database
-from app.links import click_queries, histogram, queries, search
+from app.links import (
+    click_queries,
+    histogram,
+    history,  # history
+    queries,
+    search,
+)
 from app.links.queries import Check, CodesTakenError, CodeTakenError
 from app.links.rollups import roll_up
 
@@ -45,7 +51,7 @@ def find(database: Database, code: str) -> Row[Any]:
     :raises UnknownCodeError: there is no such link.
     """
     with database.read() as connection:
-        link = _known(queries.find(connection, code), code)
+        link = known(queries.find(connection, code), code)
     roll_up(database, [link])
     return link
 
@@ -56,7 +62,7 @@ def find_without_clicks(database: Database, code: str) -> Row[Any]:
     :raises UnknownCodeError: there is no such link.
     """
     with database.read() as connection:
-        return _known(queries.find(connection, code, clicks=False), code)
+        return known(queries.find(connection, code, clicks=False), code)
 
 
 def with_code_retry(create: Callable[[], T], *, has_own_code: bool) -> T:
@@ -94,15 +100,18 @@ def change(database: Database, code: str, fields: Mapping[str, Any], check: Chec
     :raises UnknownCodeError: there is no such link.
     """
     changed = database.write(lambda c: queries.change(c, code, dict(fields), check))
-    return _known(changed, code)
+    return known(changed, code)
 
 
 def delete(database: Database, code: str, check: Check) -> None:
     """Delete a link and its clicks if `check` does not raise.
 
+    It can be restored: see undo.py.
+
     :raises UnknownCodeError: there is no such link.
     """
-    _known(database.write(lambda c: queries.delete(c, code, check)), code)
+    known(database.write(lambda c: queries.delete(c, code, check)), code)
+    history.purge(database)  # history
 
 
 def list_links(database: Database, *, sort: str, **arguments: Any) -> Page:
@@ -148,7 +157,11 @@ def most_clicked(database: Database, start: datetime, limit: int) -> list[Row[An
         return list(connection.execute(click_queries.most_clicked(start, limit)))
 
 
-def _known(link: T | None, code: str) -> T:
+def known(link: T | None, code: str) -> T:
+    """Return the link.
+
+    :raises UnknownCodeError: it is None.
+    """
     if link is None:
         raise UnknownCodeError(code)
     return link

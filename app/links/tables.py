@@ -55,3 +55,48 @@ LINK_TAGS = sa.Table(
     sa.Index("ix_link_tags_tag_created_at", "tag", "created_at", "link_id"),
     sa.Index("ix_link_tags_tag_lookup_key", "tag", "lookup_key"),
 )
+
+# history
+# One row for each change of a link: see history.py. It has no foreign key, because it is kept after
+# a delete. The row of a new link also says who owns it. Like `link_tags`, it then repeats the
+# columns that lists are sorted by.
+LINK_HISTORY = sa.Table(
+    "link_history",
+    metadata,
+    sa.Column("id", BigIntId, primary_key=True),
+    sa.Column("link_id", sa.BigInteger, nullable=False, index=True),
+    sa.Column("at", UTCDateTime(6), nullable=False),
+    sa.Column("action", ascii_string(10), nullable=False),
+    sa.Column("actor", ascii_string(100), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),  # of the actor, for people
+    sa.Column("old", sa.JSON(none_as_null=True)),  # NULL for a new link
+    sa.Column("new", sa.JSON(none_as_null=True)),  # NULL for a deleted link
+    # These are NULL unless the link is new.
+    sa.Column("new_link_id", sa.BigInteger, unique=True),
+    sa.Column("owner", ascii_string(100)),
+    sa.Column("created_at", UTCDateTime(6)),
+    sa.Column("lookup_key", ascii_string(64)),
+    sa.Index("ix_link_history_owner_created_at", "owner", "created_at", "link_id"),
+    sa.Index("ix_link_history_owner_lookup_key", "owner", "lookup_key"),
+    sqlite_autoincrement=True,
+)
+
+# Deleted links, until they are purged: the columns of `links`, and the clicks of all hours.
+LINK_DELETIONS = sa.Table(
+    "link_deletions",
+    metadata,
+    sa.Column("id", BigIntId, primary_key=True, autoincrement=False),
+    sa.Column("code", sa.String(64), nullable=False),
+    sa.Column("lookup_key", ascii_string(64), nullable=False, index=True),
+    sa.Column("url", sa.String(2048), nullable=False),
+    sa.Column("title", sa.String(200), nullable=False),
+    sa.Column("tags", sa.JSON, nullable=False),
+    sa.Column("expires_at", UTCDateTime(6)),
+    sa.Column("created_at", UTCDateTime(6), nullable=False),
+    sa.Column("updated_at", UTCDateTime(6), nullable=False),
+    sa.Column("revision", sa.Integer, nullable=False),
+    sa.Column("deleted_at", UTCDateTime(6), nullable=False, index=True),
+    sa.Column("entry", sa.BigInteger, nullable=False),  # the id in `link_history`
+    sa.Column("clicks", sa.JSON(none_as_null=True)),  # [[hour, clicks], …]
+)
+# /history

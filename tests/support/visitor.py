@@ -45,9 +45,9 @@ class Visitor(requests.Session):
 
 
 def form(page: str) -> dict[str, str]:
-    """Return the values in the fields of a page's main form, by their names."""
+    """Return the values in the fields of a page's main form, the first one, by their names."""
     main = page.partition("<main")[2]
-    [content] = re.findall(
+    [content, *_] = re.findall(
         r'<form[^>]* method="post".*?</form>|<form method="post".*?</form>', main, re.DOTALL
     )
     found = {}

@@ -20,14 +20,18 @@ from app.api.problems import RETRY_AFTER
 from app.database import database
 from app.identity import sessions
 from app.links import exports, histogram, queries, service
+from app.links import undo as undo_module  # history
 from app.links.api import CODE_TAKEN, TOO_BROAD
 from app.links.cursors import Cursor
+from app.links.history_api import UNKNOWN_CHANGE, HistoryArgumentsSchema, HistorySchema  # history
 from app.links.pages import forms, transfers
 from app.links.schemas import LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
 from app.server import accept_upload
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
 TOP_LIMIT = 20  # links
+DELETED_LIMIT = 100  # links
+RECENT_CHANGES = 5  # that the page of a link shows
 WEEK = timedelta(days=7)
 CHANGED = "This link has changed since you opened it. This page shows its current version."
 EDIT_KEPT = "The form still contains your changes. Save again to apply them."
@@ -171,6 +175,41 @@ def delete(code: str) -> Any:
     return redirect(url_for("pages.listing"), 303)
 
 
+# history
+@blueprint.route("/<code:code>/history")
+def changes(code: str) -> Any:
+    """Show the changes of a link, which can have been deleted in the last 30 days."""
+    return _changes_page(code)
+
+
+@blueprint.route("/<code:code>/history/<id:number>/undo", methods=["POST"])
+def undo_change(code: str, number: int) -> Any:
+    """Undo a change of a link, unless somebody else has changed the link meanwhile."""
+    revision = request.form.get("revision", "")
+    check = forms.check_revision(revision) if revision else lambda _deleted: None
+    try:
+        link = undo_module.undo(database(), code, number, check)
+    except undo_module.UnknownChangeError:
+        return _changes_page(code, UNKNOWN_CHANGE, 404)
+    except undo_module.NotUndoableError as error:
+        return _changes_page(code, str(error), 409)
+    except queries.CodeTakenError:
+        return _changes_page(code, CODE_TAKEN, 409)
+    except forms.ChangedError:
+        return _changes_page(code, CHANGED, 412)
+    flash("Undone.")
+    return redirect(url_for("pages.show", code=link.code), 303)
+
+
+@blueprint.route("/-/restore")
+def deleted() -> str:
+    """Show the links that were deleted last, whose delete can be undone."""
+    return render_template(
+        "deleted.html", links=undo_module.list_deleted(database(), DELETED_LIMIT)
+    )
+
+
+# /history
 @blueprint.route("/-/top")
 def top() -> str:
     """Show the links with the most clicks in the last week."""
@@ -213,5 +252,33 @@ def _link_page(
         inside = {hour: clicks for hour, clicks in hours.items() if hour >= first}
         charts[by] = histogram.bucketize(inside, first, last, by)
     shown, form = forms.link_for_template(link), form or forms.form_of(link)
+    shown["changes"] = _recent_changes(link)  # history
     page = render_template("link.html", link=shown, charts=charts, form=form, errors=dict(errors))
     return page, status
+
+
+# history
+def _recent_changes(link: Row[Any]) -> Any:
+    found, _ = undo_module.list_changes(database(), link.code, RECENT_CHANGES)
+    return HistorySchema().dump({"changes": found})["changes"]
+
+
+def _changes_page(code: str, error: str = "", status: int = 200) -> Any:
+    """Show a page of a link's history, and why a change could not be undone."""
+    try:
+        arguments = HistoryArgumentsSchema(unknown=EXCLUDE).load(request.args)
+    except ValidationError as wrong:
+        arguments, error, status = {"limit": 20}, " ".join(forms.field_errors(wrong).values()), 422
+    found, more = undo_module.list_changes(database(), code, **arguments)
+    shown = HistorySchema().dump({"changes": found})["changes"]
+    try:
+        revision = etag(service.find_without_clicks(database(), code))
+    except service.UnknownCodeError:
+        revision = ""
+    page = render_template(
+        "changes.html", code=code, changes=shown, more=more, revision=revision, error=error
+    )
+    return page, status
+
+
+# /history

@@ -29,6 +29,7 @@ def test_create_answers_the_whole_link(service: Service, links: Links) -> None:
         "tags": ["b", "a"],
         "expires_at": "2999-01-01T01:00:00.5+01:00",
     }
+    name = service.get("/api/me").json()["name"]
     before = datetime.now(UTC)
     answer = service.post("/api/links", json=sent)
     link = answer.json()
@@ -41,6 +42,7 @@ def test_create_answers_the_whole_link(service: Service, links: Links) -> None:
         "created_at": link["created_at"],
         "updated_at": link["created_at"],
         "clicks": 0,
+        "owner": {"key": f"token:{name}", "name": name},
     }
     assert link["created_at"].endswith("Z")
     assert abs(datetime.fromisoformat(link["created_at"]) - before).total_seconds() < 60

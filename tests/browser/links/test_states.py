@@ -126,6 +126,13 @@ def open_tables(page: Page) -> None:
         summary.click()
 
 
+def edit(page: Page) -> None:
+    """Edit the link, so that it has a change to undo."""
+    page.get_by_label("Title").fill("Results of the third quarter")
+    page.get_by_label("Tags").fill("finance")
+    page.get_by_role("button", name="Save").click()
+
+
 def ask(page: Page) -> None:
     """Click Delete, which asks for confirmation."""
     page.get_by_role("link", name="Delete").click()
@@ -169,6 +176,9 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
     "link": ("filled", "/links/lunch", None, "Last 30 days"),
     "link-tables": ("filled", "/links/rota", open_tables, "Hour (UTC)"),
     "link-expired": ("filled", "/links/wiki-2019", None, "Expired"),
+    "link-edited": ("filled", "/links/q3", edit, "Edited"),
+    "changes": ("filled", "/links/rota/history", None, "Imported"),
+    "restore": ("filled", "/links/-/restore", None, "No links were deleted"),
     "delete": ("filled", "/links/vpn/delete", None, "This also deletes its"),
     "delete-dialog": ("filled", "/links/vpn", ask, "This also deletes its"),
     "top": ("filled", "/links/-/top", None, "Most clicked in the last week"),

@@ -35,12 +35,6 @@ GONE = [
     "tests/support/faults",
 ]
 
-PART = re.compile(
-    r"^\n* *(#|<!--) example( -->)?\n.*?^ *(#|<!--) /example( -->)?\n",
-    flags=re.MULTILINE | re.DOTALL,
-)
-LINE = re.compile(r"^.* (# example|<!-- example -->( \|)?)\n", flags=re.MULTILINE)
-
 # Without this revision, a database that has it would seem to have a newer schema than the code, and
 # no migration would run.
 PLACEHOLDER = '''\
@@ -70,9 +64,17 @@ def git(*arguments: str) -> list[str]:
     return output.splitlines()
 
 
+def without(text: str, mark: str) -> str:
+    """Return a text without the parts and lines that have a mark."""
+    begin, end = (rf" *(#|<!--|{{#) {name}( -->| #}})?\n" for name in (mark, f"/{mark}"))
+    text = re.sub(rf"^\n*{begin}.*?^{end}", "", text, flags=re.MULTILINE | re.DOTALL)
+    line = rf"^.* (# {mark}|<!-- {mark} -->( \|)?|{{# {mark} #}})\n"
+    return re.sub(line, "", text, flags=re.MULTILINE)
+
+
 def without_example(text: str) -> str:
     """Return a text without its marked parts and lines."""
-    return LINE.sub("", PART.sub("", text))
+    return without(text, "example")
 
 
 def clean(top: Path) -> None:

@@ -60,7 +60,14 @@ def test_reader_only_reads(reader: Visitor, links: Links) -> None:
     """With a read token, pages show no forms that write, and writing gets 403."""
     link = links.create()
     path = f"/links/{link['code']}"
-    for seen in ("/links", path, "/links/-/top", "/links/-/transfer"):
+    for seen in (
+        "/links",
+        path,
+        f"{path}/history",
+        "/links/-/restore",
+        "/links/-/top",
+        "/links/-/transfer",
+    ):
         answer = reader.get(seen)
         assert answer.status_code == 200
         main = answer.text.partition("<main")[2]
@@ -69,7 +76,13 @@ def test_reader_only_reads(reader: Visitor, links: Links) -> None:
         assert "/delete" not in main
     [key] = set(re.findall('name="form_key" value="([^"]+)"', reader.get("/links").text))
     fields = {"form_key": key, "url": TARGET, "code": links.new_code(), "revision": "1-1"}
-    for target in ("/links/-/new", path, f"{path}/delete", "/links/-/transfer"):
+    for target in (
+        "/links/-/new",
+        path,
+        f"{path}/delete",
+        f"{path}/history/1/undo",
+        "/links/-/transfer",
+    ):
         answer = reader.post(target, data=fields)
         assert answer.status_code == 403
         assert "scope" in answer.text
