@@ -36,7 +36,6 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config |= {
         "API_TITLE": "Slipway",
         "API_VERSION": "v1",
-        "EDITORS": settings.editors,
         "MAX_CONTENT_LENGTH": BODY_LIMIT,
         "OPENAPI_VERSION": "3.1.0",
         "PUBLIC_URL": settings.public_url,
@@ -53,7 +52,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     probes.init_app(app)
     metrics.init_app(app)
     rate_limit.init_app(app, settings)
-    tokens.init_app(app)
+    tokens.init_app(app, settings)
     sessions.init_app(app, settings)
     cli.init_app(app)
     api = Api(app)

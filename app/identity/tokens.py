@@ -22,6 +22,7 @@ from werkzeug.exceptions import HTTPException
 from app.api import rate_limit
 from app.api.headers import is_api
 from app.api.resources import Blueprint, ResponseSchema
+from app.config import Settings
 from app.database import SWEEP_LIMIT, Database, database
 from app.database.batching import Batcher
 from app.database.errors import UNAVAILABLE
@@ -105,8 +106,9 @@ class RefusedError(HTTPException):
         return [*super().get_headers(*args, **kwargs), ("WWW-Authenticate", self.challenge)]
 
 
-def init_app(app: Flask) -> None:
+def init_app(app: Flask, settings: Settings) -> None:
     """Require a token for everything under `/api`."""
+    app.config["EDITORS"] = settings.editors
     find_all = partial(_find_by_digests, app.extensions["database"])
     app.extensions["token_lookups"] = Batcher("tokens", find_all)
     app.before_request(authenticate)

@@ -295,3 +295,18 @@ def test_only_the_owner_edits(tmp_path: Any) -> None:
                 "Only the owner or an admin can change this, because EDITORS is `owner`."
             )
         assert undo(owner, code, history(owner, code)[0]["id"]).status_code == 200
+
+
+def test_any_name_has_a_stable_key(deployment: Deployment) -> None:
+    """The key of a token with a long name or with other characters is a hash of the name."""
+    for name, begin in (("ä" * 20, "token#"), ("x" * 100, "token#"), ("short-history", "token:")):
+        secret = deployment.cli("tokens", "create", name).strip()
+        with Service(deployment.url, secret) as service:
+            own = Links(service)
+            owner = own.create()["owner"]
+            own.delete()
+        deployment.cli("tokens", "revoke", name)
+        assert owner["name"] == name
+        assert owner["key"].startswith(begin)
+        assert owner["key"].isascii()
+        assert len(owner["key"]) <= 100
