@@ -36,11 +36,12 @@ def test_list_of_own_links(deployment: Deployment, links: Links, sort: str) -> N
 
 
 def test_only_the_owner_edits(tmp_path: Path) -> None:
-    """With EDITORS=owner, another token can't edit, delete or undo, and gets the reason."""
+    """With EDITORS=owner, another token can't edit, delete or undo, unless it is an admin's."""
     with (
         embed(tmp_path, EDITORS="owner") as deployment,
         Service(deployment.url, deployment.token()) as owner,
         Service(deployment.url, deployment.token()) as other,
+        Service(deployment.url, deployment.token("admin")) as admin,
     ):
         code = Links(owner).create()["code"]
         path = f"/api/links/{code}"
@@ -59,6 +60,12 @@ def test_only_the_owner_edits(tmp_path: Path) -> None:
                 "Only the owner or an admin can change this, because EDITORS is `owner`."
             )
         assert undo(owner, code, history(owner, code)[0]["id"]).status_code == 200
+        assert (
+            admin.patch(path, json={"title": "d"}).json()["owner"]
+            == owner.get(path).json()["owner"]
+        )
+        assert admin.delete(path).status_code == 204
+        assert undo(admin, code, history(owner, code)[0]["id"]).status_code == 200
 
 
 def test_any_name_has_a_stable_key(deployment: Deployment) -> None:
