@@ -1,6 +1,7 @@
-"""House rules for the test files."""
+"""House rules for the test files, and for all files."""
 
 import ast
+import subprocess
 from collections.abc import Iterator
 
 from tests.support.checkout import ROOT
@@ -71,3 +72,10 @@ def test_rows_of_tables_have_names() -> None:
         for line in unnamed_rows(path.read_text())
     ]
     assert found == []
+
+
+def test_no_mark_of_a_merge_is_left() -> None:
+    """No file has lines with which git marks a conflict."""
+    command = ["git", "grep", "-InE", "^(<{7}|>{7}) "]
+    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False)
+    assert (found.stdout, found.returncode) == ("", 1)  # 1: no line was found
