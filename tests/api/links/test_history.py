@@ -191,6 +191,23 @@ def test_delete_is_undone_only_once(service: Service, links: Links) -> None:
     assert statuses == [200] + [404] * 7
 
 
+def test_edits_at_once_are_a_chain(service: Service, links: Links) -> None:
+    """Of edits by eight clients at once, each begins with the title that the one before left."""
+    code = links.create(title="first")["code"]
+
+    def edit(number: int) -> int:
+        with service.again() as client:
+            return client.patch(f"/api/links/{code}", json={"title": f"by {number}"}).status_code
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(edit, range(8))) == [200] * 8
+    *edits, created = history(service, code)
+    assert len(edits) == 8
+    for change, before in zip(edits, [*edits[1:], created], strict=True):
+        assert change["old"]["title"] == before["new"]["title"]
+    assert service.get(f"/api/links/{code}").json()["title"] == edits[0]["new"]["title"]
+
+
 def test_clicks_during_a_delete_are_not_lost(service: Service, links: Links) -> None:
     """Each redirect before a delete, between it and its undo, or after it, is counted or 404."""
     code = links.create()["code"]
