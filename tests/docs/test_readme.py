@@ -107,7 +107,7 @@ def test_make_run(checkout: Path) -> None:
         ["make", "run"], cwd=checkout, env=own.env, stdout=subprocess.PIPE, text=True
     ) as server:
         try:
-            own.wait_ready(limit=120)
+            own.wait_ready(limit=240)
             greeting = requests.get(own.url, timeout=5).text
             token = subprocess.check_output(
                 ["make", "--silent", "token"], cwd=checkout, env=own.env, text=True

@@ -10,6 +10,7 @@ from tests.support.service import Service
 
 STRAY = "Text follows a closing quote. In a quoted cell, write each quote twice."
 OPEN = "A quote is not closed, or the file was cut off."
+COMMAND_LINE = {"key": "command-line", "name": "command line"}
 LONG = "The record has more than 65536 bytes. Perhaps a quote is not closed."
 
 
@@ -162,7 +163,7 @@ def test_lines_of_the_list_are_taken(
         "1 created, 0 unchanged, 0 refused\n",
         [],
     )
-    assert service.get(f"/api/links/{listed['code']}").json() == listed
+    assert service.get(f"/api/links/{listed['code']}").json() == listed | {"owner": COMMAND_LINE}
 
 
 @pytest.mark.parametrize("form", ["jsonl", "csv"])
@@ -181,4 +182,4 @@ def test_times_before_1970_in_utc_come_back(
     status, sums, lines = take(deployment, form, export)
     assert (status, lines) == (0, [])
     assert sums.startswith("1 created, ")
-    assert service.get(f"/api/links/{code}").json() == link
+    assert service.get(f"/api/links/{code}").json() == link | {"owner": COMMAND_LINE}

@@ -116,10 +116,10 @@ def test_database_of_the_example_keeps_starting(rest: Clone) -> None:
     alembic = ".venv/bin/alembic"
     before = rest.query("SELECT name FROM sqlite_master WHERE type = 'table'")
     rest.run(alembic, "upgrade", "heads")
-    new = ("--head", "service@head", "--rev-id", "0005", "--message", "new")
+    new = ("--head", "service@head", "--rev-id", "0006", "--message", "new")
     rest.run(alembic, "revision", *new)
     assert "newer than this code" not in rest.run(alembic, "upgrade", "heads")
-    assert "0005" in rest.query("SELECT version_num FROM alembic_version")
+    assert "0006" in rest.query("SELECT version_num FROM alembic_version")
     assert '{"status":"ok"}' in rest.run(".venv/bin/python", "-c", READY)
     assert rest.query("SELECT name FROM sqlite_master WHERE type = 'table'") == before
     [named] = re.findall("^DROP TABLE (.*);$", PAGE, flags=re.MULTILINE)
