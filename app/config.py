@@ -154,8 +154,8 @@ class Settings:
         default=RateLimit(30, 60),
     )
     editors: str = _setting(
-        "Who can change and delete a resource: all (everyone with scope write), or owner (only who"
-        " created it, and admins).",
+        "Who can change and delete a resource: all (everyone with scope write), or owner (only its"
+        " creator and admins).",
         _Choice("all", "owner"),
         default="all",
     )
@@ -203,7 +203,7 @@ class Settings:
         "Claim that has the name of the person.", fields.String(), default="name"
     )
     oidc_role_claim: str = _setting(
-        "Claim that decides what the person can do: a text, or a list of texts.",
+        "Claim that decides what the person can do: a string, or a list of strings.",
         fields.String(),
         default="roles",
     )
@@ -231,7 +231,9 @@ class Settings:
                 raise SettingsError(f"{name.upper()}: Not set. OIDC_ISSUER needs it.")
         roles = self.oidc_read_roles + self.oidc_write_roles + self.oidc_admin_roles
         if self.oidc_issuer and not roles:
-            raise SettingsError("OIDC_WRITE_ROLES: Not set, nor those for read or admin.")
+            raise SettingsError(
+                "OIDC_WRITE_ROLES: Not set, and no OIDC_READ_ROLES or OIDC_ADMIN_ROLES."
+            )
 
     # /oidc
 

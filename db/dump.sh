@@ -6,7 +6,7 @@ set -euo pipefail
 
 export MYSQL_PWD
 MYSQL_PWD=$(</run/secrets/root_password)
-schema=${MYSQL_DATABASE:-slipway}  # members of a group don't have it
+schema=${MYSQL_DATABASE:-slipway}  # a replica does not have it
 gate=$schema.backup.$$
 
 fail() {
@@ -44,6 +44,7 @@ done
 tables=$(ask "SET SESSION group_concat_max_len = 1000000, lock_wait_timeout = 1;
   SELECT GROUP_CONCAT('\`', table_name, '\` READ') FROM information_schema.tables
   WHERE table_schema = '$schema' AND table_type = 'BASE TABLE'")
+[ "$tables" != NULL ] || fail 'The schema has no tables yet. Start the whole stack first.'
 locked=0
 for ((tries = 60; locked == 0; tries--)); do
   [ $tries -gt 0 ] || fail 'A transaction stays open, so the backup found no consistent moment.'

@@ -1,14 +1,14 @@
 """Sign-in with OpenID Connect: authorization code flow with PKCE, and RP-initiated logout.
 
 Specifications: OpenID Connect Core, Discovery and RP-Initiated Logout 1.0, RFC 7636 and RFC 9207.
-A person who signs in gets a token for this session of the browser, so all else works as with other
-tokens. What a sign-in must remember is in the browser's signed cookie: any replica can finish it.
+A sign-in ends in a token for this session of the browser. Until then, its state is in a cookie.
 """
 
 import hashlib
 import hmac
 import json
 import secrets
+import time
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -32,15 +32,12 @@ from app.identity import sessions, tokens
 from app.telemetry.logs import add_log_context
 
 LIMIT = 3  # seconds for all that one page needs from the provider
-WORKERS = 8  # pages that use the provider at the same time, in each process
 ANSWER_LIMIT = 1024 * 1024  # bytes
-SKEW = 60  # seconds between the provider's clock and ours
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 # Not HS256, since anybody could sign with the provider's public key, and not `none`.
 ALGORITHMS = [f"{kind}{size}" for kind in ("RS", "PS", "ES") for size in (256, 384, 512)]
 SIGNATURES = jws.JWSRegistry(algorithms=[*ALGORITHMS, "Ed25519"], strict_check_header=False)
-# What an answer can raise that is not as it should be.
-UNUSABLE = (JoseError, HTTPError, ArithmeticError, LookupError, TypeError, ValueError)
+UNUSABLE = (JoseError, HTTPError, ArithmeticError, LookupError, RuntimeError, TypeError, ValueError)
 AWAY = "The sign-in provider can't be reached, or it does not work. Try again."
 DENIED = "The provider did not let you sign in, or you cancelled."
 INVALID = "The provider's answer is not valid: {}."
@@ -80,7 +77,7 @@ class Provider:
         self.roles = dict(zip(reversed(tokens.SCOPES), roles, strict=True))
         self.metadata: Json = {}
         self._http = PoolManager(timeout=LIMIT, retries=False)  # and no redirects
-        self._workers = ThreadPoolExecutor(WORKERS)
+        self._workers = ThreadPoolExecutor(8)  # pages that use the provider at the same time
 
     def within_limit(self, work: Callable[..., Any], *given: Any, **query: Any) -> Any:
         """Return what `work` returns, if it takes at most LIMIT, including the look-up of names."""
@@ -147,10 +144,10 @@ class Provider:
 
         try:
             claims = jwt.decode(token, keys_for, registry=SIGNATURES).claims
-            jwt.JWTClaimsRegistry(leeway=SKEW, **rules).validate(claims)
-            is_for_others = isinstance(claims["aud"], list) and len(claims["aud"]) > 1
-            if claims.get("azp", "" if is_for_others else self.client_id) != self.client_id:
-                raise ValueError("Invalid claim: 'azp'")
+            jwt.JWTClaimsRegistry(leeway=60, **rules).validate(claims)  # clocks differ
+            for name in ("aud", "azp"):  # no other audience is trusted
+                if claims.get(name, self.client_id) not in (self.client_id, [self.client_id]):
+                    raise ValueError(f"Invalid claim: {name!r}")
         except UNUSABLE as error:
             raise SignInError(INVALID.format(str(error).rstrip("."))) from None
         return claims
@@ -166,8 +163,10 @@ class Provider:
 
     def _fetch(self, url: str, method: str = "GET", **options: Any) -> Json:
         """Return the JSON object at an address, without following redirects."""
+        end, body = time.monotonic() + LIMIT, b""
         with self._http.request(method, url, preload_content=False, **options) as answer:
-            body = answer.read(ANSWER_LIMIT)
+            while len(body) < ANSWER_LIMIT and time.monotonic() < end and (part := answer.read1()):
+                body += part
         if answer.status == HTTPStatus.BAD_REQUEST and b"invalid_grant" in body:
             raise SignInError(UNKNOWN, body.decode(errors="replace"))
         if answer.status != HTTPStatus.OK:
@@ -226,6 +225,7 @@ def callback() -> Any:
         claims = provider.within_limit(provider.claims, given, started, back)
         scope, name = provider.scope_of(claims), str(claims[provider.settings.oidc_name_claim])
     except SignInError as error:
+        add_log_context(reason=error.reason)  # even if the address has too many failed attempts
         if error.code == HTTPStatus.FORBIDDEN:
             tokens.count_failed_attempt()
         raise

@@ -177,8 +177,8 @@ def delete(code: str) -> None:
     """Delete a link and its clicks
 
     Afterwards, a new link can use the code. The delete can be undone for 30 days: see the link's
-    history. Then the link, its clicks and its history are removed for good. Send `If-Match` to
-    delete the link only if nobody else has changed it.
+    history. After that, deletes of other links remove the link, its clicks and its history for
+    good. Send `If-Match` to delete the link only if nobody else has changed it.
     """
     service.delete(database(), code, check_if_match)
 

@@ -112,8 +112,9 @@ def import_links(file: IO[bytes], file_format: str | None, zone: tzinfo, *, dry_
                 if dry_run:
                     _show(report)
                 if on_terminal:
-                    bar.update(content.tell() - read, report)
-                    read = content.tell()
+                    at = length if content.closed else content.tell()  # readers close it at the end
+                    bar.update(at - read, report)
+                    read = at
                 elif number % REPORT_INTERVAL == 0:
                     click.echo(report, err=True)
     except FormatError as error:

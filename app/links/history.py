@@ -20,6 +20,7 @@ from app.links.tables import LINK_CLICKS, LINK_DELETIONS, LINK_HISTORY, LINKS
 
 ACTIONS = ("create", "import", "edit", "delete", "undo")
 FIELDS = ("code", "url", "title", "tags", "expires_at")
+MARGIN = timedelta(hours=1)  # a delete that is being undone, maybe by a clock behind, is kept
 TTL = timedelta(days=30)  # in which a delete can be undone
 PURGED = 100  # deleted links that one purge looks at
 
@@ -123,12 +124,12 @@ def old_deletions(before: datetime) -> sa.Select[int]:
 
 
 def purge(database: Database) -> None:
-    """Delete what is left of links that were deleted more than `TTL` ago.
+    """Delete what is left of links that were deleted more than `TTL` and `MARGIN` ago.
 
     At most SWEEP_LIMIT changes are deleted, and a link after the last of them. A failure is
     ignored, as in `Database.sweep`.
     """
-    old = old_deletions(datetime.now(UTC) - TTL)
+    old = old_deletions(datetime.now(UTC) - TTL - MARGIN)
     with suppress(*UNAVAILABLE), database.autocommit.connect() as connection:
         if ids := connection.scalars(old).all():
             changes = sa.delete(LINK_HISTORY).where(LINK_HISTORY.c.link_id.in_(ids))

@@ -15,7 +15,7 @@ from app.identity.tokens import Actor, ActorSchema
 from app.links import history, queries, schemas, undo
 from app.links.api import CODE_TAKEN
 
-UNKNOWN_CHANGE = "The link has no such change, or it was deleted more than 30 days ago."
+UNKNOWN_CHANGE = "The link has no such change, or its delete was undone or is over 30 days old."
 CHANGED_FIELDS = {
     "type": ["object", "null"],
     "additionalProperties": True,
@@ -87,12 +87,13 @@ def list_changes(arguments: dict[str, Any], code: str) -> Any:
 def undo_change(code: str, number: int) -> tuple[Row[Any], int, dict[str, str]]:
     """Undo a change of a link
 
-    The fields that the change has changed get their old values. This is a change too, which can be
-    undone. To undo a delete restores the link with its clicks, at most 30 days later.
+    The fields that the change set get their old values. This is recorded as a change, and can be
+    undone too. Undoing a delete restores the link with its clicks, for up to 30 days. Creating,
+    importing and restoring a link can't be undone: delete the link instead.
 
-    409 means that the fields were changed again, that the change is the link's creation, or that
-    another link has the code of the deleted link by now. Send `If-Match` to undo the change only if
-    nobody else has changed the link.
+    409 means that these fields have other values by now, that the change can't be undone, that the
+    old target is not allowed any more, or that another link has the code of the deleted link. Send
+    `If-Match` to undo the change only if nobody else has changed the link.
     """
     try:
         link = undo.undo(database(), code, number, check_if_match)

@@ -6,9 +6,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from app.api.own_url import own_url
 from app.database import Database
 from app.identity.tokens import check_owner
-from app.links import history, queries
+from app.links import history, queries, targets
 from app.links.queries import Check
 from app.links.service import known
 from app.links.tables import LINK_DELETIONS, LINK_HISTORY, LINKS
@@ -73,7 +74,7 @@ def undo(database: Database, code: str, number: int, check: Check) -> sa.Row[Any
     :param number: the id of the change.
     :raises UnknownCodeError: there is no such link.
     :raises UnknownChangeError: the link has no such change, or it is a delete that is too old.
-    :raises NotUndoableError: the change is the first one, or its fields were changed again.
+    :raises NotUndoableError: the message says why.
     :raises CodeTakenError: the change is a delete, and another link has the code.
     """
 
@@ -90,12 +91,13 @@ def undo(database: Database, code: str, number: int, check: Check) -> sa.Row[Any
                 raise UnknownChangeError
             check(link)
             if change.old is None:
-                raise NotUndoableError("A new link can't be undone. Delete it instead.")
+                raise NotUndoableError("This can't be undone. Delete the link instead.")
             now = _fields(change.new).items()
             if any(getattr(link, name) != value for name, value in now):
-                raise NotUndoableError("These fields were changed again. Undo that change first.")
+                raise NotUndoableError("These fields have other values by now.")
 
         old = _fields(change.old or {})
+        _check_target(old.get("url"))
         return queries.change(connection, code, old, check_change, "undo")
 
     # Clicks of ten years are 87,600 rows.
@@ -112,6 +114,7 @@ def _restore(
         raise UnknownChangeError
     check_owner(link.owner)
     check(link)
+    _check_target(link.url)
     row = {name: link._mapping[name] for name in history.COLUMNS}
     with queries.translate_duplicate():
         connection.execute(queries.INSERT, row | {"revision": link.revision + 1})
@@ -120,6 +123,12 @@ def _restore(
     connection.execute(sa.delete(LINK_DELETIONS).where(this))
     connection.execute(history.INSERT, history.entry(row, "undo", None, history.values(row)))
     return queries.find(connection, code)
+
+
+def _check_target(url: str | None) -> None:
+    """Check a target again, because the rules can have changed, or PUBLIC_URL."""
+    if url and (reason := targets.rejection_reason(url, own_url())):
+        raise NotUndoableError(f"The old target is not allowed any more: {reason}")
 
 
 def _deleted() -> sa.Select[Any]:

@@ -30,6 +30,9 @@ def main() -> None:
                 copied = place.names()
             server, done = close_log(done)
             copy(place, server, copied)
+            copied = [name for name in copied if name.startswith(server)][
+                -1:
+            ]  # enough from here on
             HEALTHY.touch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round can succeed
             done = ""

@@ -125,6 +125,8 @@ def _events(file: BinaryIO, name: str) -> Iterator[tuple[int, int, bytes]]:
         except struct.error:
             raise UnreadableLogError(f"{name} is cut off") from None
         rest = length - HEADER.size
+        if rest <= 0:  # for example zeros, after a power cut
+            raise UnreadableLogError(f"{name} is damaged")
         if kind in {GTID, PREVIOUS_GTIDS}:
             body = file.read(rest)
         else:

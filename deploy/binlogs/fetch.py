@@ -6,6 +6,7 @@ transaction to execute, and all that are executed then. The first line is empty 
 """
 
 import os
+import re
 import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePath
@@ -79,11 +80,14 @@ def fetch(
     if not backup <= seen:
         raise CannotError("the logs are not those of the backup, or end before it")
     (TARGET / "relay.index").write_text("".join(f"{path}\n" for path in fetched))
+    print(f"The last transaction is of {moment:%F %T.%f} UTC.", file=sys.stderr)  # noqa: T201
     return last, have
 
 
 def main() -> None:
     made, gtids, moment = sys.argv[1:]
+    if re.search(":[a-z_]", gtids, re.IGNORECASE):
+        raise CannotError("The backup has GTIDs with tags, which are not supported.")
     snapshot, backup = parse(made), events.Gtids(gtids)
     until = parse(moment) if moment else None
     if until and until < snapshot:

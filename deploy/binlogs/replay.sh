@@ -32,6 +32,7 @@ made='' gtids=''
 ) || refuse "$file does not say where it is in the binary logs: an older version made it."
 
 trap 'replay down --volumes --rmi local --timeout 0' EXIT
+replay down --volumes --timeout 0  # what an interrupted restore left
 replay build --quiet binlogs db secrets >/dev/null
 fetched=$(
   replay run --rm --no-deps -T binlogs python3 /srv/fetch.py "$made" "$gtids" "${UNTIL:-}"

@@ -97,7 +97,7 @@ ATTACKS: dict[str, tuple[Any, int, str]] = {
     "wrong issuer": (claim("iss", "https://other.example"), 403, "Invalid claim: 'iss'"),
     "no issuer": (claim("iss", None), 403, "Missing claim: 'iss'"),
     "wrong audience": (claim("aud", "other"), 403, "Invalid claim: 'aud'"),
-    "audiences without azp": (claim("aud", ["slipway", "x"]), 403, "Invalid claim: 'azp'"),
+    "another audience too": (claim("aud", ["slipway", "x"]), 403, "Invalid claim: 'aud'"),
     "wrong azp": (claim("azp", "other"), 403, "Invalid claim: 'azp'"),
     "wrong nonce": (claim("nonce", "other"), 403, "Invalid claim: 'nonce'"),
     "no nonce": (claim("nonce", None), 403, "Missing claim: 'nonce'"),

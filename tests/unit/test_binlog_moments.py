@@ -66,6 +66,7 @@ def test_last_transaction_before_a_moment(tmp_path: Path, until: float | None, l
         ),
         pytest.param({"a3": None, "a8": None}, None, "end before it", id="too old"),
         pytest.param({"a8": log(5, 9)[:-30]}, 9.5, "is cut off", id="truncated"),
+        pytest.param({"a8": log(5) + bytes(100)}, 9.5, "is damaged", id="zeros"),
         pytest.param({"a8": b"\xfd\x62\x69\x6e"}, 9.5, "is encrypted", id="encrypted"),
         pytest.param({"a8": log(5) + event(34, b"")}, 9.5, "a plain GTID", id="anonymous"),
     ],
@@ -103,6 +104,13 @@ def test_program_says_what_is_wrong(
     monkeypatch.setattr("sys.argv", ["", "2026-11-28 10:00:05", f"{SERVER}:1-3", until])
     monkeypatch.setenv("BINLOGS", str(tmp_path))
     with pytest.raises(binlogs.fetch.CannotError, match=message):
+        binlogs.fetch.main()
+
+
+def test_tagged_gtids_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup whose GTIDs have tags ends with one line for people too."""
+    monkeypatch.setattr("sys.argv", ["", "2026-11-28 10:00:05", f"{SERVER}:tag:1-3", ""])
+    with pytest.raises(binlogs.fetch.CannotError, match="GTIDs with tags"):
         binlogs.fetch.main()
 
 

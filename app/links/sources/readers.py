@@ -16,7 +16,15 @@ from typing import IO, Any
 
 from app.api.resources import in_turns
 from app.links.imports import check_header, check_repeated
-from app.links.records import FormatError, Lines, csv_rows, from_cells, json_lines, lines_of
+from app.links.records import (
+    LINE_LIMIT,
+    FormatError,
+    Lines,
+    csv_rows,
+    from_cells,
+    json_lines,
+    lines_of,
+)
 from app.links.sources.table import OWN, SOURCES, WITHIN, Source
 
 Records = Iterator[tuple[Lines, Callable[[], Any]]]
@@ -157,7 +165,7 @@ def _sql(text: io.TextIOBase, _source: Source) -> Records:
         is_end = part.endswith("\n")
         is_other = not columns and not is_end and (is_other or len(rest) - at > STATEMENT_START)
         rest = "" if is_other or (is_end and not columns) else rest[at:]
-        if len(rest) > RECORD_LIMIT:
+        if len(rest) > LINE_LIMIT:  # each line searches it again from its start
             break
         line += is_end
     if columns or not is_found:

@@ -88,8 +88,8 @@ def _adjust(link: dict[str, Any], source: Source) -> list[str]:
 
 
 def _time(text: str, field: str, zone: tzinfo, source: Source) -> str | None:
-    """Return a time as RFC 3339, or None if its year is 1 or, as a number, it is 0."""
-    if text.startswith("0001-") or text == "0":
+    """Return a time as RFC 3339, or None if its year is 0 or 1 or, as a number, it is 0."""
+    if text.startswith(("0000-", "0001-")) or text == "0":
         return None
     try:
         if source.name in UNIX_TIMES:

@@ -90,7 +90,7 @@ def test_wrong_page_is_refused(service: Service, links: Links, query: str) -> No
 def test_edits_are_undone(service: Service, links: Links) -> None:
     """Undo restores the fields that a change has changed, and can be undone itself.
 
-    It has a new revision. If the fields were changed again, it gets 409.
+    It has a new revision. If the fields have other values by now, it gets 409.
     """
     link = links.create(title="a", tags=["x"], expires_at="2999-01-01T00:00:00.5Z")
     code, path = link["code"], f"/api/links/{link['code']}"
@@ -116,11 +116,27 @@ def test_undo_is_refused(service: Service, links: Links) -> None:
     answer = undo(service, code, created)
     assert (answer.status_code, answer.json()["detail"]) == (
         409,
-        "A new link can't be undone. Delete it instead.",
+        "This can't be undone. Delete the link instead.",
     )
     assert undo(service, other, created).status_code == 404
     assert undo(service, code, 10**17).status_code == 404
     assert undo(service, links.new_code(), created).status_code == 404
+
+
+def test_old_target_is_checked_again(
+    deployment: Deployment, service: Service, links: Links
+) -> None:
+    """Undo refuses a target that is not allowed any more, such as one of this service."""
+    code = links.create()["code"]
+    service.patch(f"/api/links/{code}", json={"url": f"{TARGET}?new"})
+    change = history(service, code)[0]["id"]
+    old = f'{{"url": "{service.url}/x"}}'
+    deployment.sql(f"UPDATE link_history SET old = '{old}' WHERE id = {change}")
+    answer = undo(service, code, change)
+    assert (answer.status_code, answer.json()["detail"]) == (
+        409,
+        "The old target is not allowed any more: Must not lead back to this service.",
+    )
 
 
 def test_undo_needs_the_current_revision(service: Service, links: Links) -> None:

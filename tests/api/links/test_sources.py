@@ -1,5 +1,8 @@
 """The command `links import` with files of other programs: its options, and the clicks."""
 
+import os
+import pty
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -89,3 +92,24 @@ def test_format_can_be_named(embedded: Deployment, tmp_path: Path, name: str) ->
     )
     assert done.returncode == 1
     assert "The file is not JSON of this format" in done.stderr
+
+
+def test_terminal_shows_the_end_of_other_formats(
+    embedded: Deployment, links: Links, tmp_path: Path
+) -> None:
+    """On a terminal, an import of a spreadsheet ends with its counts and without an error."""
+    file = tmp_path / "x.csv"
+    file.write_text(f"Code;URL\n{links.new_code()};{TARGET}\n")
+    ours, theirs = pty.openpty()
+    command = [*embedded.command, "links", "import", str(file)]
+    done = subprocess.run(
+        command,
+        check=False,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        text=True,
+        **embedded.options,
+    )
+    os.close(theirs)
+    os.close(ours)
+    assert (done.returncode, done.stdout) == (0, "1 created, 0 unchanged, 0 refused\n")

@@ -76,6 +76,12 @@ pytestmark = pytest.mark.usefixtures("import_app")
             id="long SQL",
         ),
         pytest.param(
+            b"INSERT INTO `yourls_url` VALUES\n('a','" + b"a\n" * 40_000,
+            "yourls-sql",
+            "Line 32766: The file breaks its format here, was cut off, or has no links.",
+            id="long row of SQL",
+        ),
+        pytest.param(
             b'<!DOCTYPE NETSCAPE-Bookmark-file-1>\n<A HREF="https://exa',
             "bookmarks",
             "Line 2: The file breaks its format here, was cut off, or has no links.",

@@ -23,10 +23,12 @@ def test_times_are_in_the_named_zone(database: Database) -> None:
 
 
 def test_unknown_time_is_no_time(database: Database) -> None:
-    """The year 1 means that a time is not known: the link is created now."""
+    """The year 1, or MySQL's 0, means that a time is not known: the link is created now."""
     began = datetime.now(UTC)
     links = Result(database, (FILES / "times.csv").read_bytes()).links
     assert links["fmt12n"].created_at >= began
+    zero = b"keyword,url,timestamp\na,https://a.example,0000-00-00 00:00:00\n"
+    assert Result(database, zero).links["a"].created_at >= began
 
 
 def test_clicks_are_in_totals_only(database: Database) -> None:
