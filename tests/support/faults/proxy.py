@@ -61,15 +61,17 @@ class Proxy:
             await asyncio.sleep(ASKED_EVERY)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for port in self._choice():
-            try:
-                async with asyncio.timeout(PATIENCE):
-                    there = await asyncio.open_connection("127.0.0.1", port)
-            except OSError:
-                continue
-            await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
-            break
-        writer.close()
+        try:
+            for port in self._choice():
+                try:
+                    async with asyncio.timeout(PATIENCE):
+                        there = await asyncio.open_connection("127.0.0.1", port)
+                except OSError:
+                    continue
+                await asyncio.gather(_copy(reader, there[1]), _copy(there[0], writer))
+                break
+        finally:
+            writer.close()
 
     def _choice(self) -> list[int]:
         """Return the ready ports, rotated by one on each call (round robin)."""
@@ -88,8 +90,10 @@ async def _ask(port: int) -> bytes:
 
 
 async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    writer.close()
+    try:
+        with suppress(OSError):
+            while data := await reader.read(65_536):
+                writer.write(data)
+                await writer.drain()
+    finally:
+        writer.close()
