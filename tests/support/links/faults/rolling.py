@@ -32,6 +32,7 @@ def two_replicas(stack: Stack) -> Iterator[Proxy]:
     finally:
         stack.url, stack.env = url, env
         stack.compose("kill", "app")
+        stack.compose("rm", "--force", "app")  # of two, Compose would keep any
         stack.up()
 
 
