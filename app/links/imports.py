@@ -12,7 +12,7 @@ from typing import IO, Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 from marshmallow import ValidationError, fields, post_load, validate
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 
 from app.api.problems import invalid_fields
 from app.api.resources import Timestamp, WholeNumber, strict_json
@@ -21,7 +21,6 @@ from app.links import codes, exports, queries
 from app.links.click_counts import upsert_counts
 from app.links.records import FormatError, Lines, csv_rows, from_cells, json_lines, lines_of
 from app.links.schemas import LinkCreateSchema
-from app.links.tables import LINKS
 from app.links.trial import TAKEN, Trial
 
 BATCH = 1000  # lines
@@ -192,14 +191,27 @@ def _own_csv(file: IO[bytes], _zone: tzinfo) -> Iterator[Record]:
 
 def _from_own_cells(header: Sequence[str], cells: Sequence[str], ended: bool) -> Parsed:
     link = from_cells(header, cells, ended, {"code", "url"})
-    if exports.FORMULA.match(link.get("title", "")):
-        link["title"] = link["title"].removeprefix("'")
+    if "title" in link:
+        link["title"] = unguarded(link["title"])
     if "tags" in link:
-        try:
-            link["tags"] = strict_json(link["tags"].encode())
-        except ValueError:
-            raise ValueError('tags must be a JSON list, such as ["docs", "tools"]') from None
+        link["tags"] = json_tags(link["tags"])
     return Parsed(schema.load(link))
+
+
+def unguarded(title: str) -> str:
+    """Return a title without the quote that an export puts before what looks like a formula."""
+    return title.removeprefix("'") if exports.FORMULA.match(title) else title
+
+
+def json_tags(cell: str) -> Any:
+    """Return the tags in a cell of CSV.
+
+    :raises ValueError: it is not JSON. The message is for people.
+    """
+    try:
+        return strict_json(cell.encode())
+    except ValueError:
+        raise ValueError('tags must be a JSON list, such as ["docs", "tools"]') from None
 
 
 def _check(
@@ -232,14 +244,11 @@ def _save(
 
     def work(connection: Connection) -> tuple[dict[Lines, dict[str, Any]], dict[Lines, str]]:
         created, taken = _sort(connection, links)
-        if created:
-            queries.insert_all(connection, list(created.values()), "import")
-        clicks = {
-            row["lookup_key"]: count for at, row in created.items() if (count := links[at].clicks)
-        }
-        if clicks:
-            query = select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(clicks))
-            counts = {number: clicks[key] for number, key in connection.execute(query)}
+        rows = list(created.values())
+        stored = queries.insert_all(connection, rows, "import") if rows else []
+        clicks = {row["lookup_key"]: links[at].clicks for at, row in created.items()}
+        counts = {row["id"]: count for row in stored if (count := clicks[row["lookup_key"]])}
+        if counts:
             upsert_counts(connection, COUNTED_ELSEWHERE, counts)
         return created, taken
 

@@ -124,10 +124,11 @@ def find_by_keys(connection: sa.Connection, keys: Collection[str]) -> dict[str, 
 
 def insert_all(
     connection: sa.Connection, rows: Sequence[dict[str, Any]], action: str = "create"
-) -> None:
+) -> list[dict[str, Any]]:
     """Insert the rows of links, their tags and their history in a few statements.
 
     :param action: what the history calls it.
+    :return: the rows with their ids, in any order.
     :raises CodeTakenError: one of the codes is taken. The transaction must be rolled back.
     """
     with translate_duplicate():
@@ -137,6 +138,7 @@ def insert_all(
     stored = [by_key[key] | {"id": number} for number, key in connection.execute(query)]
     index_tags(connection, stored)
     history.record_new(connection, stored, action)  # history
+    return stored
 
 
 @contextmanager

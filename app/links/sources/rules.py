@@ -13,8 +13,8 @@ from typing import Any
 
 from marshmallow import ValidationError
 
-from app.api.resources import CONTROL_CHARACTERS, TIME_OF_DAY, strict_json
-from app.links import codes, exports, imports
+from app.api.resources import CONTROL_CHARACTERS, TIME_OF_DAY
+from app.links import codes, imports
 from app.links.sources.table import ADDRESSES, OWN, REFUSED, UNIX_TIMES, Source
 
 TITLE_LENGTH = 200  # characters
@@ -51,8 +51,8 @@ def parse(source: Source, zone: tzinfo, read: Callable[[], Any]) -> imports.Pars
     names = ((field, name) for field, given in source.fields.items() for name in reversed(given))
     link = {field: record[name] for field, name in names if record.get(name) not in (None, "", [])}
     notes = [] if source.name == OWN else _adjust(link, source)
-    if source.name == OWN and exports.FORMULA.match(link.get("title", "")):
-        link["title"] = link["title"].removeprefix("'")
+    if source.name == OWN and "title" in link:
+        link["title"] = imports.unguarded(link["title"])
     for field in link.keys() & {"created_at", "updated_at", "expires_at"}:
         link[field] = _time(str(link[field]).strip(), field, zone, source)
     if not link.get("created_at"):
@@ -106,9 +106,6 @@ def _time(text: str, field: str, zone: tzinfo, source: Source) -> str | None:
 def _tags(given: str) -> Any:
     """Return tags from a JSON list, or from text with `|` or commas between them."""
     if given.startswith("["):
-        try:
-            return strict_json(given.encode(errors="replace"))
-        except ValueError:
-            raise ValueError('tags must be a JSON list, such as ["docs", "tools"]') from None
+        return imports.json_tags(given)
     parts = given.split("|" if "|" in given else ",")
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))

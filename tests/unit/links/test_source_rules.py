@@ -87,3 +87,11 @@ def test_target_over_the_limit_is_refused(database: Database) -> None:
     assert Result(database, text.encode()).lines == [
         "Line 2: #/url: Must have at most 2048 characters."
     ]
+
+
+def test_tags_that_are_not_text_are_refused(database: Database) -> None:
+    """Bytes that are not UTF-8 do not become question marks in tags."""
+    content = b'code;url;tags\na;https://a.example;"[""b\xff""]"\n'
+    result = Result(database, content)
+    assert (result.format, result.links) == ("spreadsheet", {})
+    assert "tags must be a JSON list" in result.lines[0]
