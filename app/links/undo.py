@@ -57,9 +57,14 @@ def list_changes(
         if link is None:
             deleted = _deleted().where(LINK_DELETIONS.c.lookup_key == key).limit(1)
             link = connection.execute(deleted).first()
-        query = history.page(known(link, code).id, limit + 1, after)
-        changes = connection.execute(query).all()
+        changes = connection.execute(history.page(known(link, code).id, limit + 1, after)).all()
     return changes[:limit], changes[limit - 1].id if len(changes) > limit else None
+
+
+def recent_changes(database: Database, link: sa.Row[Any], limit: int) -> Sequence[sa.Row[Any]]:
+    """Return the newest changes of a link."""
+    with database.read() as connection:
+        return connection.execute(history.page(link.id, limit)).all()
 
 
 def list_deleted(database: Database, limit: int) -> Sequence[sa.Row[Any]]:

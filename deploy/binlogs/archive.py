@@ -23,19 +23,16 @@ INTERVAL = float(os.environ.get("INTERVAL", "45"))  # seconds
 
 def main() -> None:
     os.umask(0o077)  # logs have everything that clients have written
-    place, done, copied = places.at(os.environ["BINLOGS"]), "", None
+    place, done, last = places.at(os.environ["BINLOGS"]), "", ""
     while True:
         try:
-            if copied is None:
-                copied = place.names()
             server, done = close_log(done)
-            copy(place, server, copied)
-            copied = [name for name in copied if name.startswith(server)][
-                -1:
-            ]  # enough from here on
+            if not last.startswith(server):
+                last = max((n for n in place.names() if n.startswith(server)), default="")
+            last = copy(place, server, last)
             HEALTHY.touch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round can succeed
-            done = ""
+            done = last = ""
             log(f"error: {error!r}. Logs wait to be copied, and MySQL deletes them after a week.")
         time.sleep(INTERVAL)
 
@@ -58,26 +55,26 @@ def close_log(done: str) -> tuple[str, str]:
     return server, executed
 
 
-def copy(place: places.Folder | places.Bucket, server: str, copied: list[str]) -> None:
-    """Copy the closed logs that are not in `copied`, and add their names to it."""
+def copy(place: places.Folder | places.Bucket, server: str, last: str) -> str:
+    """Copy the closed logs that are newer than the copy `last`, and return the newest copy."""
     *closed, _ = (DATA / "binlog.index").read_text().split()
     new: list[tuple[Path, str]] = []
     for path in (DATA / each for each in reversed(closed)):
         begun = datetime.fromtimestamp(events.created(path), UTC)
         name = f"{server}/{begun:%Y%m%dT%H%M%SZ}-{path.name}"
-        if name in copied:
+        if name == last:
             break  # older ones were copied before it
         new.append((path, name))
     for path, name in reversed(new):
-        last = max((each for each in copied if each.startswith(server)), default="")
         if last and number(name) != number(last) + 1:
             log(
                 f"warning: logs are missing between {last} and {name}: MySQL deleted them before "
                 "they were copied. Make a new backup: older ones can't be brought past this gap."
             )
         place.put(path, name)
-        copied.append(name)
+        last = name
         log(f"copied {name}")
+    return last
 
 
 def number(name: str) -> int:

@@ -57,9 +57,8 @@ def test_closed_logs_are_copied_once(address: str, data: Path, tmp_path: Path) -
         (data / f"binlog.{number:06}").write_bytes(log(number))
     write_index(data, 1, 2, 3)
     place = places.at(address)
-    copied: list[str] = []
-    archive.copy(place, SERVER, copied)
-    assert copied == place.names() == [name_of(1), name_of(2)]
+    assert archive.copy(place, SERVER, "") == name_of(2)
+    assert place.names() == [name_of(1), name_of(2)]
     place.get(name_of(2), tmp_path / "it")
     assert (tmp_path / "it").read_bytes() == log(2)
 
@@ -80,9 +79,9 @@ def test_interrupted_copy_is_repeated(
         patch.setattr(places.shutil, "copyfileobj", fail)
         patch.setattr("botocore.httpsession.URLLib3Session.send", fail)
         with pytest.raises((OSError, AttributeError, TypeError)):
-            archive.copy(place, SERVER, [])
+            archive.copy(place, SERVER, "")
     assert place.names() == []
-    archive.copy(place, SERVER, place.names())
+    archive.copy(place, SERVER, "")
     assert place.names() == [name_of(1)]
 
 
@@ -90,12 +89,11 @@ def test_purge_of_logs_that_were_not_copied_is_reported(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """If MySQL has deleted logs before they were copied, a warning says so, once."""
-    copied = [name_of(2)]
     for number in (5, 6):
         (data / f"binlog.{number:06}").write_bytes(log(number))
     write_index(data, 5, 6, 7)
     place = places.Folder(tmp_path)
-    archive.copy(place, SERVER, copied)
+    archive.copy(place, SERVER, name_of(2))
     lines = capsys.readouterr().out.splitlines()
     assert [re.split("[: ]", line)[0] for line in lines] == ["warning", "copied", "copied"]
     assert name_of(2) in lines[0]

@@ -1,6 +1,5 @@
 """Sign-in with OpenID Connect takes no memory while it is off, and comes out in one cut."""
 
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -8,13 +7,12 @@ from pathlib import Path
 from tests.support.checkout import copy_project
 from tests.support.environ import bare_environ
 from tests.support.forked import python
+from tests.support.marks import without
 
 GONE = (
     *(f"app/identity/{name}.py" for name in ("oidc", "token_pages")),
     *(f"app/templates/{name}.html" for name in ("revoke", "sign_in_failed", "sign_out", "tokens")),
 )
-PART = re.compile(r"^\n* *# oidc\n.*?^ *# /oidc\n", flags=re.MULTILINE | re.DOTALL)
-LINE = re.compile(r"^.* # oidc\n", flags=re.MULTILINE)
 REST = """
 from app import create_app
 from app.database.types import metadata
@@ -56,7 +54,7 @@ def test_oidc_comes_out_in_one_cut(tmp_path: Path) -> None:
     kept = [*tmp_path.glob("app/**/*.py"), tmp_path / "gunicorn.conf.py"]
     kept += [tmp_path / "pyproject.toml", tmp_path / "docker-compose.yaml"]
     for path in kept:
-        path.write_text(LINE.sub("", PART.sub("\n", path.read_text())))
+        path.write_text(without(path.read_text(), "oidc"))
         assert "oidc" not in path.read_text().lower(), path
     ruff = Path(sys.executable).with_name("ruff")
     subprocess.run([ruff, "check", "--quiet", "--no-cache", "app"], cwd=tmp_path, check=True)

@@ -19,8 +19,13 @@ from app.api.etags import etag
 from app.api.problems import RETRY_AFTER
 from app.database import database
 from app.identity import sessions
-from app.links import exports, histogram, queries, service
-from app.links import undo as undo_module  # history
+from app.links import (
+    exports,
+    histogram,
+    queries,
+    service,
+    undo,  # history
+)
 from app.links.api import CODE_TAKEN, TOO_BROAD
 from app.links.cursors import Cursor
 from app.links.history_api import UNKNOWN_CHANGE, HistoryArgumentsSchema, HistorySchema  # history
@@ -188,10 +193,10 @@ def undo_change(code: str, number: int) -> Any:
     revision = request.form.get("revision", "")
     check = forms.check_revision(revision) if revision else lambda _deleted: None
     try:
-        link = undo_module.undo(database(), code, number, check)
-    except undo_module.UnknownChangeError:
+        link = undo.undo(database(), code, number, check)
+    except undo.UnknownChangeError:
         return _changes_page(code, UNKNOWN_CHANGE, 404)
-    except undo_module.NotUndoableError as error:
+    except undo.NotUndoableError as error:
         return _changes_page(code, str(error), 409)
     except queries.CodeTakenError:
         return _changes_page(code, CODE_TAKEN, 409)
@@ -204,9 +209,7 @@ def undo_change(code: str, number: int) -> Any:
 @blueprint.route("/-/restore")
 def deleted() -> str:
     """Show the links that were deleted last, whose delete can be undone."""
-    return render_template(
-        "deleted.html", links=undo_module.list_deleted(database(), DELETED_LIMIT)
-    )
+    return render_template("deleted.html", links=undo.list_deleted(database(), DELETED_LIMIT))
 
 
 # /history
@@ -259,7 +262,7 @@ def _link_page(
 
 # history
 def _recent_changes(link: Row[Any]) -> Any:
-    found, _ = undo_module.list_changes(database(), link.code, RECENT_CHANGES)
+    found = undo.recent_changes(database(), link, RECENT_CHANGES)
     return HistorySchema().dump({"changes": found})["changes"]
 
 
@@ -269,7 +272,7 @@ def _changes_page(code: str, error: str = "", status: int = 200) -> Any:
         arguments = HistoryArgumentsSchema(unknown=EXCLUDE).load(request.args)
     except ValidationError as wrong:
         arguments, error, status = {"limit": 20}, " ".join(forms.field_errors(wrong).values()), 422
-    found, more = undo_module.list_changes(database(), code, **arguments)
+    found, more = undo.list_changes(database(), code, **arguments)
     shown = HistorySchema().dump({"changes": found})["changes"]
     try:
         revision = etag(service.find_without_clicks(database(), code))

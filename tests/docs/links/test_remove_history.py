@@ -4,8 +4,8 @@ import subprocess
 from pathlib import Path
 
 from tests.support.environ import bare_environ
-from tests.support.links.remove import without
 from tests.support.links.rest import clone_project
+from tests.support.marks import without
 
 FOLDER = Path("app", "links")
 TEMPLATES = FOLDER / "pages" / "templates"

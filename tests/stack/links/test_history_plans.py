@@ -3,16 +3,14 @@
 import re
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql
 
 from app.database import SWEEP_LIMIT
 from app.links import history, queries
 from app.links.tables import LINK_DELETIONS, LINK_HISTORY
-from tests.stack.links.test_plans import plan, rows_read
+from tests.stack.links.test_plans import plan, rows_read, written
 from tests.support.compose import Stack
 from tests.support.links.client import Links
 from tests.support.mysql import RootSession
@@ -51,11 +49,6 @@ def _filled(stack: Stack) -> Iterator[RootSession]:
         session.run(FILL)
         yield session
         session.run(CLEAR)
-
-
-def written(query: Any) -> str:
-    """Return the SQL of a query with literal values."""
-    return str(query.compile(dialect=mysql.dialect(), compile_kwargs={"literal_binds": True}))
 
 
 @pytest.mark.parametrize("who", ["token:few", "token:many"])

@@ -7,7 +7,7 @@ from itertools import product
 from typing import Any
 
 import pytest
-from sqlalchemy import Select
+from sqlalchemy import ClauseElement
 from sqlalchemy.dialects import mysql
 
 from app.links import click_queries, queries
@@ -91,8 +91,8 @@ def statement(**which: Any) -> str:
     return written(queries.list_query("mysql", **which).limit(PAGE))
 
 
-def written(query: Select[*tuple[Any, ...]]) -> str:
-    """Return a query as SQL for MySQL, with literal values."""
+def written(query: ClauseElement) -> str:
+    """Return a statement as SQL for MySQL, with literal values."""
     dialect = mysql.dialect(paramstyle="named")
     return str(query.compile(dialect=dialect, compile_kwargs={"literal_binds": True}))
 

@@ -2,19 +2,16 @@
 
 `make remove-example` runs this once, in a fresh clone. It needs only Python and git.
 
-In files that stay, the parts of the example are marked. In Markdown, a mark is a comment:
-
-- `# example` alone on a line begins a part, and `# /example` ends it.
-- `# example` at the end of a line marks this line. In a table, it is at the end of the last cell.
+In files that stay, the parts of the example are marked: see tests/support/marks.py.
 """
 
-import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 from tests.support.checkout import ROOT
+from tests.support.marks import without
 
 # Patterns of git for what goes as a whole. Each must match a file.
 GONE = [
@@ -62,14 +59,6 @@ def git(*arguments: str) -> list[str]:
     """Run git in the project, and return the lines that it prints."""
     output = subprocess.check_output(["git", *arguments], cwd=ROOT, text=True)
     return output.splitlines()
-
-
-def without(text: str, mark: str) -> str:
-    """Return a text without the parts and lines that have a mark."""
-    begin, end = (rf" *(#|<!--|{{#) {name}( -->| #}})?\n" for name in (mark, f"/{mark}"))
-    text = re.sub(rf"^\n*{begin}.*?^{end}", "", text, flags=re.MULTILINE | re.DOTALL)
-    line = rf"^.* (# {mark}|<!-- {mark} -->( \|)?|{{# {mark} #}})\n"
-    return re.sub(line, "", text, flags=re.MULTILINE)
 
 
 def without_example(text: str) -> str:
