@@ -122,6 +122,8 @@ def _past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
         between = now()
         source.mysql_root("FLUSH BINARY LOGS")
         with writers(source, token, work):
+            wait_until(lambda: now().second != between.second)
+            source.mysql_root("FLUSH BINARY LOGS")  # so that a log begins in a later second
             while_writing = now()
         # Statements about accounts, which the server that executes the logs does not have.
         source.mysql_root("CREATE USER x; GRANT SELECT ON slipway.* TO x")
