@@ -17,13 +17,12 @@ if [ "$state" = ONLINE ] || [ "$started" = 1 ]; then
   exit 1
 fi
 
+bash /channel.sh
 # Clients find the primary by super_read_only. So it is persisted on every member: a server that
 # starts outside of the group must not look like a primary, and take writes that the group lacks.
 sql <<SQL
 CREATE USER IF NOT EXISTS replicator IDENTIFIED BY '$replicator_password' REQUIRE SSL;
 GRANT REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM ON *.* TO replicator;
-CHANGE REPLICATION SOURCE TO SOURCE_USER = 'replicator', SOURCE_PASSWORD = '$replicator_password'
-    FOR CHANNEL 'group_replication_recovery';
 SET GLOBAL group_replication_bootstrap_group = ON;
 START GROUP_REPLICATION;
 SET GLOBAL group_replication_bootstrap_group = OFF;

@@ -1,5 +1,5 @@
 #!/bin/bash
-# Gives this member the password with which it joins the group. Runs in its container.
+# Gives this member the account with which it joins the group. Runs in its container.
 set -eo pipefail
 
 replicator_password=$(</run/secrets/replicator_password)

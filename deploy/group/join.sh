@@ -5,11 +5,10 @@ set -eo pipefail
 replicator_password=$(</run/secrets/replicator_password)
 root_password=$(</run/secrets/root_password)
 
+bash /channel.sh
 MYSQL_PWD=$root_password mysql --user=root <<SQL
 CREATE USER replicator IDENTIFIED BY '$replicator_password' REQUIRE SSL;
 GRANT REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM ON *.* TO replicator;
-CHANGE REPLICATION SOURCE TO SOURCE_USER = 'replicator', SOURCE_PASSWORD = '$replicator_password'
-    FOR CHANNEL 'group_replication_recovery';
 SET PERSIST_ONLY group_replication_start_on_boot = ON;
 SET PERSIST_ONLY super_read_only = ON;
 -- It comes from the group, like all data.
