@@ -18,6 +18,9 @@ from app.links.service import UnknownCodeError
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
 END_OF_PATH = re.compile("[?#]")
 CACHE_CONTROL = "private, max-age=0"
+# Headers of a browser that loads a page before anybody asks for it, or shows it as a thumbnail.
+PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose")
+PREFETCH = re.compile("prefetch|preview", flags=re.IGNORECASE)
 # Key in the WSGI environ: the exception that the fast path met.
 FAILURE = "slipway.links.failure"
 ROUTE, ROUTE_WITH_REST = "/<unreserved:code>", "/<unreserved:code>/<rest:rest>"
@@ -62,9 +65,10 @@ def init_app(app: Flask) -> None:
 def follow(**_decoded: str) -> Response:
     """Redirect to a link's target
 
-    The click is counted before the response is sent. `HEAD` counts no click. Any path after the
-    code is added to the target's path, and the query to the target's query. Case and `-` in the
-    code are ignored, and so is a single slash after it.
+    The click is counted before the response is sent. `HEAD` counts no click, and neither does a
+    browser that only prefetches or previews the target. Any path after the code is added to the
+    target's path, and the query to the target's query. Case and `-` in the code are ignored, and
+    so is a single slash after it.
 
     :raises NotFound: there is no such link, or a "." or ".." segment follows the code.
     :raises Gone: the link has expired.
@@ -72,10 +76,13 @@ def follow(**_decoded: str) -> Response:
     if failure := request.environ.get(FAILURE):
         raise failure.with_traceback(None)  # many requests raise it
     code, rest = as_received(request.environ["RAW_URI"])
-    target = resolver().resolve(key(code, rest), counts=request.method == "GET")
+    is_early = any(PREFETCH.match(request.headers.get(name, "")) for name in PREFETCH_HEADERS)
+    counts = request.method == "GET" and not is_early
+    target = resolver().resolve(key(code, rest), counts=counts)
     response = Response(status=302)
     response.headers["Location"] = location(target, code, rest, request.environ["QUERY_STRING"])
-    response.headers["Cache-Control"] = CACHE_CONTROL
+    # If a browser kept a prefetched response, it would not send the click that follows.
+    response.headers["Cache-Control"] = "no-store" if is_early else CACHE_CONTROL
     del response.headers["Content-Type"]
     return response
 
