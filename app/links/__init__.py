@@ -23,13 +23,15 @@ def init_app(app: Flask, api: Api) -> None:
     """Add the API, the pages at `/links`, the routes under `/<code>`, and the commands."""
     app.url_map.converters |= {"code": codes.CodeConverter, "rest": redirect.RestOfPath}
     api.register_converter(codes.CodeConverter, lambda _: schemas.CODE)
+    api.register_converter(redirect.PastedCode, lambda _: redirect.PASTED_CODE)
     api.register_converter(redirect.RestOfPath, lambda _: redirect.REST)
     api.register_blueprint(links_api.blueprint)
     api.register_blueprint(exports.blueprint)
     api.register_blueprint(history_api.blueprint)  # history
     pages.init_app(app)
     # After all other routes, because it excludes their first path segments.
-    app.url_map.converters["unreserved"] = codes.unreserved_code(app)
+    app.url_map.converters["unreserved"] = codes.unreserved(app, codes.CodeConverter)
+    app.url_map.converters["pasted"] = codes.unreserved(app, redirect.PastedCode)
     api.register_blueprint(preview.blueprint)
     redirect.init_app(app)
     api.register_blueprint(redirect.blueprint)

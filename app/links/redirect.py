@@ -10,7 +10,7 @@ from werkzeug.routing import BaseConverter
 from app.api.openapi import named, problem_responses
 from app.api.problems import http_error
 from app.api.resources import Blueprint
-from app.links import codes, targets
+from app.links import codes, pasted, targets
 from app.links.click_counts import Target
 from app.links.clicks import resolver
 from app.links.service import UnknownCodeError
@@ -23,7 +23,14 @@ PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose")
 PREFETCH = re.compile("prefetch|preview", flags=re.IGNORECASE)
 # Key in the WSGI environ: the exception that the fast path met.
 FAILURE = "slipway.links.failure"
-ROUTE, ROUTE_WITH_REST = "/<unreserved:code>", "/<unreserved:code>/<rest:rest>"
+ROUTE, ROUTE_WITH_REST = "/<pasted:code>", "/<pasted:code>/<rest:rest>"
+PASTED_CODE = {
+    "type": "string",
+    "pattern": "^[^/]+$",
+    "description": "The code of a link. Case and `-` are ignored, and so is what comes along when a"
+    " link is pasted from a text: invisible characters, and punctuation and spaces at the end.",
+    "examples": ["compose"],
+}
 REST = {
     "type": "string",
     "description": "Added unchanged to the target's path, unless it is empty. No segment can be"
@@ -37,7 +44,10 @@ blueprint = Blueprint("redirect", __name__, description="Follow links to their t
 
 
 class LinkNotFound(NotFound):
-    """A 404 response. For a user who can write, its page offers to create the link."""
+    """A 404 response. For a user who can write, its page offers to create the link.
+
+    `unknown` is the code of that link, or "" if no link can have it.
+    """
 
     page = "unknown_code.html"
     description = "There is no link with this code."
@@ -45,6 +55,12 @@ class LinkNotFound(NotFound):
     def __init__(self, code: str) -> None:
         super().__init__()
         self.unknown = code
+
+
+class PastedCode(BaseConverter):
+    """A converter for the first segment of a path, which can have more characters than a code."""
+
+    regex = r"[\s\S]+"  # without a slash in it, werkzeug matches segments one by one
 
 
 class RestOfPath(BaseConverter):
@@ -56,7 +72,12 @@ class RestOfPath(BaseConverter):
 
 def init_app(app: Flask) -> None:
     """Answer 404 if a view finds no link."""
-    app.register_error_handler(UnknownCodeError, lambda error: http_error(LinkNotFound(error.code)))
+
+    def not_found(error: UnknownCodeError) -> Response:
+        is_reserved = codes.lookup_key(error.code) in codes.reserved_keys(app)
+        return http_error(LinkNotFound("" if is_reserved else error.code))
+
+    app.register_error_handler(UnknownCodeError, not_found)
 
 
 @blueprint.route(ROUTE_WITH_REST, endpoint="follow_further")
@@ -67,15 +88,15 @@ def follow(**_decoded: str) -> Response:
 
     The click is counted before the response is sent. `HEAD` counts no click, and neither does a
     browser that only prefetches or previews the target. Any path after the code is added to the
-    target's path, and the query to the target's query. Case and `-` in the code are ignored, and
-    so is a single slash after it.
+    target's path, and the query to the target's query. A single slash after the code is ignored.
 
     :raises NotFound: there is no such link, or a "." or ".." segment follows the code.
     :raises Gone: the link has expired.
     """
     if failure := request.environ.get(FAILURE):
         raise failure.with_traceback(None)  # many requests raise it
-    code, rest = as_received(request.environ["RAW_URI"])
+    received, rest = as_received(request.environ["RAW_URI"])
+    code = pasted.clean(received)
     is_early = any(PREFETCH.match(request.headers.get(name, "")) for name in PREFETCH_HEADERS)
     counts = request.method == "GET" and not is_early
     target = resolver().resolve(key(code, rest), counts=counts)
