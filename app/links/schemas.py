@@ -14,6 +14,7 @@ from app.links.cursors import Cursor
 from app.links.search import WORD_LENGTH, search_terms
 
 MAX_BATCH_LINKS = 1000  # links
+QR_CODE_SIZES = (64, 1000)  # the least and the largest, in pixels
 
 # What the schemas check, as far as JSON Schema can express it, and texts for the OpenAPI document.
 CODE = {
@@ -155,6 +156,12 @@ class PreviewSchema(resources.ResponseSchema):
     )
     url = fields.String(metadata=URL)
     title = fields.String(metadata=TITLE)
+
+
+class QRCodeArgumentsSchema(Schema):
+    """The size of a QR code."""
+
+    size = resources.WholeNumber(validate=validate.Range(*QR_CODE_SIZES))
 
 
 class LinkSchema(PreviewSchema):
