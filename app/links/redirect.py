@@ -1,16 +1,23 @@
 """Redirect `GET /<code>` to the link's target, by the usual rules of go-links."""
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
 from flask import Flask, Response, request
+from sqlalchemy import RowMapping
 from werkzeug.exceptions import Gone, NotFound
 from werkzeug.routing import BaseConverter
 
+from app.api.headers import is_api, prefers_html
 from app.api.openapi import named, problem_responses
 from app.api.problems import http_error
 from app.api.resources import Blueprint
-from app.links import codes, pasted, targets
+from app.database import database
+from app.database.errors import UNAVAILABLE
+from app.identity import sessions
+from app.links import codes, nearest, pasted, targets
 from app.links.click_counts import Target
 from app.links.clicks import resolver
 from app.links.service import UnknownCodeError
@@ -44,7 +51,7 @@ blueprint = Blueprint("redirect", __name__, description="Follow links to their t
 
 
 class LinkNotFound(NotFound):
-    """A 404 response. For a user who can write, its page offers to create the link.
+    """A 404 response, whose page offers similar links, and to create the link that is missing.
 
     `unknown` is the code of that link, or "" if no link can have it.
     """
@@ -52,9 +59,10 @@ class LinkNotFound(NotFound):
     page = "unknown_code.html"
     description = "There is no link with this code."
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, similar: Sequence[RowMapping]) -> None:
         super().__init__()
         self.unknown = code
+        self.similar = similar
 
 
 class PastedCode(BaseConverter):
@@ -75,9 +83,19 @@ def init_app(app: Flask) -> None:
 
     def not_found(error: UnknownCodeError) -> Response:
         is_reserved = codes.lookup_key(error.code) in codes.reserved_keys(app)
-        return http_error(LinkNotFound("" if is_reserved else error.code))
+        unknown = "" if is_reserved else error.code
+        return http_error(LinkNotFound(unknown, _similar_links(error.code)))
 
     app.register_error_handler(UnknownCodeError, not_found)
+
+
+def _similar_links(code: str) -> Sequence[RowMapping]:
+    """Return links to offer in place of an unknown one. Only who can list all links gets any."""
+    with suppress(*UNAVAILABLE):  # the page is useful without them
+        if prefers_html() and not is_api() and sessions.is_signed_in():
+            with database().read() as connection:
+                return nearest.similar(connection, code)
+    return []
 
 
 @blueprint.route(ROUTE_WITH_REST, endpoint="follow_further")
