@@ -24,13 +24,20 @@ CODE = {
     " `-` are the same. Words that the service itself uses, such as `api`, are reserved.",
     "examples": ["compose"],
 }
+URL_PATTERN = r"[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+"
 URL = {
-    "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+$",
+    "pattern": f"^{URL_PATTERN}$",
     "maxLength": targets.URL_LENGTH,
     "description": "Target: an absolute http or https URL that doesn't lead back to this service.",
     "examples": ["https://docs.docker.com/compose/"],
 }
-NEW_URL = {**URL, "format": "iri"}  # only a hint: like browsers, we also accept other URLs
+NEW_URL = {
+    **URL,
+    "pattern": f"^[{targets.SPACES}]*{URL_PATTERN}[{targets.SPACES}]*$",
+    "description": f"{URL['description']} White space and invisible characters around it are"
+    " dropped.",
+    "format": "iri",  # only a hint: like browsers, we also accept other URLs
+}
 TITLE = resources.TEXT_SCHEMA | {
     "description": "A name for people, shown in lists and previews.",
     "examples": ["Docker Compose"],
@@ -78,6 +85,13 @@ def validate_search(text: str) -> None:
         raise ValidationError(f"Must not contain a word longer than {WORD_LENGTH} characters.")
 
 
+class PastedURL(fields.String):
+    """A URL without the spaces around it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        return super()._deserialize(value, *args, **kwargs).strip(targets.SPACES)
+
+
 TITLE_RULES = (validate.Length(max=200), resources.validate_printable)
 TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 
@@ -85,7 +99,7 @@ TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 class LinkPatchSchema(Schema):
     """The fields of a link that can be changed. null resets any but `url` to its default."""
 
-    url = fields.String(metadata=NEW_URL)
+    url = PastedURL(metadata=NEW_URL)
     title = fields.String(allow_none=True, validate=TITLE_RULES, metadata=TITLE)
     tags = resources.LimitedList(
         fields.String(validate=TAG_RULES, metadata=TAG),
@@ -118,7 +132,7 @@ class LinkPatchSchema(Schema):
 class LinkCreateSchema(LinkPatchSchema):
     """A new link. Without a `code`, the service chooses a random one."""
 
-    url = fields.String(required=True, metadata=NEW_URL)
+    url = PastedURL(required=True, metadata=NEW_URL)
     code = fields.String(metadata=CODE)
 
     @validates("code")

@@ -6,6 +6,7 @@ import pytest
 
 from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
+from tests.support.visitor import Visitor
 
 
 @pytest.mark.parametrize(
@@ -50,3 +51,28 @@ def test_preview_stays_a_preview(service: Service, links: Links) -> None:
     assert service.get(f"/{code}+").json()["url"] == TARGET
     assert service.get(f"/{code}.qr").headers["Content-Type"] == "image/svg+xml; charset=utf-8"
     assert service.get(f"/api/links/{code}").json()["clicks"] == 0
+
+
+@pytest.mark.parametrize(
+    "url", [f" {TARGET} ", f"\u00a0{TARGET}\r\n", f"\ufeff{TARGET}\u200b", f"\t{TARGET}\u3000"]
+)
+def test_spaces_around_a_target_are_dropped(
+    service: Service, member: Visitor, links: Links, url: str
+) -> None:
+    """The API and the page drop spaces around a target, in a new link and in a changed one."""
+    link = links.create(url=url)
+    assert link["url"] == TARGET
+    path = f"/api/links/{link['code']}"
+    service.patch(path, json={"url": f"{TARGET}/2"})
+    assert service.patch(path, json={"url": url}).json()["url"] == TARGET
+    code = links.new_code()
+    assert member.submit("/links/-/new", url=url, code=code).status_code == 303
+    assert service.get(f"/api/links/{code}").json()["url"] == TARGET
+
+
+@pytest.mark.parametrize("url", ["", " ", "\ufeff", "https://exa mple.com", "https://a\u3000.com"])
+def test_spaces_alone_are_no_target(service: Service, url: str) -> None:
+    """Spaces inside a target, or nothing else, are still rejected."""
+    answer = service.post("/api/links", json={"url": url})
+    assert answer.status_code == 422
+    assert [error["pointer"] for error in answer.json()["errors"]] == ["#/url"]
