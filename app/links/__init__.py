@@ -16,7 +16,7 @@ from app.links import (
     schemas,
     sources,
 )
-from app.links.pages import pages
+from app.links.pages import address_bar, pages
 
 
 def init_app(app: Flask, api: Api) -> None:
@@ -29,6 +29,8 @@ def init_app(app: Flask, api: Api) -> None:
     api.register_blueprint(exports.blueprint)
     api.register_blueprint(history_api.blueprint)  # history
     pages.init_app(app)
+    app.register_blueprint(address_bar.pages)
+    api.register_blueprint(address_bar.blueprint)
     # After all other routes, because it excludes their first path segments.
     app.url_map.converters["unreserved"] = codes.unreserved(app, codes.CodeConverter)
     app.url_map.converters["pasted"] = codes.unreserved(app, redirect.PastedCode)

@@ -19,6 +19,7 @@ RIGHTS: list[tuple[str, str, Any, int, int, int]] = [
     ("GET", "/docs", None, 200, 200, 200),
     ("GET", "/openapi.json", None, 200, 200, 200),
     ("GET", "/robots.txt", None, 200, 200, 200),
+    ("GET", "/opensearch.xml", None, 200, 200, 200),
     ("GET", "/{code}", None, 302, 302, 302),
     ("HEAD", "/{code}", None, 302, 302, 302),
     ("GET", "/{code}/rest?x=1", None, 302, 302, 302),
