@@ -7,6 +7,7 @@ in get any: to other browsers, the page redirects to the sign-in, which they ign
 from flask import Blueprint as Pages
 from flask import Response, jsonify, render_template, request
 
+from app.api.openapi import named
 from app.api.own_url import own_url
 from app.api.resources import Blueprint
 from app.database import database
@@ -22,7 +23,13 @@ sessions.protect(pages)
 
 
 @blueprint.route("/opensearch.xml")
-@blueprint.response(200, {"type": "string"}, content_type=DESCRIPTION, example="<OpenSearchDescr…")
+@blueprint.response(
+    200,
+    {"type": "string"},
+    content_type=DESCRIPTION,
+    example="<OpenSearchDescription>…",
+    headers=named("Vary"),  # the templates' context reads the cookie
+)
 def description() -> Response:
     """Describe this service as a search engine, for the address bar of a browser (OpenSearch)
 

@@ -9,11 +9,11 @@ from tests.support.service import Service
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("Sec-Purpose", "prefetch"),
-        ("Sec-Purpose", "prefetch;prerender"),
-        ("Purpose", "prefetch"),
-        ("X-Moz", "prefetch"),
-        ("X-Purpose", "preview"),
+        pytest.param("Sec-Purpose", "prefetch", id="prefetch"),
+        pytest.param("Sec-Purpose", "prefetch;prerender", id="prerender"),
+        pytest.param("Purpose", "prefetch", id="older browsers"),
+        pytest.param("X-Moz", "prefetch", id="Firefox"),
+        pytest.param("X-Purpose", "preview", id="Safari"),
     ],
 )
 def test_prefetch_is_not_a_click(service: Service, links: Links, name: str, value: str) -> None:

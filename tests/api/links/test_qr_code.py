@@ -12,7 +12,7 @@ from tests.support.service import Service
 from tests.support.visitor import Visitor
 
 FORMATS = pytest.mark.parametrize(
-    ("ending", "kind"), [("svg", "image/svg+xml"), ("png", "image/png")]
+    ("ending", "kind"), [("svg", "image/svg+xml"), ("png", "image/png")], ids=["SVG", "PNG"]
 )
 
 
