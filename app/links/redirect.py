@@ -84,13 +84,16 @@ def init_app(app: Flask) -> None:
     def not_found(error: UnknownCodeError) -> Response:
         is_reserved = codes.lookup_key(error.code) in codes.reserved_keys(app)
         unknown = "" if is_reserved else error.code
-        return http_error(LinkNotFound(unknown, _similar_links(error.code)))
+        return http_error(LinkNotFound(unknown, similar_links(error.code)))
 
     app.register_error_handler(UnknownCodeError, not_found)
 
 
-def _similar_links(code: str) -> Sequence[RowMapping]:
-    """Return links to offer in place of an unknown one. Only who can list all links gets any."""
+def similar_links(code: str) -> Sequence[RowMapping]:
+    """Return links to offer in place of an unknown one, to people who can list all links.
+
+    Others get none: they could guess codes from them.
+    """
     with suppress(*UNAVAILABLE):  # the page is useful without them
         if prefers_html() and not is_api() and sessions.is_signed_in():
             with database().read() as connection:

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import sqlalchemy as sa
+from flask import Flask
 from sqlalchemy import event
 
 from app.database import Database
-from app.links import nearest, service
+from app.database.errors import UNAVAILABLE
+from app.identity import sessions
+from app.links import nearest, redirect, service
 
 CODES = ("docs", "docker", "Release-Notes", "k8s", "standup", "wiki", "kubernetes-dashboard")
 
@@ -87,6 +90,21 @@ def test_work_is_bounded(database: Database, connection: sa.Connection, code: st
     for statement, values in ran:
         assert re.search(r"LIMIT \?|lookup_key IN", statement), statement
         assert values <= nearest.VARIANTS + 3
+
+
+@pytest.mark.parametrize("error", UNAVAILABLE)
+def test_page_does_without_offers(monkeypatch: pytest.MonkeyPatch, error: type[Exception]) -> None:
+    """If the database goes away after it had no such link, the page offers nothing."""
+    asked = []
+
+    def fail() -> bool:
+        asked.append(1)
+        raise error.__new__(error)
+
+    monkeypatch.setattr(sessions, "is_signed_in", fail)
+    with Flask(__name__).test_request_context("/x", headers={"Accept": "text/html"}):
+        assert redirect.similar_links("x") == []
+    assert asked == [1]
 
 
 @pytest.mark.parametrize(
