@@ -51,7 +51,9 @@ def submitted_form() -> dict[str, str]:
 
 def suggested_form() -> dict[str, str]:
     """Return the form fields that the query suggests, as the bookmarklet sends them."""
-    given = {name: " ".join(request.args.get(name, "").split()) for name in FIELDS[:3]}
+    given = {
+        name: " ".join(request.args.get(name, "").split()) for name in ("url", "code", "title")
+    }
     return given | {"title": given["title"][:TITLE_LENGTH]}
 
 

@@ -170,12 +170,12 @@ def test_similar_codes_are_read_from_the_index(filled: RootSession, key: str) ->
     for query in (nearest.BEFORE, nearest.AFTER):
         sql = written(query.limit(limit).params(key=key))
         planned = plan(filled, sql)
-        assert "Covering index range scan on links using lookup_key" in planned, planned
+        assert re.search(r"Covering index .* on links using lookup_key", planned), planned
         assert rows_read(filled, sql) <= limit + 1, planned
     variants = [f"{key}{number}" for number in range(nearest.VARIANTS)]
     sql = written(nearest.EXISTING.limit(limit).params(keys=variants))
     planned = plan(filled, sql)
-    assert "Covering index range scan on links using lookup_key" in planned, planned
+    assert re.search(r"Covering index .* on links using lookup_key", planned), planned
     assert rows_read(filled, sql) <= nearest.VARIANTS + limit, planned
 
 
