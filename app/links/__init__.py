@@ -32,8 +32,8 @@ def init_app(app: Flask, api: Api) -> None:
     app.register_blueprint(address_bar.pages)
     api.register_blueprint(address_bar.blueprint)
     # After all other routes, because it excludes their first path segments.
-    app.url_map.converters["unreserved"] = codes.unreserved(app, codes.CodeConverter)
-    app.url_map.converters["pasted"] = codes.unreserved(app, redirect.PastedCode)
+    app.url_map.converters["unreserved_code"] = codes.unreserved(app, codes.CodeConverter)
+    app.url_map.converters["unreserved"] = codes.unreserved(app, redirect.PastedCode)
     app.url_map.converters["image"] = preview.ImageFormat
     api.register_converter(preview.ImageFormat, lambda _: preview.FORMAT)
     api.register_blueprint(preview.blueprint)

@@ -38,7 +38,7 @@ class ImageFormat(BaseConverter):
     regex = "|".join(KINDS)
 
 
-@blueprint.route("/<unreserved:code>+")
+@blueprint.route("/<unreserved_code:code>+")
 @blueprint.response(200, PreviewSchema, headers=named("Vary"))
 @blueprint.alt_response(
     200, schema={"type": "string"}, content_type="text/html", example="<!doctype html>…"
@@ -58,7 +58,7 @@ def preview(code: str) -> Response:
     return response
 
 
-@blueprint.route("/<unreserved:code>.qr")
+@blueprint.route("/<unreserved_code:code>.qr")
 @blueprint.arguments(QRCodeArgumentsSchema, location="query")
 @blueprint.response(
     200,
@@ -82,7 +82,7 @@ def qr_code(arguments: dict[str, int], code: str) -> Response:
     return response
 
 
-@blueprint.route("/<unreserved:code>.qr.<image:image_format>")
+@blueprint.route("/<unreserved_code:code>.qr.<image:image_format>")
 @blueprint.arguments(QRCodeArgumentsSchema, location="query")
 @blueprint.response(
     200,

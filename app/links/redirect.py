@@ -30,7 +30,7 @@ PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose")
 PREFETCH = re.compile("prefetch|preview", flags=re.IGNORECASE)
 # Key in the WSGI environ: the exception that the fast path met.
 FAILURE = "slipway.links.failure"
-ROUTE, ROUTE_WITH_REST = "/<pasted:code>", "/<pasted:code>/<rest:rest>"
+ROUTE, ROUTE_WITH_REST = "/<unreserved:code>", "/<unreserved:code>/<rest:rest>"
 PASTED_CODE = {
     "type": "string",
     "pattern": "^[^/]+$",

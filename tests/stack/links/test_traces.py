@@ -17,7 +17,7 @@ def test_redirect_and_its_batch_are_one_trace(stack: Stack, links: Links) -> Non
         headers = {"traceparent": f"00-{trace_id}-00f067aa0ba902b7-01"}
         requests.get(f"{stack.url}/{code}", headers=headers, timeout=30, allow_redirects=False)
         trace = traces.whole(trace_id)
-    (request,), (batch,) = trace["GET /<pasted:code>"], trace["clicks"]
+    (request,), (batch,) = trace["GET /<unreserved:code>"], trace["clicks"]
     assert batch["parentSpanId"] == request["spanId"]
     assert batch["attributes"]["slipway.batch.size"] == "1"
     for name in ("SELECT", "INSERT"):
