@@ -1,4 +1,4 @@
-"""Static files of the web pages: style sheet, script and icon."""
+"""Static files: style sheet, script and icon of the web pages, and robots.txt."""
 
 import hashlib
 from pathlib import Path
@@ -40,6 +40,20 @@ def file(name: str) -> Response:
     response.set_etag(_version(FOLDER / name))
     response.make_conditional(request)
     return response
+
+
+@blueprint.route("/robots.txt")
+@blueprint.response(
+    200,
+    {"type": "string"},
+    content_type="text/plain",
+    example="User-agent: *",
+    headers=named("ETag", *FILE_HEADERS),
+)
+@blueprint.doc(parameters=["If-None-Match"], responses=not_modified(*FILE_HEADERS))
+def robots() -> Any:
+    """Get the rules for crawlers, such as those of search engines (RFC 9309)"""
+    return file("robots.txt")
 
 
 def _max_age(path: str) -> int:

@@ -122,6 +122,15 @@ def current_user() -> dict[str, Any] | None:
     return found if found and found["until"] > time.time() else None
 
 
+def is_signed_in() -> bool:
+    """Return whether the browser's session is still valid. Unlike `current_user`, this looks it up.
+
+    :raises sqlalchemy.exc.SQLAlchemyError: the database is unavailable.
+    """
+    claimed = current_user()
+    return bool(claimed and _token_of_session(claimed["id"]))
+
+
 def home() -> Any:
     """Return a browser's response for `/`.
 

@@ -19,16 +19,15 @@ class CodeConverter(BaseConverter):
     regex = rf"(?!{BATCH}\Z){CODE.pattern}"
 
 
-def unreserved_code(app: Flask) -> type[CodeConverter]:
-    """Return a converter for codes that excludes the first path segments of all earlier routes.
+def unreserved(app: Flask, converter: type[BaseConverter]) -> type[BaseConverter]:
+    """Return a converter that also excludes the first path segments of all earlier routes.
 
     Otherwise `/<code>/<rest>` would also match paths below those routes, and paths that should
     give 404 would give 405 for methods other than GET.
     """
     own = "|".join(map(re.escape, reserved_words(app)))
-    return type(
-        "UnreservedCodeConverter", (CodeConverter,), {"regex": rf"(?!(?:{own})\Z){CODE.pattern}"}
-    )
+    regex = rf"(?!(?:{own})\Z){converter.regex}"
+    return type(f"Unreserved{converter.__name__}", (converter,), {"regex": regex})
 
 
 def lookup_key(code: str) -> str:

@@ -1,4 +1,4 @@
-"""Show a link without following it or counting a click: `GET /<code>+` and `GET /<code>.qr`."""
+"""Show a link without following it or counting a click: `/<code>+`, and `/<code>.qr` and so on."""
 
 from datetime import UTC, datetime
 from io import BytesIO
@@ -7,6 +7,7 @@ from typing import Any
 import segno
 from flask import Response, abort, jsonify, render_template, request
 from sqlalchemy import Row
+from werkzeug.routing import BaseConverter
 
 from app.api.headers import prefers_html
 from app.api.openapi import named, not_modified, problem_responses
@@ -14,14 +15,30 @@ from app.api.own_url import own_url
 from app.api.resources import Blueprint
 from app.database import database
 from app.links import service
-from app.links.schemas import PreviewSchema
+from app.links.schemas import QR_CODE_SIZES, PreviewSchema, QRCodeArgumentsSchema
 
 SCALE = 8  # pixels per module, which is one square of a QR code
+KINDS = {"svg": "image/svg+xml", "png": "image/png"}
+FORMAT = {"type": "string", "enum": list(KINDS), "examples": ["svg"]}
+# In the form of the OpenAPI document, where a list of parameters replaces those of a schema.
+SIZE = {
+    "in": "query",
+    "name": "size",
+    "schema": {"type": "integer", "minimum": QR_CODE_SIZES[0], "maximum": QR_CODE_SIZES[1]},
+    "description": "The largest width in pixels. Each square of the QR code is as many whole pixels"
+    f" wide as fit, and at least one. Without it, each is {SCALE} pixels wide.",
+}
 
 blueprint = Blueprint("preview", __name__, description="Preview links without counting a click.")
 
 
-@blueprint.route("/<unreserved:code>+")
+class ImageFormat(BaseConverter):
+    """A converter for the format of a QR code, at the end of a path."""
+
+    regex = "|".join(KINDS)
+
+
+@blueprint.route("/<unreserved_code:code>+")
 @blueprint.response(200, PreviewSchema, headers=named("Vary"))
 @blueprint.alt_response(
     200, schema={"type": "string"}, content_type="text/html", example="<!doctype html>…"
@@ -41,7 +58,8 @@ def preview(code: str) -> Response:
     return response
 
 
-@blueprint.route("/<unreserved:code>.qr")
+@blueprint.route("/<unreserved_code:code>.qr")
+@blueprint.arguments(QRCodeArgumentsSchema, location="query")
 @blueprint.response(
     200,
     {"type": "string"},
@@ -51,21 +69,53 @@ def preview(code: str) -> Response:
 )
 @blueprint.alt_response(200, schema={"contentMediaType": "image/png"}, content_type="image/png")
 @blueprint.doc(
-    parameters=["If-None-Match"], responses=not_modified("Vary") | problem_responses(410)
+    parameters=["If-None-Match", SIZE], responses=not_modified("Vary") | problem_responses(410)
 )
-def qr_code(code: str) -> Response:
+def qr_code(arguments: dict[str, int], code: str) -> Response:
     """Draw a link's short URL as a QR code
 
     The format is SVG, or PNG if the `Accept` header prefers it. No click is counted.
     """
-    url = f"{own_url()}/{_unexpired(code).code}"
-    kinds = ["image/svg+xml", "image/png"]
-    kind = request.accept_mimetypes.best_match(kinds, kinds[0])
-    drawn = BytesIO()
-    # With a white margin: without it, cameras would not recognise the code on a dark page.
-    segno.make_qr(url).save(drawn, kind[6:9], scale=SCALE, light="white")
-    response = Response(drawn.getvalue(), mimetype=kind)
+    kind = request.accept_mimetypes.best_match(KINDS.values(), KINDS["svg"])
+    response = _drawn(_unexpired(code), "png" if kind == KINDS["png"] else "svg", **arguments)
     response.vary.add("Accept")
+    return response
+
+
+@blueprint.route("/<unreserved_code:code>.qr.<image:image_format>")
+@blueprint.arguments(QRCodeArgumentsSchema, location="query")
+@blueprint.response(
+    200,
+    {"type": "string"},
+    content_type="image/svg+xml",
+    example="<svg/>",
+    headers=named("Content-Disposition", "ETag"),
+)
+@blueprint.alt_response(200, schema={"contentMediaType": "image/png"}, content_type="image/png")
+@blueprint.doc(
+    parameters=["If-None-Match", SIZE],
+    responses=not_modified("Content-Disposition") | problem_responses(410),
+)
+def qr_file(arguments: dict[str, int], code: str, image_format: str) -> Response:
+    """Get a link's QR code as a file
+
+    The file is named after the link. No click is counted.
+    """
+    link = _unexpired(code)
+    response = _drawn(link, image_format, **arguments)
+    name = f"{link.code}.{image_format}"
+    response.headers.set("Content-Disposition", "inline", filename=name)
+    return response
+
+
+def _drawn(link: Row[Any], image_format: str, size: int | None = None) -> Response:
+    """Return the QR code of a link's short URL, of at most this width in pixels."""
+    qr = segno.make_qr(f"{own_url()}/{link.code}")
+    scale = max(size // qr.symbol_size()[0], 1) if size else SCALE
+    image = BytesIO()
+    # With a white margin: without it, cameras would not recognise the code on a dark page.
+    qr.save(image, image_format, scale=scale, light="white")
+    response = Response(image.getvalue(), mimetype=KINDS[image_format])
     response.add_etag()
     response.make_conditional(request)
     return response

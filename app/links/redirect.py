@@ -1,16 +1,23 @@
 """Redirect `GET /<code>` to the link's target, by the usual rules of go-links."""
 
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from urllib.parse import unquote
 
 from flask import Flask, Response, request
+from sqlalchemy import RowMapping
 from werkzeug.exceptions import Gone, NotFound
 from werkzeug.routing import BaseConverter
 
+from app.api.headers import is_api, prefers_html
 from app.api.openapi import named, problem_responses
 from app.api.problems import http_error
 from app.api.resources import Blueprint
-from app.links import codes, targets
+from app.database import database
+from app.database.errors import UNAVAILABLE
+from app.identity import sessions
+from app.links import codes, nearest, pasted, targets
 from app.links.click_counts import Target
 from app.links.clicks import resolver
 from app.links.service import UnknownCodeError
@@ -18,9 +25,19 @@ from app.links.service import UnknownCodeError
 ORIGIN = re.compile(r"^https?://[^/?#]*", flags=re.IGNORECASE)
 END_OF_PATH = re.compile("[?#]")
 CACHE_CONTROL = "private, max-age=0"
+# Headers of a browser that loads a page before anybody asks for it, or shows it as a thumbnail.
+PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Moz", "X-Purpose")
+PREFETCH = re.compile("prefetch|preview", flags=re.IGNORECASE)
 # Key in the WSGI environ: the exception that the fast path met.
 FAILURE = "slipway.links.failure"
 ROUTE, ROUTE_WITH_REST = "/<unreserved:code>", "/<unreserved:code>/<rest:rest>"
+PASTED_CODE = {
+    "type": "string",
+    "pattern": "^[^/]+$",
+    "description": "The code of a link. Case and `-` are ignored, and so is what comes along when a"
+    " link is pasted from a text: invisible characters, and punctuation and spaces at the end.",
+    "examples": ["compose"],
+}
 REST = {
     "type": "string",
     "description": "Added unchanged to the target's path, unless it is empty. No segment can be"
@@ -34,14 +51,24 @@ blueprint = Blueprint("redirect", __name__, description="Follow links to their t
 
 
 class LinkNotFound(NotFound):
-    """A 404 response. For a user who can write, its page offers to create the link."""
+    """A 404 response, whose page offers similar links, and to create the link that is missing.
+
+    `unknown` is the code of that link, or "" if no link can have it.
+    """
 
     page = "unknown_code.html"
     description = "There is no link with this code."
 
-    def __init__(self, code: str) -> None:
+    def __init__(self, code: str, similar: Sequence[RowMapping]) -> None:
         super().__init__()
         self.unknown = code
+        self.similar = similar
+
+
+class PastedCode(BaseConverter):
+    """A converter for the first segment of a path, which can have more characters than a code."""
+
+    regex = r"[\s\S]+"  # without a slash in it, werkzeug matches segments one by one
 
 
 class RestOfPath(BaseConverter):
@@ -53,7 +80,25 @@ class RestOfPath(BaseConverter):
 
 def init_app(app: Flask) -> None:
     """Answer 404 if a view finds no link."""
-    app.register_error_handler(UnknownCodeError, lambda error: http_error(LinkNotFound(error.code)))
+
+    def not_found(error: UnknownCodeError) -> Response:
+        is_reserved = codes.lookup_key(error.code) in codes.reserved_keys(app)
+        unknown = "" if is_reserved else error.code
+        return http_error(LinkNotFound(unknown, similar_links(error.code)))
+
+    app.register_error_handler(UnknownCodeError, not_found)
+
+
+def similar_links(code: str) -> Sequence[RowMapping]:
+    """Return links to offer in place of an unknown one, to people who can list all links.
+
+    Others get none: they could guess codes from them.
+    """
+    with suppress(*UNAVAILABLE):  # the page is useful without them
+        if prefers_html() and not is_api() and sessions.is_signed_in():
+            with database().read() as connection:
+                return nearest.similar(connection, code)
+    return []
 
 
 @blueprint.route(ROUTE_WITH_REST, endpoint="follow_further")
@@ -62,20 +107,24 @@ def init_app(app: Flask) -> None:
 def follow(**_decoded: str) -> Response:
     """Redirect to a link's target
 
-    The click is counted before the response is sent. `HEAD` counts no click. Any path after the
-    code is added to the target's path, and the query to the target's query. Case and `-` in the
-    code are ignored, and so is a single slash after it.
+    The click is counted before the response is sent. `HEAD` counts no click, and neither does a
+    browser that only prefetches or previews the target. Any path after the code is added to the
+    target's path, and the query to the target's query. A single slash after the code is ignored.
 
     :raises NotFound: there is no such link, or a "." or ".." segment follows the code.
     :raises Gone: the link has expired.
     """
     if failure := request.environ.get(FAILURE):
         raise failure.with_traceback(None)  # many requests raise it
-    code, rest = as_received(request.environ["RAW_URI"])
-    target = resolver().resolve(key(code, rest), counts=request.method == "GET")
+    received, rest = as_received(request.environ["RAW_URI"])
+    code = pasted.clean(received)
+    is_early = any(PREFETCH.match(request.headers.get(name, "")) for name in PREFETCH_HEADERS)
+    counts = request.method == "GET" and not is_early
+    target = resolver().resolve(key(code, rest), counts=counts)
     response = Response(status=302)
     response.headers["Location"] = location(target, code, rest, request.environ["QUERY_STRING"])
-    response.headers["Cache-Control"] = CACHE_CONTROL
+    # If a browser kept a prefetched response, it would not send the click that follows.
+    response.headers["Cache-Control"] = "no-store" if is_early else CACHE_CONTROL
     del response.headers["Content-Type"]
     return response
 

@@ -14,6 +14,7 @@ from app.links.cursors import Cursor
 from app.links.search import WORD_LENGTH, search_terms
 
 MAX_BATCH_LINKS = 1000  # links
+QR_CODE_SIZES = (64, 1000)  # the least and the largest, in pixels
 
 # What the schemas check, as far as JSON Schema can express it, and texts for the OpenAPI document.
 CODE = {
@@ -23,13 +24,20 @@ CODE = {
     " `-` are the same. Words that the service itself uses, such as `api`, are reserved.",
     "examples": ["compose"],
 }
+URL_PATTERN = r"[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+"
 URL = {
-    "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+$",
+    "pattern": f"^{URL_PATTERN}$",
     "maxLength": targets.URL_LENGTH,
     "description": "Target: an absolute http or https URL that doesn't lead back to this service.",
     "examples": ["https://docs.docker.com/compose/"],
 }
-NEW_URL = {**URL, "format": "iri"}  # only a hint: like browsers, we also accept other URLs
+NEW_URL = {
+    **URL,
+    "pattern": f"^[{targets.SPACES}]*{URL_PATTERN}[{targets.SPACES}]*$",
+    "description": f"{URL['description']} White space and invisible characters around it are"
+    " dropped.",
+    "format": "iri",  # only a hint: like browsers, we also accept other URLs
+}
 TITLE = resources.TEXT_SCHEMA | {
     "description": "A name for people, shown in lists and previews.",
     "examples": ["Docker Compose"],
@@ -77,6 +85,13 @@ def validate_search(text: str) -> None:
         raise ValidationError(f"Must not contain a word longer than {WORD_LENGTH} characters.")
 
 
+class PastedURL(fields.String):
+    """A URL without the spaces around it."""
+
+    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
+        return super()._deserialize(value, *args, **kwargs).strip(targets.SPACES)
+
+
 TITLE_RULES = (validate.Length(max=200), resources.validate_printable)
 TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 
@@ -84,7 +99,7 @@ TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 class LinkPatchSchema(Schema):
     """The fields of a link that can be changed. null resets any but `url` to its default."""
 
-    url = fields.String(metadata=NEW_URL)
+    url = PastedURL(metadata=NEW_URL)
     title = fields.String(allow_none=True, validate=TITLE_RULES, metadata=TITLE)
     tags = resources.LimitedList(
         fields.String(validate=TAG_RULES, metadata=TAG),
@@ -117,7 +132,7 @@ class LinkPatchSchema(Schema):
 class LinkCreateSchema(LinkPatchSchema):
     """A new link. Without a `code`, the service chooses a random one."""
 
-    url = fields.String(required=True, metadata=NEW_URL)
+    url = PastedURL(required=True, metadata=NEW_URL)
     code = fields.String(metadata=CODE)
 
     @validates("code")
@@ -155,6 +170,12 @@ class PreviewSchema(resources.ResponseSchema):
     )
     url = fields.String(metadata=URL)
     title = fields.String(metadata=TITLE)
+
+
+class QRCodeArgumentsSchema(Schema):
+    """The size of a QR code."""
+
+    size = resources.WholeNumber(validate=validate.Range(*QR_CODE_SIZES))
 
 
 class LinkSchema(PreviewSchema):

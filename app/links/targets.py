@@ -8,6 +8,8 @@ from werkzeug.urls import iri_to_uri
 
 URL_LENGTH = 2048
 UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # \ufeff as in JavaScript's \s
+# What people paste around a URL, and do not see.
+SPACES = " \t\r\n\u00a0\u200b\u2060\u3000\ufeff"
 # A slash, or a backslash, which browsers and some servers read as a slash.
 SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)
 # User, host and port. Python 3.11 finds a host in some URLs that have none, and ignores brackets.

@@ -30,9 +30,10 @@ EXTENSION = "fast_path"  # the key of the `Handler` in `app.extensions`
 # A request of printable ASCII, with no more headers than gunicorn accepts (`limit_request_fields`).
 # gunicorn parses all requests that look different.
 PLAIN_GET = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[ -~]*\r\n){1,100})\r\n")
+# Grouped by their beginnings: a pattern with more alternatives would cost more for each header.
 RELEVANT_HEADERS = re.compile(
-    r"^(host|connection|content-\w+|transfer-\w+|expect|upgrade|x-request-id|traceparent"
-    r"|x-forwarded-for):(.*)\r$",
+    r"^(host|content-\w+|connection|expect|t(?:ransfer-\w+|raceparent)|upgrade"
+    r"|x-(?:request-id|forwarded-for|moz|purpose)|sec-purpose|purpose):(.*)\r$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Those of RELEVANT_HEADERS that a plain request can have, each at most once.

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from urllib.robotparser import RobotFileParser
 
 import pytest
 import requests
@@ -77,6 +78,22 @@ def test_file_is_kept_and_never_for_another_version(service: Service) -> None:
         assert answer.headers["ETag"] == f'"{version}"'  # a hash, not modification time and size
         again = service.get(other, headers={"If-None-Match": f'"{version}"'})
         assert (again.status_code, again.content) == (304, b"")
+
+
+def test_crawlers_are_told_what_is_not_for_them(service: Service) -> None:
+    """Crawlers must not request the API; they can read pages, which say that they are not indexed.
+
+    Python's parser of robots.txt reads the rules as crawlers do.
+    """
+    answer = service.get("/robots.txt", headers={"Authorization": ""})
+    assert answer.headers["Content-Type"] == "text/plain; charset=utf-8"
+    rules = RobotFileParser()
+    rules.parse(answer.text.splitlines())
+    assert not rules.can_fetch("anybot", "/api/me")
+    for path in ("/", "/docs", "/sign-in", "/apis"):
+        assert rules.can_fetch("anybot", path), path
+    page = service.get("/docs", headers={"Authorization": ""}).text
+    assert '<meta name="robots" content="noindex">' in page
 
 
 @pytest.mark.parametrize("path", ["/", "/livez", "/docs", "/openapi.json", "/api/me", "/nothing.x"])

@@ -15,6 +15,7 @@ from app.links.queries import Check
 from app.links.schemas import LinkSchema
 
 FIELDS = ("url", "code", "title", "tags", "expires_at")
+TITLE_LENGTH = 200  # characters
 
 schema = LinkSchema()
 
@@ -46,6 +47,14 @@ def link_for_template(link: Row[Any]) -> dict[str, Any]:
 def submitted_form() -> dict[str, str]:
     """Return the submitted form fields, with line ends as LF."""
     return {name: request.form.get(name, "").replace("\r\n", "\n") for name in FIELDS}
+
+
+def suggested_form() -> dict[str, str]:
+    """Return the form fields that the query suggests, as the bookmarklet sends them."""
+    given = {
+        name: " ".join(request.args.get(name, "").split()) for name in ("url", "code", "title")
+    }
+    return given | {"title": given["title"][:TITLE_LENGTH]}
 
 
 def form_of(link: Row[Any]) -> dict[str, str]:

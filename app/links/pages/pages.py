@@ -16,6 +16,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from app.api import rate_limit
 from app.api.etags import etag
+from app.api.own_url import own_url
 from app.api.problems import RETRY_AFTER
 from app.database import database
 from app.identity import sessions
@@ -107,9 +108,9 @@ def listing() -> Any:
 
 @blueprint.route("/-/new", methods=["GET", "POST"])
 def new() -> Any:
-    """Show the form for a new link, or create a link from it."""
+    """Show the form for a new link, filled in from the query, or create a link from it."""
     if request.method != "POST":
-        return _new_form({"code": request.args.get("code", "")}, {})
+        return _new_form(forms.suggested_form(), {})
     form = forms.submitted_form()
     try:
         given = {name: value for name, value in form.items() if value}
@@ -241,7 +242,8 @@ def transfer() -> Any:
 
 
 def _new_form(form: Mapping[str, str], errors: Mapping[str, str], status: int = 200) -> Any:
-    return render_template("new.html", form=form, errors=errors), status
+    page = render_template("new.html", form=form, errors=errors, own_url=own_url())
+    return page, status
 
 
 def _link_page(

@@ -4,6 +4,7 @@ from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from urllib.robotparser import RobotFileParser
 
 import pytest
 
@@ -181,6 +182,16 @@ def test_expired_link_is_gone(service: Service, links: Links) -> None:
     assert (answer.status_code, answer.json()["title"]) == (410, "Gone")
     assert service.get(f"/{future}").status_code == 302
     assert service.get(f"/api/links/{past}").json()["clicks"] == 0
+
+
+def test_crawlers_can_follow_links(service: Service, links: Links) -> None:
+    """The rules for crawlers allow redirects, and exclude the pages for people who sign in."""
+    rules = RobotFileParser()
+    rules.parse(service.get("/robots.txt").text.splitlines())
+    code = links.create()["code"]
+    assert rules.can_fetch("anybot", f"/{code}")
+    assert rules.can_fetch("anybot", "/linksmith")
+    assert not rules.can_fetch("anybot", f"/links/{code}")
 
 
 def test_edit_is_seen_by_the_next_click(service: Service, links: Links) -> None:

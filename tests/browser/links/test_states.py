@@ -186,6 +186,7 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
     "transfer-check": ("filled", "/links/-/transfer", check_file, "code is now a-b"),
     "transfer-done": ("filled", "/links/-/transfer", send_file, "1 unchanged, 1 refused"),
     "unknown": ("filled", "/unknown", None, "Create unknown"),
+    "unknown-similar": ("filled", "/expences", None, "Similar links"),
 }
 
 

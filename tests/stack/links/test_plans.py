@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects import mysql
 
-from app.links import click_queries, queries
+from app.links import click_queries, nearest, queries
 from tests.support.compose import Stack
 from tests.support.mysql import RootSession
 from tests.support.service import Service
@@ -161,6 +161,22 @@ def test_clicks_that_are_rolled_up_are_not_summed(filled: RootSession) -> None:
     assert [clicks for _, clicks in summed] == [str(SINCE)] * 2
     assert counts[read] <= SINCE + 10, plans
     assert counts[recent] <= 2 * SINCE + 10, plans
+
+
+@pytest.mark.parametrize("key", ["a", "plan15000", "zzz"])
+def test_similar_codes_are_read_from_the_index(filled: RootSession, key: str) -> None:
+    """Similar codes are found by the unique index alone, with as many rows as are asked for."""
+    limit = nearest.NEIGHBOURS
+    for query in (nearest.BEFORE, nearest.AFTER):
+        sql = written(query.limit(limit).params(key=key))
+        planned = plan(filled, sql)
+        assert re.search(r"Covering index .* on links using lookup_key", planned), planned
+        assert rows_read(filled, sql) <= limit + 1, planned
+    variants = [f"{key}{number}" for number in range(nearest.VARIANTS)]
+    sql = written(nearest.EXISTING.limit(limit).params(keys=variants))
+    planned = plan(filled, sql)
+    assert re.search(r"Covering index .* on links using lookup_key", planned), planned
+    assert rows_read(filled, sql) <= nearest.VARIANTS + limit, planned
 
 
 def test_search_that_finds_too_much_is_refused(filled: RootSession) -> None:

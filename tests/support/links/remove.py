@@ -21,6 +21,7 @@ GONE = [
     "db/migrations/versions/links_*",
     "docs/compare.*",
     "docs/faults.md",
+    "docs/follow.md",
     "docs/move-in.md",
     "docs/overload.svg",
     "docs/page",
