@@ -86,9 +86,14 @@ def key(code: str, rest: str) -> str:
     :param rest: the path after the code, as received.
     :raises NotFound: no link can have this path.
     """
-    if not codes.CODE.fullmatch(code) or targets.has_dot_segment(rest):
+    lookup_key = codes.lookup_key(code)
+    if (
+        not codes.CODE.fullmatch(code)
+        or lookup_key.endswith(codes.QR_CODES)
+        or targets.has_dot_segment(rest)
+    ):
         raise NotFound("There is no link with this path.")
-    return codes.lookup_key(code)
+    return lookup_key
 
 
 def location(target: Target | None, code: str, rest: str, query: str) -> str:

@@ -20,7 +20,8 @@ CODE = {
     "type": "string",
     "pattern": f"^{codes.CODE.pattern}$",
     "description": "The part of the short URL after the slash. Codes that differ only by case or"
-    " `-` are the same. Words that the service itself uses, such as `api`, are reserved.",
+    " `-` are the same. Words that the service itself uses, such as `api` and `favicon.ico`, are"
+    " reserved, and so are codes that end with `.qr`, `.qr.png` or `.qr.svg`.",
     "examples": ["compose"],
 }
 URL = {
@@ -125,9 +126,10 @@ class LinkCreateSchema(LinkPatchSchema):
         """Reject a code that is malformed or reserved."""
         if not codes.CODE.fullmatch(code):
             raise ValidationError(
-                "Must be 1 to 64 letters, digits, - or _, and begin with a letter or digit."
+                "Must be 1 to 64 letters, digits, -, _ or dots, begin with a letter or digit, and"
+                " not end with a dot."
             )
-        if codes.lookup_key(code) in codes.reserved_keys(current_app):
+        if codes.is_reserved(current_app, code):
             raise ValidationError("Is reserved by this service.")
 
 

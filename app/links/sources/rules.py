@@ -29,7 +29,7 @@ def _title(given: str) -> str:
 
 
 ADJUST: dict[str, Callable[[str], str]] = {
-    "code": lambda given: re.sub(r"[./\s]+", "-", given).lstrip("-_"),
+    "code": lambda given: re.sub(r"[/\s]+", "-", given).lstrip("-_.").rstrip("."),
     "url": lambda given: given.replace(" ", "%20"),
     "title": _title,
 }

@@ -138,6 +138,18 @@ def test_spelling_does_not_matter(service: Service, links: Links) -> None:
         assert service.raw(f"/{spelling}").status == 302
 
 
+def test_code_can_have_dots(service: Service, links: Links) -> None:
+    """A dot in a code matters. A preview and a QR code work as for any code."""
+    code = links.new_code()
+    dotted = links.create(code=f"{code}.v1.2")["code"]
+    assert service.get(f"/{code.upper()}.V1-.2/x").headers["Location"].endswith("/docs/x")
+    for path in (f"/{code}v12", f"/{code}", f"/{dotted}.", f"/{dotted}.QR", f"/{dotted}.qr/x"):
+        assert service.get(path).status_code == 404, path
+    assert service.get(f"/{dotted}+").json()["code"] == dotted
+    assert service.get(f"/{dotted}.qr").headers["Content-Type"].startswith("image/svg+xml")
+    assert service.get(f"/api/links/{dotted}").json()["clicks"] == 1
+
+
 def test_absolute_form_is_understood(service: Service, links: Links) -> None:
     """A request target in absolute form (RFC 9112, section 3.2.2) is redirected too."""
     answer = service.raw(f"{service.url}/{links.create()['code']}/x?y")
@@ -161,7 +173,7 @@ def test_invalid_code_is_not_found(service: Service, links: Links, path: str) ->
 
 def test_reserved_words_are_not_links(service: Service) -> None:
     """Reserved words never redirect, in any spelling."""
-    for path in ("/api", "/API/links/x/y", "/live-z", "/READYZ", "/Metrics"):
+    for path in ("/api", "/API/links/x/y", "/live-z", "/READYZ", "/Metrics", "/robots.txt/x"):
         assert service.get(path).status_code == 404
 
 
