@@ -1,4 +1,4 @@
-"""SQL for links: insert, find, change, delete and list them."""
+"""SQL for links: insert, find and list them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from app.database.errors import violated
-from app.identity.tokens import actor, check_owner
+from app.identity.tokens import actor
 from app.links import (
     codes,
     history,  # history
@@ -24,8 +24,6 @@ from app.links.tables import LINK_TAGS, LINKS
 INSERT = sa.insert(LINKS)
 UNIQUE_KEY = "links.lookup_key"  # what MySQL and SQLite both report for a taken code
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
-BY_KEY_LOCKED = BY_KEY.with_for_update()
-BY_KEY_LOCKED = BY_KEY_LOCKED.add_columns(history.OWNER)  # history
 BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
 BY_KEY_WITH_CLICKS = BY_KEY_WITH_CLICKS.add_columns(history.OWNER)  # history
 LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
@@ -161,57 +159,10 @@ def find(connection: sa.Connection, code: str, *, clicks: bool = True) -> sa.Row
     return connection.execute(query, {"key": key_of(code)}).first()
 
 
-def change(
-    connection: sa.Connection,
-    code: str,
-    fields: dict[str, Any],
-    check: Check,
-    action: str = "edit",
-) -> sa.Row[Any] | None:
-    """Change a link if `check` does not raise. Return the changed link with its clicks, or None.
-
-    The revision is incremented if the new value of a field differs. The row is locked meanwhile.
-    """
-    link = _locked(connection, code, check)
-    if link and any(getattr(link, name) != value for name, value in fields.items()):
-        history.record_edit(connection, link, fields, action)  # history
-        new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
-        connection.execute(sa.update(LINKS).where(_is(link)).values(new))
-        if "tags" in fields:
-            connection.execute(sa.delete(LINK_TAGS).where(LINK_TAGS.c.link_id == link.id))
-            index_tags(connection, [{**link._mapping, **new}])
-    return link and find(connection, code)
-
-
-def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
-    """Delete a link and its clicks if `check` does not raise. Return the deleted link or None.
-
-    A copy is kept: see undo.py.
-    """
-    link = _locked(connection, code, check)
-    if link:
-        history.keep(connection, link)  # history
-        connection.execute(sa.delete(LINKS).where(_is(link)))
-    return link
-
-
-def _is(link: sa.Row[Any]) -> sa.ColumnElement[bool]:
-    # By the key that never changes, not by the id: only it could distribute links over servers.
-    return LINKS.c.lookup_key == sa.literal(link.lookup_key)
-
-
 def key_of(code: str) -> str:
     """Return the lookup key of a code from a path, or a text that is none."""
     # The column is ASCII, and MySQL can't compare it with other characters.
     return codes.lookup_key(code) if code.isascii() else ""
-
-
-def _locked(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
-    link = connection.execute(BY_KEY_LOCKED, {"key": key_of(code)}).first()
-    if link:
-        check_owner(link.owner)  # history
-        check(link)
-    return link
 
 
 def index_tags(connection: sa.Connection, links: Iterable[Mapping[str, Any]]) -> None:

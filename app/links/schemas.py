@@ -83,9 +83,10 @@ TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 
 
 class LinkPatchSchema(Schema):
-    """The fields of a link that can be changed. null resets any but `url` to its default."""
+    """The fields of a link that can be changed. null resets the optional ones to their default."""
 
     url = fields.String(metadata=NEW_URL)
+    code = fields.String(metadata=CODE)
     title = fields.String(allow_none=True, validate=TITLE_RULES, metadata=TITLE)
     tags = resources.LimitedList(
         fields.String(validate=TAG_RULES, metadata=TAG),
@@ -108,6 +109,17 @@ class LinkPatchSchema(Schema):
         if reason := targets.rejection_reason(url, own_url()):
             raise ValidationError(reason)
 
+    @validates("code")
+    def validate_code(self, code: str, **_kwargs: Any) -> None:
+        """Reject a code that is malformed or reserved."""
+        if not codes.CODE.fullmatch(code):
+            raise ValidationError(
+                "Must be 1 to 64 letters, digits, -, _ or dots, begin with a letter or digit, and"
+                " not end with a dot."
+            )
+        if codes.is_reserved(current_app, code):
+            raise ValidationError("Is reserved by this service.")
+
     @validates("tags")
     def validate_unique(self, tags: list[str], **_kwargs: Any) -> None:
         """Reject a list that contains the same tag twice."""
@@ -119,18 +131,6 @@ class LinkCreateSchema(LinkPatchSchema):
     """A new link. Without a `code`, the service chooses a random one."""
 
     url = fields.String(required=True, metadata=NEW_URL)
-    code = fields.String(metadata=CODE)
-
-    @validates("code")
-    def validate_code(self, code: str, **_kwargs: Any) -> None:
-        """Reject a code that is malformed or reserved."""
-        if not codes.CODE.fullmatch(code):
-            raise ValidationError(
-                "Must be 1 to 64 letters, digits, -, _ or dots, begin with a letter or digit, and"
-                " not end with a dot."
-            )
-        if codes.is_reserved(current_app, code):
-            raise ValidationError("Is reserved by this service.")
 
 
 class BatchSchema(Schema):

@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from app.api.own_url import own_url
 from app.database import Database
 from app.identity.tokens import check_owner
-from app.links import history, queries, targets
+from app.links import edits, history, queries, targets
 from app.links.queries import Check
 from app.links.service import known
 from app.links.tables import LINK_DELETIONS, LINK_HISTORY, LINKS
@@ -103,7 +103,7 @@ def undo(database: Database, code: str, number: int, check: Check) -> sa.Row[Any
 
         old = _fields(change.old or {})
         _check_target(old.get("url"))
-        return queries.change(connection, code, old, check_change, "undo")
+        return edits.change(connection, code, old, check_change, "undo")
 
     # Clicks of ten years are 87,600 rows.
     return known(database.write(work, long=True), code)

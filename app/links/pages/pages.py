@@ -156,6 +156,8 @@ def show(code: str) -> Any:
         changed = service.change(database(), code, fields, forms.check_revision(etag(link)))
     except ValidationError as error:
         return _link_page(link, form, forms.field_errors(error), 422)
+    except queries.CodeTakenError:
+        return _link_page(link, form, {"code": CODE_TAKEN}, 409)
     except forms.ChangedError:
         link = service.find(database(), code)
         return _link_page(link, form, {"": f"{CHANGED} {EDIT_KEPT}"}, 412)
