@@ -23,8 +23,8 @@ FAILURE = "slipway.links.failure"
 ROUTE, ROUTE_WITH_REST = "/<unreserved:code>", "/<unreserved:code>/<rest:rest>"
 REST = {
     "type": "string",
-    "description": "Added unchanged to the target's path, unless it is empty. No segment can be"
-    " `.` or `..`.",
+    "description": "Replaces `%s` in the target. Without `%s`, it is added unchanged to the"
+    " target's path, unless it is empty. No segment can be `.` or `..`.",
     "examples": ["install/linux"],
 }
 
@@ -63,7 +63,8 @@ def follow(**_decoded: str) -> Response:
     """Redirect to a link's target
 
     The click is counted before the response is sent. `HEAD` counts no click. Any path after the
-    code is added to the target's path, and the query to the target's query. Case and `-` in the
+    code replaces `%s` in the target, or else is added to the target's path. The query is added to
+    the target's query. Case and `-` in the
     code are ignored, and so is a single slash after it.
 
     :raises NotFound: there is no such link, or a "." or ".." segment follows the code.

@@ -27,7 +27,9 @@ CODE = {
 URL = {
     "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+$",
     "maxLength": targets.URL_LENGTH,
-    "description": "Target: an absolute http or https URL that doesn't lead back to this service.",
+    "description": "Target: an absolute http or https URL that doesn't lead back to this service."
+    " `%s` in its path, query or fragment is replaced by what follows the code in the request's"
+    " path; without `%s`, that is added to the target's path.",
     "examples": ["https://docs.docker.com/compose/"],
 }
 NEW_URL = {**URL, "format": "iri"}  # only a hint: like browsers, we also accept other URLs

@@ -18,6 +18,13 @@ AMBIGUOUS = re.compile("[\u00df\u1e9e\u03c2\u200c\u200d]")
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # The characters allowed in the path and query of a URI (RFC 3986, appendix A), and `%`.
 ALLOWED = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"<>[\\]^`{|}')
+# The place in a target for the rest of the path. No valid URI contains it, because `s` is no
+# hexadecimal digit. After `%` or `%2`, it could complete another escape, so it is none there.
+PLACEHOLDER = r"(?<!%)(?<!%[0-9A-Fa-f])%s"
+TEMPLATE = re.compile(
+    rf"(https?://[^/?#]*[/?#].*?){PLACEHOLDER}(.*)", flags=re.IGNORECASE | re.DOTALL
+)
+IN_QUERY = "".join(c for c in ALLOWED if c not in "&+;=")  # they have a meaning in a query
 # Most targets already are URIs. This check costs a tenth of `iri_to_uri`.
 PLAIN_URI = re.compile(
     r"https?://[a-z0-9.-]+(:[1-9][0-9]*)?(/[\w!$%&'()*+,/:;=@.~-]*(\?[\w!$%&'()*+,/:;=?@.~-]+)?)?",
@@ -41,11 +48,13 @@ def rejection_reason(url: str, own_url: str) -> str | None:
     except ValueError:
         return "Must be a valid URL."
     valid = AUTHORITY.fullmatch(authority) and not AMBIGUOUS.search(authority)
+    valid = valid and not re.search(PLACEHOLDER, authority)
     if scheme not in DEFAULT_PORTS or not valid or not HOST.fullmatch(host):
         return "Must be an absolute http or https URL with a valid host."
     if (host, port) == own_host_and_port:
         return "Must not lead back to this service."
-    return None
+    is_repeated = len(re.findall(PLACEHOLDER, url)) > 1
+    return "Must not contain %s more than once." if is_repeated else None
 
 
 @lru_cache  # for the service's own address, which is parsed for each new link
@@ -67,12 +76,19 @@ def has_dot_segment(rest: str) -> bool:
 def location_of(url: str, rest: str = "", query: str = "") -> str:
     """Return a link's target in ASCII, with the rest of the request's path and its query added.
 
+    The rest replaces `%s` in the target. Without `%s`, it follows the target's path.
+
     :param rest: the request's path after the code, as received: "" or "/…". A slash alone counts
         as nothing: people and programs add it, and a target that is a file would break.
     :param query: the request's query, as received, without "?".
     """
     target = _uri(url)
     rest = "" if rest == "/" else rest
+    if "%s" in target and (template := TEMPLATE.fullmatch(target)):
+        before, after = template.groups()
+        is_in_query = "?" in before and "#" not in before
+        target = before + _ascii(rest[1:], IN_QUERY if is_in_query else ALLOWED) + after
+        rest = ""
     if not rest and not query:
         return target
     before, hash_mark, fragment = target.partition("#")
@@ -87,9 +103,9 @@ def _uri(url: str) -> str:
     return url if PLAIN_URI.fullmatch(url) else iri_to_uri(url)
 
 
-def _ascii(received: str) -> str:
+def _ascii(received: str, allowed: str = ALLOWED) -> str:
     """Percent-encode the characters that a client should have encoded, and keep the rest.
 
     This includes the backslash, which browsers treat as a slash.
     """
-    return quote(received, safe=ALLOWED, encoding="latin-1")
+    return quote(received, safe=allowed, encoding="latin-1")

@@ -24,6 +24,7 @@ from app.links import (
     histogram,
     queries,
     service,
+    targets,
     undo,  # history
 )
 from app.links.api import CODE_TAKEN, TOO_BROAD
@@ -50,7 +51,11 @@ blueprint = Blueprint("pages", __name__, url_prefix="/links", template_folder="t
 
 def init_app(app: Flask) -> None:
     """Add the pages and their entries in the navigation."""
-    app.jinja_env.filters |= {"time": forms.time_element, "count": forms.count_of}
+    app.jinja_env.filters |= {
+        "time": forms.time_element,
+        "count": forms.count_of,
+        "location": targets.location_of,
+    }
     app.config["NAVIGATION"] += [
         ("Links", "pages.listing"),
         ("Most clicked", "pages.top"),

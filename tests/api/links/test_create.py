@@ -89,6 +89,8 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
         pytest.param("url", "https:////example.com", "#/url", id="host in the path"),
         pytest.param("url", "https://://example.com", "#/url", id="port without a host"),
         pytest.param("url", "https://a][b", "#/url", id="brackets in the host"),
+        pytest.param("url", "https://%s.example", "#/url", id="placeholder in the host"),
+        pytest.param("url", "https://a.example/%s?%s", "#/url", id="two placeholders"),
         pytest.param("url", "https://exa mple.com", "#/url", id="space in the host"),
         pytest.param("url", "https://example.com/\r\nX: y", "#/url", id="newline in the URL"),
         pytest.param("url", "https://example.com:99999", "#/url", id="huge port"),

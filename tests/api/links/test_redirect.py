@@ -90,6 +90,15 @@ from tests.support.service import Service
             "https://example.com/a", "/..b/c..", "https://example.com/a/..b/c..", id="dots in names"
         ),
         pytest.param(
+            "https://example.com/a?id=%s&x#f",
+            "/b%20/c&d?y",
+            "https://example.com/a?id=b%20/c%26d&x&y#f",
+            id="placeholder",
+        ),
+        pytest.param(
+            "https://example.com/a?id=%s", "", "https://example.com/a?id=", id="empty placeholder"
+        ),
+        pytest.param(
             "https://example.com/a", "/b\\c", "https://example.com/a/b%5Cc", id="backslash"
         ),
     ],
@@ -117,9 +126,10 @@ def test_path_and_query_are_passed_on(
 )
 def test_dot_segments_lead_nowhere(service: Service, links: Links, rest: str) -> None:
     """Path traversal: dot segments after the code get 404 and do not count as a click."""
-    code = links.create()["code"]
-    assert service.raw(f"/{code}{rest}").status == 404
-    assert service.get(f"/api/links/{code}").json()["clicks"] == 0
+    for target in ("https://example.com/docs", "https://example.com/.%s/a"):
+        code = links.create(url=target)["code"]
+        assert service.raw(f"/{code}{rest}").status == 404
+        assert service.get(f"/api/links/{code}").json()["clicks"] == 0
 
 
 def test_redirect_has_the_right_headers(service: Service, links: Links) -> None:

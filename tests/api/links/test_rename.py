@@ -8,7 +8,7 @@ from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
 
 
-def rename(service: Service, code: str, new: str, **headers: str) -> Any:
+def rename(service: Service, code: str, new: str | None, **headers: str) -> Any:
     """Rename a link and return the answer."""
     return service.patch(f"/api/links/{code}", json={"code": new}, headers=headers)
 

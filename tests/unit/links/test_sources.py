@@ -60,8 +60,13 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     ),
     "golink.jsonl": (
         "golink",
-        "fmt5a",
-        ["Line 2: #/url: Must not be a template, such as {{.Path}}."],
+        "fmt5a fmt5v1.2 fmt5b",
+        [
+            "Line 2: url is now https://host.example/%s",
+            "Line 3: url is now https://host.example/?q=%s",
+            "Line 4: #/url: Must have no template but {{.Path}}.",
+            "Line 5: #/url: Must not contain %s more than once.",
+        ],
     ),
     "kellegous.json": ("kellegous", "fmt10a fmt10b", []),
     "kutt.json": ("kutt", "fmt6Ab", [f"Entry 2: {TAKEN}"]),
