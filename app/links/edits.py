@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from app.identity.tokens import check_owner
 from app.links import (
+    aliases,
     codes,
     history,  # history
     queries,
@@ -29,9 +30,11 @@ def change(
     The revision is incremented if the new value of a field differs. The row is locked meanwhile.
 
     :raises CodeTakenError: another link has the new code. The transaction must be rolled back.
+    :raises GoalError: it would be an alias without a goal.
     """
     link = _locked(connection, code, check)
     if link and any(getattr(link, name) != value for name, value in fields.items()):
+        aliases.check(connection, {**link._mapping, **fields})
         history.record_edit(connection, link, fields, action)  # history
         new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
         code = fields.get("code", code)

@@ -13,10 +13,12 @@ from sqlalchemy.exc import IntegrityError
 from app.database.errors import violated
 from app.identity.tokens import actor
 from app.links import (
+    aliases,
     codes,
     history,  # history
     search,
 )
+from app.links.aliases import GoalError
 from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recent_clicks
 from app.links.tables import LINK_TAGS, LINKS
 
@@ -64,8 +66,10 @@ def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace
     """Insert a link, with a random code if `fields` has none.
 
     :raises CodeTakenError: the code is taken. The transaction must be rolled back.
+    :raises GoalError: it is an alias without a goal.
     """
     row = new_row(fields)
+    aliases.check(connection, row)
     with translate_duplicate():
         row["id"] = connection.execute(INSERT, row).lastrowid
     index_tags(connection, [row])
@@ -80,6 +84,7 @@ def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> li
         links in the batch.
     :raises CodeTakenError: a random code is taken, or another client took a code at the same time.
         A retry can succeed.
+    :raises GoalError: links are aliases without a goal.
     """
     rows = [new_row(fields) for fields in links]
     existing = find_by_keys(connection, [row["lookup_key"] for row in rows])
@@ -95,6 +100,8 @@ def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> li
         raise CodesTakenError(named)
     if refused:
         raise CodeTakenError
+    if wrong := aliases.without_goal(connection, rows):
+        raise GoalError({"links": {i: {"url": [aliases.NO_GOAL]} for i in wrong}})
     insert_all(connection, rows)
     return [SimpleNamespace(**row, clicks=0, owner=actor()) for row in rows]
 

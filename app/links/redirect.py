@@ -4,13 +4,14 @@ import re
 from urllib.parse import unquote
 
 from flask import Flask, Response, request
-from werkzeug.exceptions import Gone, NotFound
+from werkzeug.exceptions import Conflict, Gone, NotFound
 from werkzeug.routing import BaseConverter
 
 from app.api.openapi import named, problem_responses
 from app.api.problems import http_error
 from app.api.resources import Blueprint
-from app.links import codes, targets
+from app.links import aliases, codes, targets
+from app.links.aliases import GoalError
 from app.links.click_counts import Target
 from app.links.clicks import resolver
 from app.links.service import UnknownCodeError
@@ -52,8 +53,16 @@ class RestOfPath(BaseConverter):
 
 
 def init_app(app: Flask) -> None:
-    """Answer 404 if a view finds no link."""
+    """Answer 404 if a view finds no link, and 409 if an alias would have no goal."""
     app.register_error_handler(UnknownCodeError, lambda error: http_error(LinkNotFound(error.code)))
+    app.register_error_handler(GoalError, no_goal)
+
+
+def no_goal(error: GoalError) -> Response:
+    """Return a 409 that names the target of the alias."""
+    conflict = Conflict("An alias needs a link that it leads to.")
+    conflict.data = {"messages": {"json": error.messages}}  # type: ignore[attr-defined]
+    return http_error(conflict)
 
 
 @blueprint.route(ROUTE_WITH_REST, endpoint="follow_further")
@@ -108,6 +117,8 @@ def location(target: Target | None, code: str, rest: str, query: str) -> str:
     if target is None:
         raise UnknownCodeError(code)
     if target.expired:
+        if aliases.is_alias(target.url):
+            raise NotFound(f"This link leads to {target.url}, but that leads nowhere.")
         raise Gone("This link has expired.")
     return targets.location_of(target.url, rest, query)
 

@@ -25,14 +25,17 @@ CODE = {
     "examples": ["compose"],
 }
 URL = {
-    "pattern": r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+$",
+    "pattern": r"^([Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+"
+    rf"|{targets.ALIAS.pattern})$",
     "maxLength": targets.URL_LENGTH,
-    "description": "Target: an absolute http or https URL that doesn't lead back to this service."
+    "description": "Target: an absolute http or https URL, or another link here: `/` and its code,"
+    " or its short URL. Then this link is an alias, and the other link must exist and be none."
     " `%s` in its path, query or fragment is replaced by what follows the code in the request's"
     " path; without `%s`, that is added to the target's path.",
     "examples": ["https://docs.docker.com/compose/"],
 }
-NEW_URL = {**URL, "format": "iri"}  # only a hint: like browsers, we also accept other URLs
+# The format is only a hint: like browsers, we also accept other URLs.
+NEW_URL = {**URL, "format": "iri-reference"}
 TITLE = resources.TEXT_SCHEMA | {
     "description": "A name for people, shown in lists and previews.",
     "examples": ["Docker Compose"],
@@ -99,16 +102,23 @@ class LinkPatchSchema(Schema):
     expires_at = resources.Timestamp(allow_none=True, metadata=NEW_EXPIRES_AT)
 
     @pre_load
-    def read_null_as_default(self, data: Any, **_kwargs: Any) -> Any:
-        """Replace null by the field's default, since null removes a value in a merge patch."""
+    def normalise(self, data: Any, **_kwargs: Any) -> Any:
+        """Replace null by the field's default, since null removes a value in a merge patch.
+
+        Also replace the short URL of a link here by the target of an alias.
+        """
         if not isinstance(data, dict):
             return data
-        return {k: queries.OPTIONAL_FIELDS.get(k) if v is None else v for k, v in data.items()}
+        given = {k: queries.OPTIONAL_FIELDS.get(k) if v is None else v for k, v in data.items()}
+        if isinstance(url := given.get("url"), str):
+            given["url"] = targets.relative(url, own_url())
+        return given
 
     @validates("url")
     def validate_target(self, url: str, **_kwargs: Any) -> None:
         """Reject a target that browsers can't open, or that leads back to this service."""
-        if reason := targets.rejection_reason(url, own_url()):
+        is_alias = targets.ALIAS.fullmatch(url)
+        if not is_alias and (reason := targets.rejection_reason(url, own_url())):
             raise ValidationError(reason)
 
     @validates("code")

@@ -6,7 +6,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 from werkzeug.urls import iri_to_uri
 
+from app.links import codes
+
 URL_LENGTH = 2048
+ALIAS = re.compile(f"/{codes.CODE.pattern}")  # the target of an alias: see aliases.py
 UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # \ufeff as in JavaScript's \s
 # A slash, or a backslash, which browsers and some servers read as a slash.
 SEPARATOR = re.compile(r"[/\\]|%5c", flags=re.IGNORECASE)
@@ -55,6 +58,17 @@ def rejection_reason(url: str, own_url: str) -> str | None:
         return "Must not lead back to this service."
     is_repeated = len(re.findall(PLACEHOLDER, url)) > 1
     return "Must not contain %s more than once." if is_repeated else None
+
+
+def relative(url: str, own_url: str) -> str:
+    """Return the target of an alias if a URL is that of a link here, and else the URL."""
+    try:
+        is_own = _origin(url)[1:] == _origin(own_url)[1:]
+        parts = urlsplit(url)
+    except ValueError:
+        return url
+    is_bare = not (parts.query or parts.fragment or parts.username)
+    return parts.path if is_own and is_bare and ALIAS.fullmatch(parts.path) else url
 
 
 @lru_cache  # for the service's own address, which is parsed for each new link

@@ -10,6 +10,7 @@ from app.api.own_url import own_url
 from app.database import Database
 from app.identity.tokens import check_owner
 from app.links import edits, history, queries, targets
+from app.links.aliases import is_alias
 from app.links.queries import Check
 from app.links.service import known
 from app.links.tables import LINK_DELETIONS, LINK_HISTORY, LINKS
@@ -132,7 +133,7 @@ def _restore(
 
 def _check_target(url: str | None) -> None:
     """Check a target again, because the rules can have changed, or PUBLIC_URL."""
-    if url and (reason := targets.rejection_reason(url, own_url())):
+    if url and not is_alias(url) and (reason := targets.rejection_reason(url, own_url())):
         raise NotUndoableError(f"The old target is not allowed any more: {reason}")
 
 

@@ -82,7 +82,7 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
         pytest.param("url", None, "#/url", id="null for the URL"),
         pytest.param("url", 1, "#/url", id="number for the URL"),
         pytest.param("url", "", "#/url", id="empty URL"),
-        pytest.param("url", "/relative", "#/url", id="relative URL"),
+        pytest.param("url", "/relative/path", "#/url", id="relative URL"),
         pytest.param("url", "ftp://example.com", "#/url", id="FTP"),
         pytest.param("url", "javascript:alert(1)", "#/url", id="JavaScript"),
         pytest.param("url", "https://", "#/url", id="URL without a host"),
@@ -173,8 +173,8 @@ def test_wrong_field_is_named(service: Service, field: str, value: Any, pointer:
 
 
 def test_loop_is_refused(service: Service) -> None:
-    """A link to the service itself is rejected, however its address is spelled."""
-    for url in (service.url, service.url.upper() + "/x", f"{service.url}./x"):
+    """A link to the service itself, but to no link, is rejected in any spelling of its address."""
+    for url in (service.url, service.url.upper() + "/x/y", f"{service.url}./x?y"):
         answer = service.post("/api/links", json={"url": url})
         assert answer.status_code == 422, url
 

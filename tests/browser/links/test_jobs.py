@@ -96,7 +96,7 @@ def test_wrong_edit_is_shown(stack: Stack, page: Page, links: Links) -> None:
     """The first wrong field gets the focus, so that it is scrolled into view."""
     page.goto(f"/links/{links.create()['code']}")
     page.get_by_label("Title").fill("After")
-    page.get_by_label("Target URL").fill(f"{stack.url}/x")
+    page.get_by_label("Target URL").fill(f"{stack.url}/x/y")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#url-wrong")).to_be_in_viewport()
     expect(page.get_by_label("Target URL")).to_be_focused()
