@@ -8,7 +8,7 @@ from werkzeug.urls import iri_to_uri
 
 from app.links import codes
 
-URL_LENGTH = 2048
+URL_LENGTH = 3000
 ALIAS = re.compile(f"/{codes.CODE.pattern}")  # the target of an alias: see aliases.py
 UNSAFE = re.compile(r"[\s\ufeff\\\x00-\x20\x7f-\x9f\ud800-\udfff]")  # \ufeff as in JavaScript's \s
 # A slash, or a backslash, which browsers and some servers read as a slash.
@@ -41,7 +41,7 @@ def rejection_reason(url: str, own_url: str) -> str | None:
     :param own_url: this service's own address. A target there could be a redirect loop.
     """
     if len(url) > URL_LENGTH:
-        return f"Must have at most {URL_LENGTH} characters."
+        return f"Must have at most {URL_LENGTH:,} characters."
     if UNSAFE.search(url):
         return "Must not contain spaces, control characters or backslashes."
     try:

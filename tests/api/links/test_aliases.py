@@ -44,7 +44,7 @@ def test_short_url_makes_an_alias(service: Service, links: Links) -> None:
 
 @pytest.mark.parametrize("url", ["/{alias}", "/{unknown}", "/api", "/docs"])
 def test_alias_needs_a_goal(service: Service, links: Links, url: str) -> None:
-    """The goal must be an existing link that is no alias: otherwise 409, and nothing has changed."""
+    """The goal must be an existing link that is no alias. Otherwise 409 changes nothing."""
     goal = links.create()["code"]
     alias, other = alias_of(links, goal), links.create()["code"]
     url = url.format(alias=alias, unknown=links.new_code())
