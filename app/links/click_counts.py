@@ -52,8 +52,8 @@ def find_targets(connection: Connection, keys: Iterable[str]) -> dict[str, Targe
 
 def _follow(alias: Target, goal: Target | None) -> Target:
     if goal is None or is_alias(goal.url):
-        return alias._replace(expired=True)
-    return Target(alias.id, goal.url, alias.expired or goal.expired)
+        return Target(alias.id, alias.url, expired=True)
+    return Target(alias.id, goal.url, expired=alias.expired or goal.expired)
 
 
 def _find(connection: Connection, keys: Iterable[str]) -> dict[str, Target]:
