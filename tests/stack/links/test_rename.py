@@ -11,7 +11,7 @@ PAST = f"""
     INSERT INTO link_clicks (link_id, hour, clicks)
         WITH RECURSIVE hours_ (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM hours_ WHERE n < {HOURS})
         SELECT id, '2010-01-01' + INTERVAL n HOUR, 1 FROM hours_ JOIN links ON code = '{{code}}';
-    INSERT INTO link_click_rollups SELECT id, '2015-01-01', 40000 FROM links WHERE code = '{{code}}'
+    INSERT INTO link_click_rollups SELECT id, '2015-01-01', 43823 FROM links WHERE code = '{{code}}'
 """
 
 
