@@ -167,7 +167,9 @@ def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, 
     changed it (optimistic locking).
 
     `code` renames the link. It keeps its clicks, its owner and its history. The old code is free
-    from then on, and short URLs with it get 404. 409 means that another link has the new code.
+    from then on, and short URLs with it get 404. While the clicks of many hours move, redirects of
+    this link can get 503 for some seconds. 409 means that another link has the new code, or that
+    the link would be an alias without a link that it leads to.
     """
     try:
         link = service.change(database(), code, fields, check_if_match)
