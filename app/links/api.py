@@ -157,16 +157,24 @@ def read(code: str) -> Any:
 @blueprint.doc(
     parameters=["If-Match"],
     requestBody={"content": {"application/json": {"schema": schemas.LinkPatchSchema}}},
-    responses=problem_responses(412),
+    responses=problem_responses(409, 412),
 )
 def change(fields: dict[str, Any], code: str) -> tuple[Row[Any], int, dict[str, str]]:
     """Change a link
 
     The body is a JSON merge patch (RFC 7396): fields that you leave out keep their value, and
-    null resets a field to its default. A code can't be changed. Send `If-Match` to change the link
-    only if nobody else has changed it (optimistic locking).
+    null resets a field to its default. Send `If-Match` to change the link only if nobody else has
+    changed it (optimistic locking).
+
+    `code` renames the link. It keeps its clicks, its owner and its history. The old code is free
+    from then on, and short URLs with it get 404. While the clicks of many hours move, redirects of
+    this link can get 503 for some seconds. 409 means that another link has the new code, or that
+    the link would be an alias without a link that it leads to.
     """
-    link = service.change(database(), code, fields, check_if_match)
+    try:
+        link = service.change(database(), code, fields, check_if_match)
+    except queries.CodeTakenError:
+        raise Conflict(CODE_TAKEN) from None
     return link, 200, etag_headers(link)
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, TextClause, bindparam, select, text
 
+from app.links.aliases import goal_key, is_alias
 from app.links.histogram import bucket_start
 from app.links.tables import LINK_CLICKS, LINKS
 
@@ -28,7 +29,7 @@ LOCK_FREE_ROWS = text("""
 
 
 class Target(NamedTuple):
-    """The part of a link that a redirect needs."""
+    """The part of a link that a redirect needs. For an alias, the URL is that of its goal."""
 
     id: int
     url: str
@@ -36,7 +37,26 @@ class Target(NamedTuple):
 
 
 def find_targets(connection: Connection, keys: Iterable[str]) -> dict[str, Target]:
-    """Return the targets of lookup keys, without those that no link has."""
+    """Return the targets of lookup keys, without those that no link has.
+
+    An alias keeps its own id, so a click is counted for the alias. Without a goal it counts as
+    expired, and keeps its URL.
+    """
+    found = _find(connection, keys)
+    goals = {key: goal_key(link.url) for key, link in found.items() if is_alias(link.url)}
+    if goals:
+        links = _find(connection, goals.values())
+        found |= {key: _follow(found[key], links.get(goal)) for key, goal in goals.items()}
+    return found
+
+
+def _follow(alias: Target, goal: Target | None) -> Target:
+    if goal is None or is_alias(goal.url):
+        return Target(alias.id, alias.url, expired=True)
+    return Target(alias.id, goal.url, expired=alias.expired or goal.expired)
+
+
+def _find(connection: Connection, keys: Iterable[str]) -> dict[str, Target]:
     now = datetime.now(UTC)
     return {
         row.lookup_key: Target(row.id, row.url, bool(row.expires_at and row.expires_at <= now))

@@ -7,8 +7,12 @@ from functools import cache
 from flask import Flask
 from werkzeug.routing import BaseConverter
 
-CODE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+# It can't end with `.`, because text often has one after a link. `-` doesn't count.
+CODE = re.compile(r"(?!.*\.-*$)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 BATCH = "batch"  # reserved, since /api/links/batch has it in the place of a code
+# Files that browsers and crawlers ask for on their own.
+WELL_KNOWN = {"apple-touch-icon.png", "favicon.ico", "opensearch.xml", "robots.txt", "sitemap.xml"}
+QR_CODES = (".qr", ".qr.png", ".qr.svg")  # what follows the code in the address of its QR code
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no two characters that look alike
 RANDOM_LENGTH = 7
 
@@ -40,10 +44,18 @@ def random_code() -> str:
     return "".join(secrets.choice(ALPHABET) for _ in range(RANDOM_LENGTH))
 
 
+def is_reserved(app: Flask, code: str) -> bool:
+    """Return whether a code, in any spelling, belongs to the service itself."""
+    key = lookup_key(code)
+    return key in reserved_keys(app) or key.endswith(QR_CODES)
+
+
 def reserved_words(app: Flask) -> set[str]:
-    """Return the words that can't be codes: `BATCH` and the first path segments of other routes."""
+    """Return the words that can't be codes: names of files, and first path segments of routes."""
     rules = (rule.rule for rule in app.url_map.iter_rules())
-    return {BATCH} | {rule.split("/")[1] for rule in rules if not rule.startswith("/<")}
+    return (
+        {BATCH} | WELL_KNOWN | {rule.split("/")[1] for rule in rules if not rule.startswith("/<")}
+    )
 
 
 @cache

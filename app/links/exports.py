@@ -63,8 +63,9 @@ def export(arguments: dict[str, str]) -> Response:
     `format` chooses the format. Without it, the `Accept` header does; the default is JSON Lines.
 
     A link that exists during the whole export is included exactly once, even if others change links
-    meanwhile. The export is not a snapshot. If the transfer ends without the last chunk of its
-    chunked encoding, the export is incomplete.
+    meanwhile. One that is renamed meanwhile can be included under both codes. The export is not a
+    snapshot. If the transfer ends without the last chunk of its chunked encoding, the export is
+    incomplete.
     """
     accepted = request.accept_mimetypes.best_match(MEDIA_TYPES.values())
     file_format = arguments.get("format") or ("csv" if accepted == "text/csv" else "jsonl")

@@ -86,6 +86,14 @@ def record_edit(
     connection.execute(INSERT, change)
 
 
+def move(connection: sa.Connection, old_id: int, link: Mapping[str, Any]) -> None:
+    """Give the history of a link, and with it the owner, to the link's new row."""
+    for column in (LINK_HISTORY.c.link_id, LINK_HISTORY.c.new_link_id):
+        changes = sa.update(LINK_HISTORY).where(column == old_id)
+        key = {"lookup_key": link["lookup_key"]} if column is LINK_HISTORY.c.new_link_id else {}
+        connection.execute(changes.values({column.name: link["id"]} | key))
+
+
 def keep(connection: sa.Connection, link: sa.Row[Any]) -> None:
     """Record that a link, whose row is locked, is deleted, and keep it with its clicks.
 

@@ -1,4 +1,4 @@
-"""SQL for links: insert, find, change, delete and list them."""
+"""SQL for links: insert, find and list them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -11,12 +11,14 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from app.database.errors import violated
-from app.identity.tokens import actor, check_owner
+from app.identity.tokens import actor
 from app.links import (
+    aliases,
     codes,
     history,  # history
     search,
 )
+from app.links.aliases import GoalError
 from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recent_clicks
 from app.links.tables import LINK_TAGS, LINKS
 
@@ -24,8 +26,6 @@ from app.links.tables import LINK_TAGS, LINKS
 INSERT = sa.insert(LINKS)
 UNIQUE_KEY = "links.lookup_key"  # what MySQL and SQLite both report for a taken code
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
-BY_KEY_LOCKED = BY_KEY.with_for_update()
-BY_KEY_LOCKED = BY_KEY_LOCKED.add_columns(history.OWNER)  # history
 BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
 BY_KEY_WITH_CLICKS = BY_KEY_WITH_CLICKS.add_columns(history.OWNER)  # history
 LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
@@ -66,8 +66,10 @@ def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace
     """Insert a link, with a random code if `fields` has none.
 
     :raises CodeTakenError: the code is taken. The transaction must be rolled back.
+    :raises GoalError: it is an alias without a goal.
     """
     row = new_row(fields)
+    aliases.check(connection, row)
     with translate_duplicate():
         row["id"] = connection.execute(INSERT, row).lastrowid
     index_tags(connection, [row])
@@ -82,6 +84,7 @@ def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> li
         links in the batch.
     :raises CodeTakenError: a random code is taken, or another client took a code at the same time.
         A retry can succeed.
+    :raises GoalError: links are aliases without a goal.
     """
     rows = [new_row(fields) for fields in links]
     existing = find_by_keys(connection, [row["lookup_key"] for row in rows])
@@ -97,6 +100,8 @@ def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> li
         raise CodesTakenError(named)
     if refused:
         raise CodeTakenError
+    if wrong := aliases.without_goal(connection, rows):
+        raise GoalError({"links": {i: {"url": [aliases.NO_GOAL]} for i in wrong}})
     insert_all(connection, rows)
     return [SimpleNamespace(**row, clicks=0, owner=actor()) for row in rows]
 
@@ -161,57 +166,10 @@ def find(connection: sa.Connection, code: str, *, clicks: bool = True) -> sa.Row
     return connection.execute(query, {"key": key_of(code)}).first()
 
 
-def change(
-    connection: sa.Connection,
-    code: str,
-    fields: dict[str, Any],
-    check: Check,
-    action: str = "edit",
-) -> sa.Row[Any] | None:
-    """Change a link if `check` does not raise. Return the changed link with its clicks, or None.
-
-    The revision is incremented if the new value of a field differs. The row is locked meanwhile.
-    """
-    link = _locked(connection, code, check)
-    if link and any(getattr(link, name) != value for name, value in fields.items()):
-        history.record_edit(connection, link, fields, action)  # history
-        new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
-        connection.execute(sa.update(LINKS).where(_is(link)).values(new))
-        if "tags" in fields:
-            connection.execute(sa.delete(LINK_TAGS).where(LINK_TAGS.c.link_id == link.id))
-            index_tags(connection, [{**link._mapping, **new}])
-    return link and find(connection, code)
-
-
-def delete(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
-    """Delete a link and its clicks if `check` does not raise. Return the deleted link or None.
-
-    A copy is kept: see undo.py.
-    """
-    link = _locked(connection, code, check)
-    if link:
-        history.keep(connection, link)  # history
-        connection.execute(sa.delete(LINKS).where(_is(link)))
-    return link
-
-
-def _is(link: sa.Row[Any]) -> sa.ColumnElement[bool]:
-    # By the key that never changes, not by the id: only it could distribute links over servers.
-    return LINKS.c.lookup_key == sa.literal(link.lookup_key)
-
-
 def key_of(code: str) -> str:
     """Return the lookup key of a code from a path, or a text that is none."""
     # The column is ASCII, and MySQL can't compare it with other characters.
     return codes.lookup_key(code) if code.isascii() else ""
-
-
-def _locked(connection: sa.Connection, code: str, check: Check) -> sa.Row[Any] | None:
-    link = connection.execute(BY_KEY_LOCKED, {"key": key_of(code)}).first()
-    if link:
-        check_owner(link.owner)  # history
-        check(link)
-    return link
 
 
 def index_tags(connection: sa.Connection, links: Iterable[Mapping[str, Any]]) -> None:

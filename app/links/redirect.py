@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from flask import Flask, Response, request
 from sqlalchemy import RowMapping
-from werkzeug.exceptions import Gone, NotFound
+from werkzeug.exceptions import Conflict, Gone, NotFound
 from werkzeug.routing import BaseConverter
 
 from app.api.headers import is_api, prefers_html
@@ -17,7 +17,8 @@ from app.api.resources import Blueprint
 from app.database import database
 from app.database.errors import UNAVAILABLE
 from app.identity import sessions
-from app.links import codes, nearest, pasted, targets
+from app.links import aliases, codes, nearest, pasted, targets
+from app.links.aliases import GoalError
 from app.links.click_counts import Target
 from app.links.clicks import resolver
 from app.links.service import UnknownCodeError
@@ -40,8 +41,8 @@ PASTED_CODE = {
 }
 REST = {
     "type": "string",
-    "description": "Added unchanged to the target's path, unless it is empty. No segment can be"
-    " `.` or `..`.",
+    "description": "Replaces `%s` in the target. Without `%s`, it is added unchanged to the"
+    " target's path, unless it is empty. No segment can be `.` or `..`.",
     "examples": ["install/linux"],
 }
 
@@ -79,14 +80,21 @@ class RestOfPath(BaseConverter):
 
 
 def init_app(app: Flask) -> None:
-    """Answer 404 if a view finds no link."""
+    """Answer 404 if a view finds no link, and 409 if an alias would have no goal."""
 
     def not_found(error: UnknownCodeError) -> Response:
-        is_reserved = codes.lookup_key(error.code) in codes.reserved_keys(app)
-        unknown = "" if is_reserved else error.code
+        unknown = "" if codes.is_reserved(app, error.code) else error.code
         return http_error(LinkNotFound(unknown, similar_links(error.code)))
 
     app.register_error_handler(UnknownCodeError, not_found)
+    app.register_error_handler(GoalError, no_goal)
+
+
+def no_goal(error: GoalError) -> Response:
+    """Return a 409 that names the target of the alias."""
+    conflict = Conflict("An alias needs a link that it leads to.")
+    conflict.data = {"messages": {"json": error.messages}}  # type: ignore[attr-defined]
+    return http_error(conflict)
 
 
 def similar_links(code: str) -> Sequence[RowMapping]:
@@ -108,8 +116,9 @@ def follow(**_decoded: str) -> Response:
     """Redirect to a link's target
 
     The click is counted before the response is sent. `HEAD` counts no click, and neither does a
-    browser that only prefetches or previews the target. Any path after the code is added to the
-    target's path, and the query to the target's query. A single slash after the code is ignored.
+    browser that only prefetches or previews the target. Any path after the code replaces `%s` in
+    the target, or else is added to the target's path. The query is added to the target's query. A
+    single slash after the code is ignored.
 
     :raises NotFound: there is no such link, or a "." or ".." segment follows the code.
     :raises Gone: the link has expired.
@@ -135,9 +144,14 @@ def key(code: str, rest: str) -> str:
     :param rest: the path after the code, as received.
     :raises NotFound: no link can have this path.
     """
-    if not codes.CODE.fullmatch(code) or targets.has_dot_segment(rest):
+    lookup_key = codes.lookup_key(code)
+    if (
+        not codes.CODE.fullmatch(code)
+        or lookup_key.endswith(codes.QR_CODES)
+        or targets.has_dot_segment(rest)
+    ):
         raise NotFound("There is no link with this path.")
-    return codes.lookup_key(code)
+    return lookup_key
 
 
 def location(target: Target | None, code: str, rest: str, query: str) -> str:
@@ -151,6 +165,8 @@ def location(target: Target | None, code: str, rest: str, query: str) -> str:
     if target is None:
         raise UnknownCodeError(code)
     if target.expired:
+        if aliases.is_alias(target.url):
+            raise NotFound(f"This link leads to {target.url}, but that leads nowhere.")
         raise Gone("This link has expired.")
     return targets.location_of(target.url, rest, query)
 

@@ -21,22 +21,26 @@ CODE = {
     "type": "string",
     "pattern": f"^{codes.CODE.pattern}$",
     "description": "The part of the short URL after the slash. Codes that differ only by case or"
-    " `-` are the same. Words that the service itself uses, such as `api`, are reserved.",
+    " `-` are the same. Words that the service itself uses, such as `api` and `favicon.ico`, are"
+    " reserved, and so are codes that end with `.qr`, `.qr.png` or `.qr.svg`.",
     "examples": ["compose"],
 }
 URL_PATTERN = r"[Hh][Tt][Tt][Pp][Ss]?://[^\s\\\u0000-\u0020\u007f-\u009f]+"
 URL = {
-    "pattern": f"^{URL_PATTERN}$",
+    "pattern": rf"^({URL_PATTERN}|{targets.ALIAS.pattern})$",
     "maxLength": targets.URL_LENGTH,
-    "description": "Target: an absolute http or https URL that doesn't lead back to this service.",
+    "description": "Target: an absolute http or https URL, or another link here: `/` and its code,"
+    " or its short URL. Then this link is an alias, and the other link must exist and be none."
+    " `%s` in its path, query or fragment is replaced by what follows the code in the request's"
+    " path; without `%s`, that is added to the target's path.",
     "examples": ["https://docs.docker.com/compose/"],
 }
 NEW_URL = {
     **URL,
-    "pattern": f"^[{targets.SPACES}]*{URL_PATTERN}[{targets.SPACES}]*$",
+    "pattern": f"^[{targets.SPACES}]*({URL_PATTERN}|{targets.ALIAS.pattern})[{targets.SPACES}]*$",
     "description": f"{URL['description']} White space and invisible characters around it are"
     " dropped.",
-    "format": "iri",  # only a hint: like browsers, we also accept other URLs
+    "format": "iri-reference",  # only a hint: like browsers, we also accept other URLs
 }
 TITLE = resources.TEXT_SCHEMA | {
     "description": "A name for people, shown in lists and previews.",
@@ -85,21 +89,15 @@ def validate_search(text: str) -> None:
         raise ValidationError(f"Must not contain a word longer than {WORD_LENGTH} characters.")
 
 
-class PastedURL(fields.String):
-    """A URL without the spaces around it."""
-
-    def _deserialize(self, value: Any, *args: Any, **kwargs: Any) -> str:
-        return super()._deserialize(value, *args, **kwargs).strip(targets.SPACES)
-
-
 TITLE_RULES = (validate.Length(max=200), resources.validate_printable)
 TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 
 
 class LinkPatchSchema(Schema):
-    """The fields of a link that can be changed. null resets any but `url` to its default."""
+    """The fields of a link that can be changed. null resets the optional ones to their default."""
 
-    url = PastedURL(metadata=NEW_URL)
+    url = fields.String(metadata=NEW_URL)
+    code = fields.String(metadata=CODE)
     title = fields.String(allow_none=True, validate=TITLE_RULES, metadata=TITLE)
     tags = resources.LimitedList(
         fields.String(validate=TAG_RULES, metadata=TAG),
@@ -110,17 +108,36 @@ class LinkPatchSchema(Schema):
     expires_at = resources.Timestamp(allow_none=True, metadata=NEW_EXPIRES_AT)
 
     @pre_load
-    def read_null_as_default(self, data: Any, **_kwargs: Any) -> Any:
-        """Replace null by the field's default, since null removes a value in a merge patch."""
+    def normalise(self, data: Any, **_kwargs: Any) -> Any:
+        """Replace null by the field's default, since null removes a value in a merge patch.
+
+        Also drop spaces around the target, and replace the short URL of a link here by the target
+        of an alias.
+        """
         if not isinstance(data, dict):
             return data
-        return {k: queries.OPTIONAL_FIELDS.get(k) if v is None else v for k, v in data.items()}
+        given = {k: queries.OPTIONAL_FIELDS.get(k) if v is None else v for k, v in data.items()}
+        if isinstance(url := given.get("url"), str):
+            given["url"] = targets.relative(url.strip(targets.SPACES), own_url())
+        return given
 
     @validates("url")
     def validate_target(self, url: str, **_kwargs: Any) -> None:
         """Reject a target that browsers can't open, or that leads back to this service."""
-        if reason := targets.rejection_reason(url, own_url()):
+        is_alias = targets.ALIAS.fullmatch(url)
+        if not is_alias and (reason := targets.rejection_reason(url, own_url())):
             raise ValidationError(reason)
+
+    @validates("code")
+    def validate_code(self, code: str, **_kwargs: Any) -> None:
+        """Reject a code that is malformed or reserved."""
+        if not codes.CODE.fullmatch(code):
+            raise ValidationError(
+                "Must be 1 to 64 letters, digits, -, _ or dots, begin with a letter or digit, and"
+                " not end with a dot."
+            )
+        if codes.is_reserved(current_app, code):
+            raise ValidationError("Is reserved by this service.")
 
     @validates("tags")
     def validate_unique(self, tags: list[str], **_kwargs: Any) -> None:
@@ -132,18 +149,7 @@ class LinkPatchSchema(Schema):
 class LinkCreateSchema(LinkPatchSchema):
     """A new link. Without a `code`, the service chooses a random one."""
 
-    url = PastedURL(required=True, metadata=NEW_URL)
-    code = fields.String(metadata=CODE)
-
-    @validates("code")
-    def validate_code(self, code: str, **_kwargs: Any) -> None:
-        """Reject a code that is malformed or reserved."""
-        if not codes.CODE.fullmatch(code):
-            raise ValidationError(
-                "Must be 1 to 64 letters, digits, - or _, and begin with a letter or digit."
-            )
-        if codes.lookup_key(code) in codes.reserved_keys(current_app):
-            raise ValidationError("Is reserved by this service.")
+    url = fields.String(required=True, metadata=NEW_URL)
 
 
 class BatchSchema(Schema):

@@ -13,6 +13,7 @@ from sqlalchemy.exc import InternalError
 from app.database import Database
 from app.links import (
     click_queries,
+    edits,
     histogram,
     history,  # history
     queries,
@@ -98,8 +99,12 @@ def change(database: Database, code: str, fields: Mapping[str, Any], check: Chec
     """Change a link if `check` does not raise, and return the changed link with its clicks.
 
     :raises UnknownCodeError: there is no such link.
+    :raises CodeTakenError: another link has the new code.
     """
-    changed = database.write(lambda c: queries.change(c, code, dict(fields), check))
+    # A rename moves the clicks of all hours.
+    changed = database.write(
+        lambda c: edits.change(c, code, dict(fields), check), long="code" in fields
+    )
     return known(changed, code)
 
 
@@ -110,7 +115,7 @@ def delete(database: Database, code: str, check: Check) -> None:
 
     :raises UnknownCodeError: there is no such link.
     """
-    known(database.write(lambda c: queries.delete(c, code, check)), code)
+    known(database.write(lambda c: edits.delete(c, code, check)), code)
     history.purge(database)  # history
 
 

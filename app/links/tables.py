@@ -12,7 +12,7 @@ LINKS = sa.Table(
     sa.Column("id", BigIntId, primary_key=True),
     sa.Column("code", sa.String(64), nullable=False),  # in its creator's spelling
     sa.Column("lookup_key", ascii_string(64), nullable=False, unique=True),  # see codes.py
-    sa.Column("url", sa.String(2048), nullable=False),
+    sa.Column("url", sa.String(3000), nullable=False),
     sa.Column("title", sa.String(200), nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("expires_at", UTCDateTime(6)),
@@ -88,7 +88,7 @@ LINK_DELETIONS = sa.Table(
     sa.Column("id", BigIntId, primary_key=True, autoincrement=False),
     sa.Column("code", sa.String(64), nullable=False),
     sa.Column("lookup_key", ascii_string(64), nullable=False, index=True),
-    sa.Column("url", sa.String(2048), nullable=False),
+    sa.Column("url", sa.String(3000), nullable=False),
     sa.Column("title", sa.String(200), nullable=False),
     sa.Column("tags", sa.JSON, nullable=False),
     sa.Column("expires_at", UTCDateTime(6)),

@@ -9,7 +9,8 @@ import sqlalchemy as sa
 from app.api.own_url import own_url
 from app.database import Database
 from app.identity.tokens import check_owner
-from app.links import history, queries, targets
+from app.links import edits, history, queries, targets
+from app.links.aliases import is_alias
 from app.links.queries import Check
 from app.links.service import known
 from app.links.tables import LINK_DELETIONS, LINK_HISTORY, LINKS
@@ -103,7 +104,7 @@ def undo(database: Database, code: str, number: int, check: Check) -> sa.Row[Any
 
         old = _fields(change.old or {})
         _check_target(old.get("url"))
-        return queries.change(connection, code, old, check_change, "undo")
+        return edits.change(connection, code, old, check_change, "undo")
 
     # Clicks of ten years are 87,600 rows.
     return known(database.write(work, long=True), code)
@@ -132,7 +133,7 @@ def _restore(
 
 def _check_target(url: str | None) -> None:
     """Check a target again, because the rules can have changed, or PUBLIC_URL."""
-    if url and (reason := targets.rejection_reason(url, own_url())):
+    if url and not is_alias(url) and (reason := targets.rejection_reason(url, own_url())):
         raise NotUndoableError(f"The old target is not allowed any more: {reason}")
 
 

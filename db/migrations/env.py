@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import structlog
 from alembic import context
-from sqlalchemy import NullPool, create_engine, event, text
+from sqlalchemy import NullPool, String, create_engine, event, text
 from sqlalchemy.exc import OperationalError
 
 import app.api.idempotency  # noqa: F401 its table exists even if no resource uses it
@@ -46,6 +46,17 @@ def exists_here(item: Any, _name: object, kind: str, _reflected: bool, _other: o
     This is the hook `include_object`.
     """
     return engine.dialect.name == "mysql" or kind != "index" or not item.kwargs.get("mysql_prefix")
+
+
+def is_other_type(
+    _context: object, _column: object, _declared: object, found: object, _wanted: object
+) -> bool | None:
+    """Return False for texts in SQLite, which enforces no length, so migrations don't change it.
+
+    This is the hook `compare_type`; None leaves the comparison to Alembic.
+    """
+    has_lengths = engine.dialect.name == "mysql"
+    return False if not has_lengths and isinstance(found, String) else None
 
 
 def written(kind: str, item: Any, migration: Any) -> str | Literal[False]:
@@ -95,6 +106,7 @@ with engine.connect() as connection:
             connection,
             target_metadata=metadata,
             include_object=exists_here,
+            compare_type=is_other_type,
             render_item=written,
             transaction_per_migration=True,
         )

@@ -16,6 +16,7 @@ from tests.api.conftest import Deployment
 from tests.conftest import NO_CADDY, NO_HAPROXY, NO_NGINX
 from tests.support.checkout import ROOT
 from tests.support.pages import blocks
+from tests.support.service import Service  # example
 from tests.support.visitor import Visitor, form
 from tests.support.waiting import free_port, wait_until
 
@@ -105,3 +106,18 @@ def test_proxy_replaces_what_a_client_claims(embedded: Deployment, visitor: Visi
     fields = form(page.text) | {"token": embedded.token()}
     answer = visitor.post("/sign-in", data=fields, headers=CLAIMS | {"Origin": visitor.url})
     assert answer.status_code == 303
+
+
+# example
+def test_long_redirect_passes(embedded: Deployment, visitor: Visitor) -> None:
+    """The longest target and a long path fit into the proxy's buffers."""
+    with Service(embedded.url, embedded.token()) as service:
+        url = f"https://example.com/{'🚀' * 2980}"
+        code = service.post("/api/links", json={"url": url}).json()["code"]
+        answer = visitor.get(f"/{code}/{'x' * 8000}", allow_redirects=False)
+        service.delete(f"/api/links/{code}")
+    assert answer.status_code == 302
+    assert len(answer.headers["Location"]) == 20 + 2980 * 12 + 8001
+
+
+# /example

@@ -62,6 +62,7 @@ def form_of(link: Row[Any]) -> dict[str, str]:
     expires = link.expires_at
     return {
         "url": link.url,
+        "code": link.code,
         "title": link.title,
         "tags": "\n".join(link.tags),
         # The format of datetime-local inputs: browsers omit seconds that are zero.

@@ -25,6 +25,7 @@ from app.links import (
     histogram,
     queries,
     service,
+    targets,
     undo,  # history
 )
 from app.links.api import CODE_TAKEN, TOO_BROAD
@@ -51,7 +52,11 @@ blueprint = Blueprint("pages", __name__, url_prefix="/links", template_folder="t
 
 def init_app(app: Flask) -> None:
     """Add the pages and their entries in the navigation."""
-    app.jinja_env.filters |= {"time": forms.time_element, "count": forms.count_of}
+    app.jinja_env.filters |= {
+        "time": forms.time_element,
+        "count": forms.count_of,
+        "location": targets.location_of,
+    }
     app.config["NAVIGATION"] += [
         ("Links", "pages.listing"),
         ("Most clicked", "pages.top"),
@@ -157,6 +162,8 @@ def show(code: str) -> Any:
         changed = service.change(database(), code, fields, forms.check_revision(etag(link)))
     except ValidationError as error:
         return _link_page(link, form, forms.field_errors(error), 422)
+    except queries.CodeTakenError:
+        return _link_page(link, form, {"code": CODE_TAKEN}, 409)
     except forms.ChangedError:
         link = service.find(database(), code)
         return _link_page(link, form, {"": f"{CHANGED} {EDIT_KEPT}"}, 412)

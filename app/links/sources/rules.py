@@ -15,7 +15,7 @@ from marshmallow import ValidationError
 
 from app.api.resources import CONTROL_CHARACTERS, TIME_OF_DAY
 from app.links import codes, imports
-from app.links.sources.table import ADDRESSES, OWN, REFUSED, UNIX_TIMES, Source
+from app.links.sources.table import ADDRESSES, OWN, PLACEHOLDERS, REFUSED, UNIX_TIMES, Source
 
 TITLE_LENGTH = 200  # characters
 TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{TIME_OF_DAY}.*", re.ASCII)
@@ -29,7 +29,7 @@ def _title(given: str) -> str:
 
 
 ADJUST: dict[str, Callable[[str], str]] = {
-    "code": lambda given: re.sub(r"[./\s]+", "-", given).lstrip("-_"),
+    "code": lambda given: re.sub(r"[/\s]+", "-", given).lstrip("-_.").rstrip("."),
     "url": lambda given: given.replace(" ", "%20"),
     "title": _title,
 }
@@ -75,7 +75,10 @@ def _adjust(link: dict[str, Any], source: Source) -> list[str]:
         given = str(link[field]).strip()
         if field == "code" and source.name in ADDRESSES:
             given = given.split("://")[-1].partition("/")[2]
-        link[field] = ADJUST[field](given)
+        value = given
+        if field == "url" and source.name in PLACEHOLDERS:
+            value = re.sub(PLACEHOLDERS[source.name], "%s", given)
+        link[field] = ADJUST[field](value)
         if link[field] != given:
             notes.append(f"{field} is now {link[field]}")
     if source.kind == "html" and not link.get("code"):

@@ -32,9 +32,13 @@ LOOKS = {
 WITHIN = {"kutt": "data", "bitly": "links"}  # the list in JSON. Others have objects by their codes
 ADDRESSES = {"bitly", "dub"}  # a code is a whole short URL
 UNIX_TIMES = {"bookmarks"}  # a time is in seconds, milliseconds or microseconds since 1970
+# What a source writes in a target for the rest of the path, which is `%s` here.
+PLACEHOLDERS = {"golink": r"\{\{\s*(?:(?:Path|Query)Escape\s+)?\.Path\s*\}\}"}
 # A name and a pattern: a link is refused for the reason if its value matches.
 REFUSED = {
-    "golink": [("Long", r"\{\{", "Must not be a template, such as {{.Path}}.")],
+    "golink": [
+        ("Long", rf"(?!{PLACEHOLDERS['golink']})\{{\{{", "Must have no template but {{.Path}}.")
+    ],
     "kutt": [
         ("banned", "True", "Is banned there."),
         ("password", "True", "Has a password there, but links here are public."),

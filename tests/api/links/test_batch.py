@@ -39,7 +39,7 @@ def test_batch_answers_its_links_in_order(service: Service, links: Links) -> Non
 def test_wrong_links_are_named_by_their_place(service: Service, links: Links) -> None:
     """One invalid link rejects the whole batch; each wrong field is listed with its position."""
     code = links.new_code()
-    wrong: list[dict[str, Any]] = [{"code": code}, {"url": "/x"}, {}, {"code": "a b", "title": 1}]
+    wrong: list[dict[str, Any]] = [{"code": code}, {"url": "/x/y"}, {}, {"code": "a b", "title": 1}]
     answer = service.post(PATH, json=batch(*wrong))
     assert answer.status_code == 422
     assert {error["pointer"] for error in answer.json()["errors"]} == {

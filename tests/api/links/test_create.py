@@ -82,13 +82,15 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
         pytest.param("url", None, "#/url", id="null for the URL"),
         pytest.param("url", 1, "#/url", id="number for the URL"),
         pytest.param("url", "", "#/url", id="empty URL"),
-        pytest.param("url", "/relative", "#/url", id="relative URL"),
+        pytest.param("url", "/relative/path", "#/url", id="relative URL"),
         pytest.param("url", "ftp://example.com", "#/url", id="FTP"),
         pytest.param("url", "javascript:alert(1)", "#/url", id="JavaScript"),
         pytest.param("url", "https://", "#/url", id="URL without a host"),
         pytest.param("url", "https:////example.com", "#/url", id="host in the path"),
         pytest.param("url", "https://://example.com", "#/url", id="port without a host"),
         pytest.param("url", "https://a][b", "#/url", id="brackets in the host"),
+        pytest.param("url", "https://%s.example", "#/url", id="placeholder in the host"),
+        pytest.param("url", "https://a.example/%s?%s", "#/url", id="two placeholders"),
         pytest.param("url", "https://exa mple.com", "#/url", id="space in the host"),
         pytest.param("url", "https://example.com/\r\nX: y", "#/url", id="newline in the URL"),
         pytest.param("url", "https://example.com:99999", "#/url", id="huge port"),
@@ -98,13 +100,23 @@ def test_one_of_many_gets_the_code(service: Service, links: Links) -> None:
             "url", "https://example.com/\ufeffx", "#/url", id="byte order mark in the URL"
         ),
         pytest.param("url", "https://example.com/\ud800", "#/url", id="surrogate in the URL"),
-        pytest.param("url", "https://example.com/" + "x" * 2029, "#/url", id="URL too long"),
+        pytest.param("url", "https://example.com/" + "x" * 2981, "#/url", id="URL too long"),
         pytest.param("code", "", "#/code", id="empty code"),
         pytest.param("code", "-a", "#/code", id="leading hyphen in the code"),
         pytest.param("code", "a b", "#/code", id="space in the code"),
         pytest.param("code", "ä", "#/code", id="non-ASCII code"),
         pytest.param("code", "a\n", "#/code", id="newline after the code"),
         pytest.param("code", "x" * 65, "#/code", id="code too long"),
+        pytest.param("code", ".a", "#/code", id="leading dot in the code"),
+        pytest.param("code", "a.", "#/code", id="final dot in the code"),
+        pytest.param("code", "a.--", "#/code", id="final dot in the code, before hyphens"),
+        pytest.param("code", "a.QR", "#/code", id="reserved: QR code"),
+        pytest.param("code", "a.q-r", "#/code", id="reserved: QR code with a hyphen"),
+        pytest.param("code", "a.qr.svg", "#/code", id="reserved: QR code as SVG"),
+        pytest.param("code", "a.Qr.PNG", "#/code", id="reserved: QR code as PNG"),
+        pytest.param("code", "Favicon.ico", "#/code", id="reserved: favicon.ico"),
+        pytest.param("code", "robots.t-xt", "#/code", id="reserved: robots.txt"),
+        pytest.param("code", "openapi.json", "#/code", id="reserved: openapi.json"),
         pytest.param("code", "api", "#/code", id="reserved: api"),
         pytest.param("code", "Live-Z", "#/code", id="reserved: livez"),
         pytest.param("code", "Batch", "#/code", id="reserved: batch"),
@@ -163,8 +175,8 @@ def test_wrong_field_is_named(service: Service, field: str, value: Any, pointer:
 
 
 def test_loop_is_refused(service: Service) -> None:
-    """A link to the service itself is rejected, however its address is spelled."""
-    for url in (service.url, service.url.upper() + "/x", f"{service.url}./x"):
+    """A link to the service itself, but to no link, is rejected in any spelling of its address."""
+    for url in (service.url, service.url.upper() + "/x/y", f"{service.url}./x?y"):
         answer = service.post("/api/links", json={"url": url})
         assert answer.status_code == 422, url
 

@@ -43,6 +43,14 @@ def test_preview_shows_the_target(service: Service, links: Links) -> None:
     assert shown == {name: link[name] for name in ("code", "short_url", "url", "title")}
 
 
+def test_page_leads_where_the_link_leads(service: Service, links: Links) -> None:
+    """The preview page shows a target as it is, and its link is what the redirect would be."""
+    link = links.create(url=f"{TARGET}?ä&id=%s")
+    page = service.get(f"/{link['code']}+", headers={"Accept": "text/html"}).text
+    assert f'href="{TARGET}?%C3%A4&amp;id="' in page
+    assert f">{TARGET}?ä&amp;id=%s</a>" in page
+
+
 def test_page_shows_any_text_as_text(service: Service, links: Links) -> None:
     """The preview page escapes title and target.
 
@@ -53,7 +61,7 @@ def test_page_shows_any_text_as_text(service: Service, links: Links) -> None:
     answer = service.get(f"/{link['code']}+", headers={"Accept": "text/html"})
     assert "<script" not in answer.text
     assert "&lt;script&gt;" in answer.text
-    assert f'href="{TARGET}?&#39;&#34;&gt;&lt;b&gt;&amp;amp;"' in answer.text
+    assert f">{TARGET}?&#39;&#34;&gt;&lt;b&gt;&amp;amp;</a>" in answer.text
     assert '<meta name="robots" content="noindex">' in answer.text
     assert answer.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert answer.headers["Referrer-Policy"] == "same-origin"

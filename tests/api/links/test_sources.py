@@ -23,19 +23,19 @@ def yourls(*codes: str) -> str:
 def test_dry_run_creates_nothing(deployment: Deployment, service: Service, links: Links) -> None:
     """A dry run shows what would be created, adjusted and refused, and why."""
     code = links.new_code()
-    codes = [code, f"{code}.2", "docs", code.upper()]
-    links.codes.append(f"{code}-2")
+    codes = [code, f"{code}/x 2", "docs", code.upper()]
+    links.codes.append(f"{code}-x-2")
     done = deployment.command_line.complete(
         "links", "import", "-", "--dry-run", text=yourls(*codes)
     )
     assert done.returncode == 1
     assert done.stdout.splitlines() == [
         f"Line 2: would create {code}, which leads to {TARGET}",
-        f"Line 3: would create {code}-2, which leads to {TARGET}",
+        f"Line 3: would create {code}-x-2, which leads to {TARGET}",
         "2 created, 0 unchanged, 2 refused, 1 adjusted",
     ]
     assert done.stderr.splitlines() == [
-        f"Line 3: code is now {code}-2",
+        f"Line 3: code is now {code}-x-2",
         "Line 4: #/code: Is reserved by this service.",
         "Line 5: Another link has this code.",
     ]

@@ -255,7 +255,8 @@ def test_format_follows_the_file_name(
 
 
 def test_loop_is_refused_where_the_address_is_known(embedded: Deployment, line: str) -> None:
-    """With PUBLIC_URL set, links to the service itself are refused."""
+    """With PUBLIC_URL set, links to the service itself, but to no link, are refused."""
+    line = line.replace(TARGET, f"{TARGET}/a")
     environ = embedded.options["env"] | {"PUBLIC_URL": TARGET.removesuffix("/docs")}
     command = [*embedded.command, "links", "import", "-"]
     options = embedded.options | {"env": environ}

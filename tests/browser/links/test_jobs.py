@@ -96,7 +96,7 @@ def test_wrong_edit_is_shown(stack: Stack, page: Page, links: Links) -> None:
     """The first wrong field gets the focus, so that it is scrolled into view."""
     page.goto(f"/links/{links.create()['code']}")
     page.get_by_label("Title").fill("After")
-    page.get_by_label("Target URL").fill(f"{stack.url}/x")
+    page.get_by_label("Target URL").fill(f"{stack.url}/x/y")
     page.get_by_role("button", name="Save").click()
     expect(page.locator("#url-wrong")).to_be_in_viewport()
     expect(page.get_by_label("Target URL")).to_be_focused()
@@ -171,9 +171,9 @@ def test_file_is_checked_before_it_is_imported(
     With JavaScript, the file stays chosen for the second step.
     """
     code = links.new_code()
-    links.codes.append(f"{code}-2")
+    links.codes.append(f"{code}-x-2")
     file = tmp_path / "yourls.csv"
-    file.write_text(f"keyword,url\n{code},{TARGET}\n{code}.2,{TARGET}\ndocs,{TARGET}\n")
+    file.write_text(f"keyword,url\n{code},{TARGET}\n{code}/x 2,{TARGET}\ndocs,{TARGET}\n")
     page.goto("/links/-/transfer")
     page.get_by_label("File").set_input_files(file)
     page.get_by_role("button", name="Check first").click()
@@ -181,13 +181,13 @@ def test_file_is_checked_before_it_is_imported(
     expect(report).to_contain_text("Nothing has been changed yet.")
     expect(report).to_contain_text("2 created, 0 unchanged, 1 refused")
     expect(report.get_by_role("row", name=f"2 {code}: {TARGET}")).to_be_visible()
-    expect(report.get_by_role("row", name=f"3 code is now {code}-2")).to_be_visible()
+    expect(report.get_by_role("row", name=f"3 code is now {code}-x-2")).to_be_visible()
     assert links.service.get(f"/api/links/{code}").status_code == 404
     if not javascript:
         page.get_by_label("File").set_input_files(file)
     page.get_by_role("button", name="Import").click()
     expect(page.get_by_role("heading", name="Import result")).to_be_visible()
-    assert links.service.get(f"/api/links/{code}-2").json()["url"] == TARGET
+    assert links.service.get(f"/api/links/{code}-x-2").json()["url"] == TARGET
 
 
 def test_unknown_code_can_be_created(page: Page, links: Links) -> None:

@@ -149,7 +149,7 @@ def send_file(page: Page) -> None:
 def check_file(page: Page) -> None:
     """Show what an import would do."""
     file = FilePayload(
-        name="x", mimeType="text/plain", buffer=b"keyword,url\na.b,http://a.b\nc,d\n"
+        name="x", mimeType="text/plain", buffer=b"keyword,url\na/b,http://a.b\nc,d\n"
     )
     page.get_by_label("File").set_input_files(file)
     page.get_by_role("button", name="Check first").click()

@@ -83,9 +83,9 @@ def test_titles_are_cut(database: Database) -> None:
 
 def test_target_over_the_limit_is_refused(database: Database) -> None:
     """A target that is longer than the limit is refused, because a part of it leads elsewhere."""
-    text = f"keyword,url\na,https://a.example/{'x' * 2048}\n"
+    text = f"keyword,url\na,https://a.example/{'x' * 3000}\n"
     assert Result(database, text.encode()).lines == [
-        "Line 2: #/url: Must have at most 2048 characters."
+        "Line 2: #/url: Must have at most 3,000 characters."
     ]
 
 

@@ -13,7 +13,10 @@ from tests.support.links.imported import FILES, TAKEN, Result
 
 pytestmark = pytest.mark.usefixtures("import_app")
 
-CODE = "#/code: Must be 1 to 64 letters, digits, - or _, and begin with a letter or digit."
+CODE = (
+    "#/code: Must be 1 to 64 letters, digits, -, _ or dots, begin with a letter or digit, and not"
+    " end with a dot."
+)
 RESERVED = "#/code: Is reserved by this service."
 CONTROL = "#/title: Must not contain control characters."
 OPEN = "A quote is not closed, or the file was cut off."
@@ -57,8 +60,13 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     ),
     "golink.jsonl": (
         "golink",
-        "fmt5a",
-        ["Line 2: #/url: Must not be a template, such as {{.Path}}."],
+        "fmt5a fmt5v1.2 fmt5b",
+        [
+            "Line 2: url is now https://host.example/%s",
+            "Line 3: url is now https://host.example/?q=%s",
+            "Line 4: #/url: Must have no template but {{.Path}}.",
+            "Line 5: #/url: Must not contain %s more than once.",
+        ],
     ),
     "kellegous.json": ("kellegous", "fmt10a fmt10b", []),
     "kutt.json": ("kutt", "fmt6Ab", [f"Entry 2: {TAKEN}"]),
@@ -72,11 +80,11 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     ),
     "realcodes.csv": (
         "spreadsheet",
-        "fmt22c fmt22Ab",
+        "fmt22c v1.2 fmt22Ab",
         [
             f"Lines 2 to 3: {CONTROL}",
             f"Line 4: {CONTROL}",
-            *(f"Line {number}: {CODE}" for number in (6, 7, 8, 9)),
+            *(f"Line {number}: {CODE}" for number in (6, 7, 9)),
             *(f"Line {number}: {RESERVED}" for number in (10, 11, 12)),
             f"Line 14: {TAKEN}",
             f"Line 15: {TAKEN}",
@@ -84,7 +92,7 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
         ],
     ),
     "shlink-std.csv": ("shlink", "fmt2a fmt2b", []),
-    "shlink-web.csv": ("shlink", "fmt1Ab fmt1v1-2", ["Line 3: code is now fmt1v1-2"]),
+    "shlink-web.csv": ("shlink", "fmt1Ab fmt1v1.2", []),
     "tags-plain.csv": ("spreadsheet", "fmt12i fmt12j", []),
     "times.csv": (
         "spreadsheet",
@@ -110,16 +118,18 @@ CASES: dict[str, tuple[str, str, list[str]]] = {
     "yourls.sql": ("yourls-sql", "fmt4a fmt4b", []),
     "yourls-codes.csv": (
         "yourls",
-        "fmt16-2 team16-docs lead16 fmt16Ab",
+        "fmt16.2 team16-docs lead16 end16 fmt16Ab",
         [
-            "Lines 2 to 3: code is now fmt16-2. title is now Line one line two",
+            "Lines 2 to 3: title is now Line one line two",
             "Line 4: code is now team16-docs",
             "Line 5: code is now lead16",
-            f"Line 6: {RESERVED}",
-            f"Line 8: {TAKEN}",
-            f"Line 9: {CODE}",
-            "Line 10: #/clicks: Not a valid integer.",
-            "Line 11: #/clicks: Must be greater than or equal to 0.",
+            "Line 6: code is now end16",
+            f"Line 7: {RESERVED}",
+            f"Line 8: {RESERVED}",
+            f"Line 10: {TAKEN}",
+            f"Line 11: {CODE}",
+            "Line 12: #/clicks: Not a valid integer.",
+            "Line 13: #/clicks: Must be greater than or equal to 0.",
         ],
     ),
     "yourls-phpmyadmin.sql": (

@@ -33,7 +33,7 @@ def test_own_address_is_a_loop(url: str) -> None:
         pytest.param("https://example.com", id="other host"),
         pytest.param("https://[2001:db8::1]:8080/x", id="IPv6 address"),
         pytest.param("https://bücher.example/ü?ü#ü", id="international host"),
-        pytest.param("https://example.com/" + "x" * (2048 - 20), id="longest allowed"),
+        pytest.param("https://example.com/" + "x" * (3000 - 20), id="longest allowed"),
         pytest.param("https://a/b|c^d`{e}", id="punctuation"),
     ],
 )
@@ -117,9 +117,51 @@ def test_location_is_a_uri(url: str) -> None:
     assert targets.location_of(url) == iri_to_uri(url)
 
 
+@pytest.mark.parametrize(
+    ("target", "rest", "location"),
+    [
+        pytest.param("/show?id=%s", "/123", "/show?id=123", id="query"),
+        pytest.param("/show?id=%s&x#y", "/1/2?z", "/show?id=1/2&x&z#y", id="two queries"),
+        pytest.param("/show?id=%s", "", "/show?id=", id="nothing"),
+        pytest.param("/show?id=%s", "/", "/show?id=", id="slash"),
+        pytest.param("/%s/edit", "", "//edit", id="nothing in the path"),
+        pytest.param("/q?q=%s", "/a&b=c+d;e%26%2B", "/q?q=a%26b%3Dc%2Bd%3Be%26%2B", id="escapes"),
+        pytest.param("/browse/%s", "/a&b=c+d;e%2F", "/browse/a&b=c+d;e%2F", id="path"),
+        pytest.param("/browse/%s?x", "/a\\b", "/browse/a%5Cb?x", id="backslash"),
+        pytest.param("/#/a?b=%s", "/a&b", "/#/a?b=a&b", id="fragment"),
+        pytest.param("?q=%s", "/a", "?q=a", id="no path"),
+        pytest.param("/ä/%s", "/%C3%A4", "/%C3%A4/%C3%A4", id="other letters"),
+        pytest.param("/a%41%s", "/b", "/a%41b", id="after an escape"),
+        pytest.param("/%%s/%2%s", "/e", "/%%s/%2%s/e", id="half an escape"),
+    ],
+)
+def test_rest_replaces_the_placeholder(target: str, rest: str, location: str) -> None:
+    """What follows the code replaces `%s`, encoded as its place in the target needs it."""
+    rest, _, query = rest.partition("?")
+    assert targets.rejection_reason(f"https://a.example{target}", OWN) is None
+    found = targets.location_of(f"https://a.example{target}", rest, query)
+    assert found == f"https://a.example{location}"
+
+
+@pytest.mark.parametrize(
+    "url", ["https://%s.example/", "https://a.example:%s/", "https://u:%s@a.example/", "%s://a/"]
+)
+def test_placeholder_is_not_in_the_host(url: str) -> None:
+    """A placeholder before the path is rejected. An older version accepted it in a password."""
+    assert targets.rejection_reason(url, OWN)
+    old = "https://u:%s@a.example/"
+    assert targets.location_of(old, "/@evil.example") == f"{old}@evil.example"
+
+
 def test_location_keeps_the_host() -> None:
     """Nothing in a request's path or query can change the host of the target."""
-    for target in ("https://example.com", "https://example.com/a?b#c"):
+    for target in (
+        "https://example.com",
+        "https://example.com/a?b#c",
+        "https://example.com/%s",
+        "https://example.com?%s",
+        "https://example.com#%s",
+    ):
         for rest in ("", "/", "//evil.example", "/@evil.example", "/\\evil.example", "/:80"):
             for query in ("", "@evil.example", "x=https://evil.example/"):
                 location = targets.location_of(target, rest, query)

@@ -15,7 +15,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from app.api import resources
 from app.database import Database
-from app.links import codes, exports, imports, queries, records
+from app.links import codes, edits, exports, imports, queries, records
 
 URL = "https://example.com"
 
@@ -29,7 +29,7 @@ def create(database: Database, *links: dict[str, Any]) -> list[SimpleNamespace]:
 
 def delete(database: Database, code: str) -> None:
     """Delete a link."""
-    database.write(lambda connection: queries.delete(connection, code, lambda _: None))
+    database.write(lambda connection: edits.delete(connection, code, lambda _: None))
 
 
 def test_export_has_what_stays_once(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,19 @@ def test_invalid_edit_is_reported(member: Visitor, links: Links) -> None:
     assert links.service.get(f"/api{path}").json() == link
 
 
+def test_link_is_renamed(member: Visitor, links: Links) -> None:
+    """The form renames a link and shows it under its new code; a taken code is reported."""
+    link, other, new = links.create(title="a"), links.create()["code"], links.new_code()
+    answer = member.submit(f"/links/{link['code']}", code=other, title="b")
+    assert answer.status_code == 409
+    assert is_wrong(answer.text, "code")
+    assert (form(answer.text)["code"], form(answer.text)["title"]) == (other, "b")
+    answer = member.submit(f"/links/{link['code']}", code=new)
+    assert (answer.status_code, answer.headers["Location"]) == (303, f"/links/{new}")
+    assert form(member.get(f"/links/{new}").text)["code"] == new
+    assert member.get(f"/links/{link['code']}").status_code == 404
+
+
 def test_no_edit_is_lost(member: Visitor, links: Links) -> None:
     """An edit of an outdated revision gets 412 and both versions; a second submit overwrites."""
     path = f"/links/{links.create(title='First')['code']}"

@@ -53,19 +53,19 @@ def send_yourls(member: Visitor, *codes: str, **fields: str) -> requests.Respons
 def test_first_step_shows_what_an_import_would_do(member: Visitor, links: Links) -> None:
     """The first step creates nothing, and lists what would be created, adjusted and refused."""
     code = links.new_code()
-    links.codes.append(f"{code}-2")
-    codes = (code, f"{code}.2", "docs")
+    links.codes.append(f"{code}-x-2")
+    codes = (code, f"{code}/x 2", "docs")
     shown = send_yourls(member, *codes, check="1").text
     assert sums(shown) == (2, 0, 1)
     assert "Format: yourls." in shown
     assert f'<th scope="row">2</th><td>{code}: {TARGET}</td>' in shown
-    assert f'<th scope="row">3</th><td>code is now {code}-2</td>' in shown
+    assert f'<th scope="row">3</th><td>code is now {code}-x-2</td>' in shown
     assert '<th scope="row">4</th><td>#/code: Is reserved by this service.</td>' in shown
     assert links.service.get(f"/api/links/{code}").status_code == 404
     done = send_yourls(member, *codes).text
     assert sums(done) == (2, 0, 1)
     assert f"{code}: {TARGET}" not in done
-    assert f"code is now {code}-2" in done
+    assert f"code is now {code}-x-2" in done
     assert links.service.get(f"/api/links/{code}").json()["url"] == TARGET
 
 
