@@ -20,6 +20,9 @@ FOLDER = ROOT / "deploy/observe"
 DASHBOARDS: dict[str, dict[str, Any]] = {
     path.stem: json.loads(path.read_text()) for path in sorted(FOLDER.glob("dashboards/*.json"))
 }
+REPLICA_ACCOUNT = (ROOT / "deploy/replica/account.sh").read_text()
+# A server that is no member of a group shows itself as offline, if it has the plug-in.
+GROUP = "INSTALL PLUGIN group_replication SONAME 'group_replication.so'"
 # The names of metrics in an expression of ours.
 METRIC = re.compile(r"\b(?:slipway_|mysql_)\w+|\w+:[\w:]+|\bup\b")
 SCRAPE_INTERVAL, RATE_INTERVAL = "1s", "5s"
@@ -74,6 +77,15 @@ class Prometheus:
             f"{each['labels']['job']} {each['labels']['instance']}": each["health"] == "up"
             for each in targets
         }
+
+
+def start_with_replica(stack: Stack) -> None:
+    """Start a stack with what all panels need: a replica, and the plug-in of a group."""
+    stack.env["COMPOSE_FILE"] = f"docker-compose.yaml{os.pathsep}deploy/replica/compose.yaml"
+    stack.up("db")
+    stack.exec("db", "bash", "-c", REPLICA_ACCOUNT)
+    stack.up()
+    stack.mysql_root(GROUP)
 
 
 @contextmanager
