@@ -29,18 +29,18 @@ SCRAPE_INTERVAL, RATE_INTERVAL = "1s", "5s"
 
 
 class Query(NamedTuple):
-    """A query of a panel, with how the legend names its series."""
+    """A query of a panel."""
 
     dashboard: str
     panel: str
+    ref: str
     expression: str
-    legend: str
 
 
 def queries() -> list[Query]:
     """Return the queries of all panels of all dashboards."""
     return [
-        Query(name, panel["title"], target["expr"], target["legendFormat"])
+        Query(name, panel["title"], target["refId"], target["expr"])
         for name, dashboard in DASHBOARDS.items()
         for panel in dashboard["panels"]
         for target in panel["targets"]
