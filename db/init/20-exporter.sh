@@ -13,5 +13,4 @@ CREATE USER IF NOT EXISTS exporter IDENTIFIED BY '$exporter_password' REQUIRE SS
 GRANT REPLICATION CLIENT ON *.* TO exporter;
 GRANT SELECT ON performance_schema.events_statements_summary_by_digest TO exporter;
 GRANT SELECT ON performance_schema.replication_group_members TO exporter;
-GRANT SELECT ON performance_schema.replication_group_member_stats TO exporter;
 SQL

@@ -81,9 +81,9 @@ def seen(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[See
             start = time.time()
             with load(replicated):
                 time.sleep(10)  # some scrapes
-                replicated.compose("pause", "db")
-                time.sleep(5)
-                replicated.compose("unpause", "db")
+                replicated.compose("stop", "db")
+                time.sleep(3)
+                replicated.compose("start", "db")
                 replicated.wait_ready()
                 time.sleep(5)
             yield Seen(prometheus, start, time.time())
