@@ -86,7 +86,8 @@ def test_it_comes_out_in_one_cut(tmp_path: Path) -> None:
     copy_project(tmp_path)
     shutil.rmtree(tmp_path / "deploy/observe")
     (tmp_path / "db/init/20-exporter.sh").unlink()
-    for name in (".github/dependabot.yml", "db/secrets.sh", "docker-compose.yaml"):
+    marked = [".github/dependabot.yml", "db/kustomization.yaml", "db/secrets.sh"]
+    for name in [*marked, "deploy/kubernetes/local/db.yaml", "docker-compose.yaml"]:
         path = tmp_path / name
         path.write_text(without(path.read_text(), "observe"))
     files = [
@@ -94,8 +95,12 @@ def test_it_comes_out_in_one_cut(tmp_path: Path) -> None:
         *tmp_path.glob("db/*.sh"),
         *tmp_path.glob("db/init/*"),
     ]
-    files += [*tmp_path.glob("deploy/**/*.yaml"), tmp_path / ".github/dependabot.yml"]
-    found = re.compile("(?<!docs/)observe")
+    files += [
+        tmp_path / "db/kustomization.yaml",
+        *tmp_path.glob("deploy/**/*.yaml"),
+        tmp_path / ".github/dependabot.yml",
+    ]
+    found = re.compile("(?<!docs/)observe|20-exporter")
     assert [str(path) for path in files if found.search(path.read_text())] == []
     assert "include" not in yaml.safe_load((tmp_path / "docker-compose.yaml").read_text())
     subprocess.run(["sh", "-n", "db/secrets.sh"], cwd=tmp_path, check=True)
