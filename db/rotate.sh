@@ -5,7 +5,8 @@ set -eo pipefail
 
 root_password=$(</run/secrets/root_password)
 accounts=$(MYSQL_PWD=$root_password mysql --user=root --batch --skip-column-names \
-    --execute="SELECT user FROM mysql.user WHERE user IN ('app', 'migrator', 'replicator')")
+    --execute="SELECT user FROM mysql.user
+        WHERE user IN ('app', 'exporter', 'migrator', 'replicator')")
 for account in $accounts; do
     password=$(<"/run/secrets/${account}_password")
     # Skip an account whose password is new already: MySQL keeps only one old password, and would

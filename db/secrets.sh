@@ -84,6 +84,21 @@ if [ -d binlogs ]; then  # only with deploy/binlogs
   put binlogs/password "$password"
   put binlogs/ca.pem "$ca"
 fi
+# observe
+if [ -d observe ]; then  # not in Kubernetes
+  if [ ! -s db/exporter_password ]; then
+    password=$(openssl rand -hex 16)
+    put db/exporter_password "$password"
+  fi
+  password=$(cat db/exporter_password)
+  put observe/exporter.cnf "[client]
+user = exporter
+password = $password
+host = $host
+ssl-ca = /run/secrets/ca.pem"
+  put observe/ca.pem "$ca"
+fi
+# /observe
 if [ ! -s app/secret_key ]; then
   key=$(openssl rand -hex 32)
   put app/secret_key "$key"
@@ -99,5 +114,11 @@ if [ "$(id -u)" -eq 0 ]; then
     chmod 0500 binlogs
     chown -R 999:999 binlogs
   fi
+  # observe
+  if [ -d observe ]; then
+    chmod 0500 observe
+    chown -R 65534:65534 observe
+  fi
+  # /observe
 fi
 echo "secrets: $made files made"

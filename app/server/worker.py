@@ -95,6 +95,7 @@ class Worker(GeventWorker):
     def init_process(self) -> None:
         """Serve until the worker stops. Log lines of one turn of gevent's loop share a write."""
         line_buffer.schedule_flush = gevent.spawn_raw
+        metrics.IN_FLIGHT_LIMIT.set(MAX_CONCURRENT_REQUESTS)
         super().init_process()
 
     def load_wsgi(self) -> None:

@@ -70,6 +70,11 @@ REQUEST_SECONDS = Histogram(
 IN_FLIGHT = Gauge(
     "slipway_requests_in_flight", "Requests in progress.", multiprocess_mode="livesum"
 )
+IN_FLIGHT_LIMIT = Gauge(
+    "slipway_requests_in_flight_limit",
+    "Requests that all workers together can have in progress; more are shed.",
+    multiprocess_mode="livesum",
+)
 SHED = Counter("slipway_requests_shed", "Requests answered with 503 because of overload.")
 POOL_SIZE = Gauge(
     "slipway_database_pool_size",

@@ -134,6 +134,7 @@ def _begin_statement(connection: Connection, _cursor: Any, statement: str, *rest
         operation = statement.split(maxsplit=1)[0].upper()
         attributes = {
             "db.system.name": connection.dialect.name,
+            "db.namespace": connection.engine.url.database or "",
             "db.operation.name": operation,
             "db.query.text": statement[:STATEMENT_LENGTH],  # has placeholders, not values
         }

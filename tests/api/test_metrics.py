@@ -1,12 +1,15 @@
 """Metrics are exact with several workers, have bounded labels, and have their own port."""
 
 import secrets
+import shutil
+import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
 from tests.api.conftest import Deployment
+from tests.conftest import NO_PROMTOOL
 from tests.support.checkout import ROOT
 from tests.support.scrape import Metrics, documented_metrics
 from tests.support.service import Service
@@ -133,3 +136,13 @@ def test_page_lists_every_metric(metrics: Metrics) -> None:
     served = metrics.described()
     assert served == {name: page[name] for name in served}
     assert documented_metrics(PAGE.partition("The example has")[0]).keys() <= served.keys()
+
+
+def test_names_follow_the_conventions_of_prometheus(metrics: Metrics) -> None:
+    """promtool, which checks names, units and help texts, finds nothing."""
+    if not shutil.which("promtool"):
+        pytest.skip(NO_PROMTOOL)
+    _, text = metrics.ask()
+    command = ["promtool", "check", "metrics"]
+    done = subprocess.run(command, input=text, check=False, capture_output=True, text=True)
+    assert done.stdout + done.stderr == ""

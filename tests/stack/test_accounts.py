@@ -30,13 +30,14 @@ def test_grants(stack: Stack, account: str) -> None:
 
 
 def test_accounts(stack: Stack) -> None:
-    """There are two accounts that require TLS, and a local root, each with a password."""
+    """All accounts require TLS but a local root, and each has a password."""
     accounts = stack.mysql_root(
         "SELECT user, host, ssl_type, plugin, authentication_string = '' FROM mysql.user"
         " WHERE account_locked = 'N' ORDER BY user"
     )
     assert accounts == [
         ["app", "%", "ANY", "caching_sha2_password", "0"],
+        ["exporter", "%", "ANY", "caching_sha2_password", "0"],  # observe
         ["migrator", "%", "ANY", "caching_sha2_password", "0"],
         ["root", "localhost", "", "caching_sha2_password", "0"],
     ]

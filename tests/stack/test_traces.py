@@ -72,6 +72,7 @@ def test_one_request_followed(stack: Stack, traces: Traces) -> None:
     assert request_id in json.dumps(span["attributes"]["http.response.header.x-request-id"])
     assert statement["parentSpanId"] == span["spanId"]
     assert statement["attributes"]["db.query.text"] == "SELECT VERSION()"
+    assert statement["attributes"]["db.namespace"] == "slipway"
     assert {s["resource"]["service.name"] for s in (span, statement)} == {"slipway"}
 
     print(

@@ -14,8 +14,9 @@ from tests.support.scrape import documented_metrics
 
 FOLDER = ROOT / "deploy/prometheus"
 RULES = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
-# A metric with its matchers, for example up{job="…"}.
-SELECTOR = re.compile(r"\b(up|slipway_\w+)\b(?:\{([^}]*)\})?")
+# A metric with its matchers, for example up{job="…"}. Recorded ones have colons.
+SELECTOR = re.compile(r"(\w+:[\w:]+|\bup\b|\bslipway_\w+)(?:\{([^}]*)\})?")
+BY = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 MATCHER = re.compile(r'(\w+)(!=|=~|!~|=)"([^"]*)"')
 TARGET = {"job", "instance"}  # labels that Prometheus adds to each target
 
@@ -41,10 +42,13 @@ def test_each_alert_fires_when_it_should() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.get("alert") or rule["record"])
 def test_each_label_is_made_by_something(rule: dict[str, Any]) -> None:
-    """Each metric is the service's own or `up`, and has the labels that the alert selects by."""
+    """Each metric is the service's own, recorded or `up`, and has the labels that a rule names."""
     page = documented_metrics((ROOT / "docs/observe.md").read_text())
+    for each in (each for each in RULES if "record" in each):
+        [kept] = BY.findall(each["expr"]) or [""]
+        page[each["record"]] = ("gauge", set(kept.split(", ")) - {"le"})
     found = SELECTOR.findall(rule["expr"])
     assert found
     known = set(TARGET)
@@ -58,9 +62,9 @@ def test_each_label_is_made_by_something(rule: dict[str, Any]) -> None:
             for runtime in ("compose", "kubernetes"):
                 assert values["job"] == ("=", scrape(runtime)["job_name"])
         known |= labels
-    for labels in re.findall(r"\b(?:by|on) \(([^)]*)\)", rule["expr"]):
+    for labels in BY.findall(rule["expr"]):
         assert set(labels.split(", ")) <= known
-    summary = str(rule["annotations"])
+    summary = str(rule.get("annotations"))
     assert set(re.findall(r"\$labels\.(\w+)", summary)) <= known
 
 

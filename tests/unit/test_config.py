@@ -212,9 +212,13 @@ def test_every_setting_that_is_documented_is_declared() -> None:
     compose = set(re.findall(r"\$\{(\w+)", (ROOT / "docker-compose.yaml").read_text()))
     compose |= set(re.findall(r"(AWS_\w+):", (ROOT / "deploy/binlogs/s3.yaml").read_text()))
     declared = {field.name.upper() for field in fields(Settings)}
-    declared |= {f"{name}_FILE" for name in SECRETS} | compose
     others = {"DOCKERHUB_TOKEN", "DOCKERHUB_USER", "COMPOSE_FILE", "COMPOSE_PROJECT_NAME"}
+    # observe
+    others |= {"COMPOSE_PROFILES"}
+    compose |= set(re.findall(r"\$\{(\w+)", (ROOT / "deploy/observe/compose.yaml").read_text()))
+    # /observe
     others |= {"SSL_CERT_FILE"}  # OpenSSL reads it
+    declared |= {f"{name}_FILE" for name in SECRETS} | compose
     assert {name for name in named - declared - others if not name.startswith("OTEL_")} == set()
     assert {"RATE_LIMIT_CREATE", "BIND_ADDRESS"} <= named
 

@@ -1,21 +1,39 @@
 """Tracing: which trace contexts are accepted, and that disabled tracing imports nothing."""
 
+import importlib
 import json
+import pkgutil
+import re
 from pathlib import Path
 
+import opentelemetry.semconv._incubating.attributes as incubating
+import opentelemetry.semconv.attributes as stable
 import pytest
 
 from app.telemetry.tracing import trace_id
+from tests.support.checkout import ROOT
 from tests.support.forked import python
 
 TRACE, SPAN = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 RECEIVER = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}
+# A quoted name with dots, that begins as those of our spans.
+ATTRIBUTE = re.compile(r'"((?:client|db|error|http|server|slipway|url)(?:\.[\w-]+)+)"')
 MODULES = """
 import json, sys
 from app import create_app
 create_app().test_client().get("/livez")
 print(json.dumps([m for m in sys.modules if m.partition(".")[0] in {"opentelemetry", "urllib3"}]))
 """
+
+
+def conventions() -> set[str]:
+    """Return the names of all attributes in the semantic conventions of OpenTelemetry."""
+    modules = [
+        importlib.import_module(f"{package.__name__}.{each.name}")
+        for package in (stable, incubating)
+        for each in pkgutil.iter_modules(package.__path__)
+    ]
+    return {str(value) for module in modules for value in vars(module).values()}
 
 
 @pytest.mark.parametrize(
@@ -116,3 +134,12 @@ def test_shared_statements_are_in_a_trace(tmp_path: Path) -> None:
     statements = sorted(parent.partition(" ")[0] for name, parent in spans if name == "SELECT")
     assert statements == ["request", "shared"]
     assert [parent.partition(" ")[0] for name, parent in spans if name == "shared"] == ["request"]
+
+
+def test_attributes_are_those_of_opentelemetry() -> None:
+    """Each attribute of a span is one of the semantic conventions, or the documentation has it."""
+    found = set(ATTRIBUTE.findall((ROOT / "app/telemetry/spans.py").read_text()))
+    assert {"http.route", "db.query.text", "slipway.batch.size"} <= found
+    page = (ROOT / "docs/observe.md").read_text()
+    ours = {name for name in found if name not in conventions()}
+    assert [name for name in sorted(ours) if f"| `{name}` |" not in page] == []
