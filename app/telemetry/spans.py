@@ -6,7 +6,9 @@ time even when it sends nothing.
 
 import atexit
 import threading
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import structlog
@@ -127,6 +129,19 @@ def _end_request(_error: BaseException | None) -> None:
         span.end()
 
 
+@contextmanager
+def statement_span(connection: Connection, statement: str) -> Iterator[None]:
+    """Give the `with` block a span, as events give one to each statement of SQLAlchemy."""
+    execution = SimpleNamespace()
+    _begin_statement(connection, None, statement, None, execution, None)
+    try:
+        yield
+    except Exception as error:
+        _fail(execution, error)
+        raise
+    _end(execution)
+
+
 @event.listens_for(Engine, "before_cursor_execute")
 def _begin_statement(connection: Connection, _cursor: Any, statement: str, *rest: Any) -> None:
     _parameters, execution, _executemany = rest
@@ -143,15 +158,22 @@ def _begin_statement(connection: Connection, _cursor: Any, statement: str, *rest
 
 @event.listens_for(Engine, "after_cursor_execute")
 def _end_statement(*arguments: Any) -> None:
-    execution = arguments[4]
+    _end(arguments[4])
+
+
+def _end(execution: Any) -> None:
     if span := execution.__dict__.pop("span", None):
         span.end()
 
 
 @event.listens_for(Engine, "handle_error")
 def _fail_statement(failure: ExceptionContext) -> None:
-    execution = failure.execution_context
-    if execution and (span := execution.__dict__.pop("span", None)):
-        span.set_attribute("error.type", type(failure.original_exception).__qualname__)
+    if failure.execution_context:
+        _fail(failure.execution_context, failure.original_exception)
+
+
+def _fail(execution: Any, error: BaseException) -> None:
+    if span := execution.__dict__.pop("span", None):
+        span.set_attribute("error.type", type(error).__qualname__)
         span.set_status(trace.StatusCode.ERROR)
         span.end()

@@ -15,6 +15,7 @@ from flask import Flask
 
 if TYPE_CHECKING:
     from opentelemetry.trace import SpanContext
+    from sqlalchemy import Connection
 
 TRACEPARENT = re.compile(  # W3C Trace Context, section 3.2
     r"(?!ff|00.{53}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
@@ -65,6 +66,11 @@ def init_app(app: Flask) -> None:
 def current_span_context() -> "SpanContext | None":
     """Return the current span's context for `batch_span`, or None if nothing is traced."""
     return _spans.current_span_context() if _spans else None
+
+
+def statement_span(connection: "Connection", statement: str) -> AbstractContextManager[None]:
+    """Return a span for a statement that SQLAlchemy doesn't see. Use it in a `with` block."""
+    return _spans.statement_span(connection, statement) if _spans else nullcontext()
 
 
 def batch_span(name: str, requests: Iterable["SpanContext | None"]) -> AbstractContextManager[Any]:
