@@ -66,7 +66,7 @@ def redirects(reserved_words: set[str], resolver: Resolver) -> fast_path.Handler
             location = redirect.location(target, code, rest, environ["QUERY_STRING"])
             ids = logs.request_ids(environ)
             route = redirect.ROUTE_WITH_REST if rest else redirect.ROUTE
-            logs.log_request(environ, route, 302, started_at, ids)
+            logs.log_plain_request(environ, route, 302, started_at, ids)
             return {"Location": location, **REDIRECT_HEADERS, "X-Request-Id": ids["request_id"]}
 
         resolver.submit(key, end, counts=True)
