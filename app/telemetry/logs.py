@@ -120,13 +120,13 @@ def log_unparsed(status: int, error: str, request_id: str) -> None:
 
 
 def request_ids(environ: "WSGIEnvironment") -> dict[str, str]:
-    """Return the request's `request_id`, and its `trace_id` if the client sent a `traceparent`.
+    """Return the request's `request_id`, and its `trace_id` if it has one.
 
     The id is the client's `X-Request-Id`, or a new one if that is missing or malformed.
     """
     given = environ.get("HTTP_X_REQUEST_ID", "")
     found = {"request_id": given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)}
-    if trace_id := tracing.trace_id(environ.get("HTTP_TRACEPARENT", "")):
+    if trace_id := tracing.request_trace_id(environ):
         found["trace_id"] = trace_id
     return found
 
