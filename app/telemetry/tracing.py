@@ -22,7 +22,7 @@ TRACEPARENT = re.compile(  # W3C Trace Context, section 3.2
     r"(?!ff|00.{53}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
 
-SPAN = "slipway.span"  # key in the WSGI environ: the span that `begin_plain` began
+SPAN = "slipway.span"  # key in the WSGI environ: what `begin_plain` began
 
 _spans: ModuleType | None = None  # app.telemetry.spans, if tracing is on
 
