@@ -21,13 +21,14 @@ from sqlalchemy.exc import OperationalError
 from app.config import Settings
 from app.database.deadline import LONG_LIMITS, SHORT_LIMITS, Budget, Limits, budget, time_left
 from app.database.driver import WrongServerError
-from app.database.engines import autocommit_engine, transactional_engine
+from app.database.engines import autocommit_engine, packets_engine, transactional_engine
 from app.database.errors import UNAVAILABLE, is_conflict
 
 T = TypeVar("T")
 
 # Connections in each process, for each engine.
-AUTOCOMMIT_SIZE = 13  # one of them for the click batches
+AUTOCOMMIT_SIZE = 12
+PACKETS_SIZE = 1  # for batches, of which one runs at a time
 TRANSACTIONAL_SIZE = 8  # few are enough: a write needs milliseconds, and MySQL groups commits
 LONG_SIZE = 2
 
@@ -40,17 +41,19 @@ class Database:
 
     Any thread or greenlet may call it. `autocommit` is for single statements, reads or writes, in
     one round trip each. `transactional` is for transactions. One engine for both would need extra
-    statements to switch between the modes. The `long_` engines have longer time limits. `replica`
-    and `long_replica` are for reads only.
+    statements to switch between the modes. `packets` is for packets.py: elsewhere, MySQL rejects
+    several statements in one packet, which an injection of SQL would need. The `long_` engines have
+    longer time limits. `replica` and `long_replica` are for reads only.
 
-    A process opens at most AUTOCOMMIT_SIZE + TRANSACTIONAL_SIZE + 2 * LONG_SIZE = 25 connections.
-    So two containers with two workers each open 100 of the 151 that MySQL allows by default. On a
-    read replica, a process opens at most AUTOCOMMIT_SIZE + LONG_SIZE more.
+    A process opens at most AUTOCOMMIT_SIZE + PACKETS_SIZE + TRANSACTIONAL_SIZE + 2 * LONG_SIZE = 25
+    connections. So two containers with two workers each open 100 of the 151 that MySQL allows by
+    default. On a read replica, a process opens at most AUTOCOMMIT_SIZE + LONG_SIZE more.
     """
 
     def __init__(self, settings: Settings) -> None:
         auto, begin = partial(autocommit_engine, settings), partial(transactional_engine, settings)
         self.autocommit = auto("autocommit", SHORT_LIMITS, AUTOCOMMIT_SIZE)
+        self.packets = packets_engine(settings, "packets", SHORT_LIMITS, PACKETS_SIZE)
         self.transactional = begin("transactional", SHORT_LIMITS, TRANSACTIONAL_SIZE)
         self.long_autocommit = auto("long_autocommit", LONG_LIMITS, LONG_SIZE)
         self.long_transactional = begin("long_transactional", LONG_LIMITS, LONG_SIZE)

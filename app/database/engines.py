@@ -6,9 +6,11 @@ them.
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from pymysql.constants import CLIENT
 from sqlalchemy import Engine, PoolProxiedConnection, QueuePool, create_engine, event
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -92,11 +94,18 @@ def autocommit_engine(settings: Settings, name: str, limits: Limits, size: int) 
     return _engine(settings, name, limits, size, autocommit)
 
 
+def packets_engine(settings: Settings, name: str, limits: Limits, size: int) -> Engine:
+    """Return an engine in autocommit mode for packets.py: MySQL accepts several statements."""
+    if is_mysql(settings):
+        flag = {"client_flag": str(CLIENT.MULTI_STATEMENTS)}
+        settings = replace(settings, database_url=settings.database_url.update_query_dict(flag))
+    return autocommit_engine(settings, name, limits, size)
+
+
 def transactional_engine(settings: Settings, name: str, limits: Limits, size: int) -> Engine:
     """Return an engine for transactions. Use only its `begin`, which commits or rolls back."""
     if is_mysql(settings):
         options = {
-            "isolation_level": "READ COMMITTED",  # fewer gap locks, so fewer deadlocks
             # `begin` ends each transaction. By default the pool rolls back once more, even after a
             # commit, which costs a round trip.
             "pool_reset_on_return": None,

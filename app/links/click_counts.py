@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, TextClause, bindparam, select, text
 
+from app.database.packets import find_and_insert
 from app.links.aliases import goal_key, is_alias
 from app.links.histogram import bucket_start
 from app.links.tables import LINK_CLICKS, LINKS
@@ -15,6 +16,25 @@ from app.links.tables import LINK_CLICKS, LINKS
 FIND_TARGETS = select(LINKS.c.lookup_key, LINKS.c.id, LINKS.c.url, LINKS.c.expires_at).where(
     LINKS.c.lookup_key.in_(bindparam("keys", expanding=True))
 )
+# The same `now` decides in both statements whether a link has expired. An alias without a goal gets
+# no click. The given clicks are in the order of their keys, so that the batches of two workers
+# can't deadlock.
+FIND_AND_COUNT = """
+    SELECT JSON_ARRAYAGG(JSON_ARRAY(lookup_key, id, url, expires_at <= %(now)s))
+    FROM links WHERE lookup_key IN %(keys)s;
+    INSERT INTO link_clicks (link_id, hour, clicks)
+    SELECT STRAIGHT_JOIN l.id, %(hour)s, given.clicks
+    FROM JSON_TABLE(%(clicks)s, '$[*]' COLUMNS (
+        lookup_key VARCHAR(64) CHARACTER SET ascii COLLATE ascii_bin PATH '$[0]',
+        clicks BIGINT PATH '$[1]')) AS given
+    JOIN links AS l ON l.lookup_key = given.lookup_key
+    WHERE (l.expires_at IS NULL OR l.expires_at > %(now)s)
+    AND (l.url NOT LIKE '/%%' OR EXISTS (
+        SELECT 1 FROM links AS goal
+        WHERE goal.lookup_key = CONVERT(LOWER(REPLACE(SUBSTR(l.url, 2), '-', '')) USING ascii)
+            COLLATE ascii_bin
+        AND goal.url NOT LIKE '/%%' AND (goal.expires_at IS NULL OR goal.expires_at > %(now)s)))
+    ON DUPLICATE KEY UPDATE clicks = link_clicks.clicks + given.clicks"""
 # A click changes the row of its hour. For a new row, and for the foreign key of an existing one, it
 # also locks the link's row. A join alone can't tell a locked row of clicks from a missing one.
 LOCK_FREE_ROWS = text("""
@@ -36,13 +56,54 @@ class Target(NamedTuple):
     expired: bool
 
 
+def find_and_count(
+    connection: Connection, keys: Iterable[str], clicks: Mapping[str, int]
+) -> dict[str, Target]:
+    """Return the targets of lookup keys, and add clicks to those that have not expired.
+
+    With MySQL, that takes one packet, and the clicks are committed when it returns.
+
+    :param clicks: clicks by the lookup key.
+    :raises sqlalchemy.exc.IntegrityError: a link was deleted, and nothing was counted.
+    """
+    if not clicks or connection.dialect.name != "mysql":
+        targets = find_targets(connection, keys)
+        count_clicks(connection, clicks, targets)
+        return targets
+    now = datetime.now(UTC)
+    values = {"keys": list(keys), "now": now, "hour": bucket_start(now, "hour")}
+    values["clicks"] = json.dumps(sorted(clicks.items()))
+    rows, counted = find_and_insert(connection, FIND_AND_COUNT, values)
+    found = {key: Target(id_, url, bool(old)) for key, id_, url, old in json.loads(rows or "[]")}
+    targets = _with_goals(connection, found)
+    if counted != sum(key in clicks and not target.expired for key, target in targets.items()):
+        return unchanged(targets, find_targets(connection, keys))
+    return targets
+
+
+def unchanged(before: Mapping[str, Target], after: Mapping[str, Target]) -> dict[str, Target]:
+    """Return the links that existed before and after clicks were counted, and so meanwhile.
+
+    Others were created or deleted meanwhile, so their clicks may be missing. A link that had
+    expired before or after has expired.
+    """
+    return {
+        key: Target(target.id, target.url, target.expired or before[key].expired)
+        for key, target in after.items()
+        if key in before and before[key].id == target.id
+    }
+
+
 def find_targets(connection: Connection, keys: Iterable[str]) -> dict[str, Target]:
     """Return the targets of lookup keys, without those that no link has.
 
     An alias keeps its own id, so a click is counted for the alias. Without a goal it counts as
     expired, and keeps its URL.
     """
-    found = _find(connection, keys)
+    return _with_goals(connection, _find(connection, keys))
+
+
+def _with_goals(connection: Connection, found: dict[str, Target]) -> dict[str, Target]:
     goals = {key: goal_key(link.url) for key, link in found.items() if is_alias(link.url)}
     if goals:
         links = _find(connection, goals.values())

@@ -1,9 +1,10 @@
 """Resolve redirects and count their clicks, many requests per commit (leader/follower batching).
 
 Each worker process has one batcher for both. The batcher takes all waiting requests, looks up their
-links in one statement, and upserts their clicks in a second one. It answers the requests after that
-is committed, so every redirect that a client receives is counted. While one batch commits, the next
-one forms. Under load, many requests share one commit. A request that comes alone does not wait.
+links in one statement, and upserts their clicks in a second one of the same packet. It answers the
+requests after that is committed, so every redirect that a client receives is counted. While one
+batch commits, the next one forms. Under load, many requests share one commit. A request that comes
+alone does not wait.
 
 If another transaction has locked rows, only clicks on the links of these rows wait. A first batch
 runs into the lock. From then on, clicks on these links go to a second batcher, which skips locked
@@ -25,7 +26,13 @@ from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 from app.database import Database
 from app.database.batching import BATCH_LIMIT, Batcher, run_in_background
 from app.database.errors import is_conflict, is_orphan
-from app.links.click_counts import Target, count_clicks, find_targets, lock_free_rows
+from app.links.click_counts import (
+    Target,
+    count_clicks,
+    find_and_count,
+    find_targets,
+    lock_free_rows,
+)
 from app.telemetry import metrics
 
 ANSWER_WITHIN = 1.7  # seconds that a request waits for its batch, or slightly more
@@ -159,9 +166,9 @@ class Resolver:
         deadline = time.monotonic() + RETRY_WITHIN
         while True:
             try:
-                with self._database.autocommit.connect() as connection:
-                    targets = find_targets(connection, {request.key for request in pending})
-                    count_clicks(connection, _clicks(pending), targets)
+                with self._database.packets.connect() as connection:
+                    keys = {request.key for request in pending}
+                    targets = find_and_count(connection, keys, _clicks(pending))
                     return {request: targets.get(request.key) for request in pending}
             except IntegrityError as error:  # a link was deleted between the two statements
                 if not is_orphan(error) or time.monotonic() > deadline:

@@ -3,7 +3,7 @@
 Nearly all requests to a link shortener are redirects. Most of the cost of a redirect is gunicorn's
 parser, and Flask's request, context and response. So redirects are answered without these, by the
 same functions that the route uses. Flask handles everything else: responses other than 302, and
-all requests if tracing is on. To remove the fast path, delete its line in `links/__init__.py`;
+requests that are traced. To remove the fast path, delete its line in `links/__init__.py`;
 Flask then answers all redirects.
 """
 
@@ -27,10 +27,9 @@ REDIRECT_HEADERS = BASE_HEADERS | {"Cache-Control": redirect.CACHE_CONTROL}
 
 
 def init_app(app: Flask) -> None:
-    """Put redirects on the fast path, unless requests are traced."""
-    if not tracing.is_enabled():
-        handler = redirects(codes.reserved_words(app), app.extensions["clicks"])
-        app.extensions[fast_path.EXTENSION] = handler
+    """Put redirects on the fast path."""
+    handler = redirects(codes.reserved_words(app), app.extensions["clicks"])
+    app.extensions[fast_path.EXTENSION] = handler
 
 
 def redirects(reserved_words: set[str], resolver: Resolver) -> fast_path.Handler:
@@ -46,6 +45,8 @@ def redirects(reserved_words: set[str], resolver: Resolver) -> fast_path.Handler
         try:
             key = redirect.key(code, rest)
         except HTTPException:
+            return False
+        if not tracing.begin_plain(environ):
             return False
         started_at = time.perf_counter()
 
@@ -66,7 +67,7 @@ def redirects(reserved_words: set[str], resolver: Resolver) -> fast_path.Handler
             location = redirect.location(target, code, rest, environ["QUERY_STRING"])
             ids = logs.request_ids(environ)
             route = redirect.ROUTE_WITH_REST if rest else redirect.ROUTE
-            logs.log_request(environ, route, 302, started_at, ids)
+            logs.log_plain_request(environ, route, 302, started_at, ids)
             return {"Location": location, **REDIRECT_HEADERS, "X-Request-Id": ids["request_id"]}
 
         resolver.submit(key, end, counts=True)

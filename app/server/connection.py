@@ -221,8 +221,7 @@ class KeepAlive:
         """
         try:
             self._listen()
-            result: tuple[bytes, bytes] = self.connection.hub.switch()
-            return result
+            return self.connection.hub.switch()  # type: ignore[no-any-return]
         finally:
             self.readable.close()
             self.worker.waiting_connections.pop(self.connection, None)
@@ -268,10 +267,11 @@ class KeepAlive:
         if not connection.fast_path or shutdown.has_begun() or not worker.alive:
             return False
         environ = parse_plain_get(data, connection.client_address)
-        if not environ or not connection.fast_path(environ, partial(self._respond, environ, data)):
-            return False
-        worker.active_requests += 1
-        return True
+        if environ and connection.fast_path(environ, partial(self._respond, environ, data)):
+            worker.active_requests += 1
+            return True
+        connection.extra_environ = environ or {}
+        return False
 
     def _respond(
         self, environ: "WSGIEnvironment", data: bytes, headers: Mapping[str, str] | None

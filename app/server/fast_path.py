@@ -23,7 +23,8 @@ Handler = Callable[["WSGIEnvironment", Respond], bool]
 
 It gets the environ that `parse_plain_get` returns, and a `Respond` to call, at once or later. A
 callback of gevent's loop calls the handler, so the handler must not wait. If `Respond` passes the
-request on, the application also gets the keys that the handler added to the environ."""
+request on, or the handler declines it, the application also gets the keys that the handler added to
+the environ."""
 
 EXTENSION = "fast_path"  # the key of the `Handler` in `app.extensions`
 
@@ -32,12 +33,14 @@ EXTENSION = "fast_path"  # the key of the `Handler` in `app.extensions`
 PLAIN_GET = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[ -~]*\r\n){1,100})\r\n")
 # Grouped by their beginnings: a pattern with more alternatives would cost more for each header.
 RELEVANT_HEADERS = re.compile(
-    r"^(host|content-\w+|connection|expect|t(?:ransfer-\w+|raceparent)|upgrade"
+    r"^(host|content-\w+|connection|expect|t(?:ransfer-\w+|race(?:parent|state))|upgrade"
     r"|x-(?:request-id|forwarded-for|moz|purpose)|sec-purpose|purpose):(.*)\r$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Those of RELEVANT_HEADERS that a plain request can have, each at most once.
-ALLOWED_HEADERS = {"host", "connection", "x-request-id", "traceparent", "x-forwarded-for"}
+ALLOWED_HEADERS = {
+    *("host", "connection", "x-request-id", "x-forwarded-for", "traceparent", "tracestate")
+}
 
 
 def parse_plain_get(data: bytes, client_address: str) -> "WSGIEnvironment | None":

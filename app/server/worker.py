@@ -13,7 +13,7 @@ import time
 import uuid
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
-from itertools import islice
+from itertools import islice, takewhile
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -197,9 +197,10 @@ class Worker(GeventWorker):
         Connections that have waited for less than SLOW_AFTER stay open.
         """
         excess = max(self.connections - self.worker_connections, 0)
-        for connection, since in list(islice(self.waiting_connections.items(), excess)):
-            if since < time.monotonic() - SLOW_AFTER:
-                connection.disconnect()
+        slow = time.monotonic() - SLOW_AFTER
+        oldest = islice(self.waiting_connections.items(), excess)
+        for connection, _ in list(takewhile(lambda waiting: waiting[1] < slow, oldest)):
+            connection.disconnect()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, or shed it if the worker is overloaded."""

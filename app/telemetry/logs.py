@@ -6,6 +6,7 @@ only the metric `metrics.SHED` counts them.
 """
 
 import errno
+import json
 import logging.config
 import os
 import re
@@ -13,6 +14,7 @@ import secrets
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -34,6 +36,10 @@ SERVER_ERROR = 500
 COMPLAINT_INTERVAL = 60  # seconds between two lines of one OpenTelemetry logger
 
 log = structlog.get_logger()
+
+_output = structlog.WriteLogger(line_buffer)  # type: ignore[arg-type]  # it only writes and flushes
+_quote = json.JSONEncoder().encode
+_is_plain = False  # whether lines at level info are written, and as JSON
 
 _last_complaints: dict[str, float] = {}  # logger's name: time.monotonic() of its last line
 
@@ -62,10 +68,7 @@ def log_request(
     :param context: a mapping of fields to add to those of `add_log_context`.
     """
     seconds = time.perf_counter() - started_at
-    method = environ["REQUEST_METHOD"]
-    path = f"/{environ['PATH_INFO'].lstrip('/')}"
-    if not path.isascii():
-        path = path.encode("latin-1").decode(errors="replace")
+    method, path = environ["REQUEST_METHOD"], _path(environ)
     metrics.count_request(method, route, status, seconds)
     if "exc_info" in context or status == SERVER_ERROR:
         write = log.error
@@ -78,6 +81,35 @@ def log_request(
     write("request", **line)
 
 
+def log_plain_request(
+    environ: "WSGIEnvironment", route: str, status: int, started_at: float, ids: dict[str, str]
+) -> None:
+    """Do what `log_request` does, for a request that succeeded and has no context but its ids.
+
+    By hand, a line costs a fifth of structlog's.
+
+    :param ids: what `request_ids` returned, so that no value needs an escape.
+    """
+    if not _is_plain:
+        log_request(environ, route, status, started_at, ids)
+        return
+    seconds = time.perf_counter() - started_at
+    method = environ["REQUEST_METHOD"]
+    metrics.count_request(method, route, status, seconds)
+    given = "".join([f', "{name}": "{value}"' for name, value in ids.items()])
+    _output.msg(
+        f'{{"method": {_quote(method)}, "path": {_quote(_path(environ))}, "route": {_quote(route)},'
+        f' "status": {status}, "client": {_quote(environ["REMOTE_ADDR"])}{given},'
+        f' "ms": {round(seconds * 1000, 1)}, "event": "request", "level": "info",'
+        f' "timestamp": "{datetime.now(UTC).isoformat().removesuffix("+00:00")}Z"}}'
+    )
+
+
+def _path(environ: "WSGIEnvironment") -> str:
+    path = f"/{environ['PATH_INFO'].lstrip('/')}"
+    return path if path.isascii() else path.encode("latin-1").decode(errors="replace")
+
+
 def log_unparsed(status: int, error: str, request_id: str) -> None:
     """Write the log line of a request that the server couldn't parse, and count it.
 
@@ -88,22 +120,24 @@ def log_unparsed(status: int, error: str, request_id: str) -> None:
 
 
 def request_ids(environ: "WSGIEnvironment") -> dict[str, str]:
-    """Return the request's `request_id`, and its `trace_id` if the client sent a `traceparent`.
+    """Return the request's `request_id`, and its `trace_id` if it has one.
 
     The id is the client's `X-Request-Id`, or a new one if that is missing or malformed.
     """
     given = environ.get("HTTP_X_REQUEST_ID", "")
     found = {"request_id": given if REQUEST_ID.fullmatch(given) else secrets.token_hex(16)}
-    if trace_id := tracing.trace_id(environ.get("HTTP_TRACEPARENT", "")):
+    if trace_id := tracing.request_trace_id(environ):
         found["trace_id"] = trace_id
     return found
 
 
 def configure_logging(settings: Settings) -> None:
     """Set the format and the level of all log lines of this process."""
+    global _is_plain  # noqa: PLW0603 one process, one format
     logging.config.dictConfig(logging_config(settings))
     logging.captureWarnings(True)
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    _is_plain = settings.log_format == "json" and level <= logging.INFO
     structlog.configure(
         processors=[*_shared_processors(), *_renderers(settings)],
         wrapper_class=structlog.make_filtering_bound_logger(level),

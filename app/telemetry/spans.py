@@ -6,8 +6,10 @@ time even when it sends nothing.
 
 import atexit
 import threading
-from contextlib import AbstractContextManager
-from typing import Any
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from flask import Flask, Response, g, request
@@ -20,7 +22,10 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from sqlalchemy import Connection, Engine, ExceptionContext, event
 
 from app.telemetry import quiet_paths
-from app.telemetry.tracing import trace_id
+from app.telemetry.tracing import SPAN, trace_id
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 STATEMENT_LENGTH = 1000  # characters of a statement that its span contains
 FLUSH_TIMEOUT = 3000  # milliseconds to send the remaining spans when the process ends
@@ -86,13 +91,37 @@ def _start_sending() -> None:
             _processors.append(processor)
 
 
+def begin_plain(environ: "WSGIEnvironment") -> bool:
+    """Begin a request's span, and return whether it is left out of the samples.
+
+    Flask continues the span if it gets the request with this environ. Before the first request of
+    Flask, no span can begin.
+    """
+    if not _processors:
+        return False
+    environ[SPAN] = tracer.start_span("GET", _parent(environ), trace.SpanKind.SERVER)
+    return not environ[SPAN].is_recording()
+
+
+def span_trace_id(span: trace.Span) -> str:
+    """Return the id of a span's trace."""
+    return trace.format_trace_id(span.get_span_context().trace_id)
+
+
+def _parent(environ: "WSGIEnvironment") -> context.Context:
+    traceparent = environ.get("HTTP_TRACEPARENT", "")
+    if not trace_id(traceparent):
+        return context.Context()
+    headers = {"traceparent": traceparent, "tracestate": environ.get("HTTP_TRACESTATE", "")}
+    return propagator.extract(headers)
+
+
 def _begin_request() -> None:
     if request.path in quiet_paths:
         return
     if not _processors:
         _start_sending()
-    is_valid = trace_id(request.headers.get("traceparent", ""))
-    parent = propagator.extract(request.headers) if is_valid else context.Context()
+    parent = _parent(request.environ)
     route = request.url_rule.rule if request.url_rule else ""
     method = request.method if request.method.isalpha() else "_OTHER"
     attributes = {
@@ -105,10 +134,14 @@ def _begin_request() -> None:
     if route:
         attributes["http.route"] = route
     name = f"{method} {route}".rstrip()
-    g.span = tracer.start_span(name, parent, trace.SpanKind.SERVER, attributes)
+    if SPAN in request.environ:
+        g.span = request.environ[SPAN]
+        g.span.update_name(name)
+        g.span.set_attributes(attributes)
+    else:
+        g.span = tracer.start_span(name, parent, trace.SpanKind.SERVER, attributes)
     g.span_token = context.attach(trace.set_span_in_context(g.span, parent))
-    found = trace.format_trace_id(g.span.get_span_context().trace_id)
-    structlog.contextvars.bind_contextvars(trace_id=found)
+    structlog.contextvars.bind_contextvars(trace_id=span_trace_id(g.span))
 
 
 def _describe_request(response: Response) -> Response:
@@ -125,6 +158,19 @@ def _end_request(_error: BaseException | None) -> None:
     if span := g.pop("span", None):
         context.detach(g.pop("span_token"))
         span.end()
+
+
+@contextmanager
+def statement_span(connection: Connection, statement: str) -> Iterator[None]:
+    """Give the `with` block a span, as events give one to each statement of SQLAlchemy."""
+    execution = SimpleNamespace()
+    _begin_statement(connection, None, statement, None, execution, None)
+    try:
+        yield
+    except Exception as error:
+        _fail(execution, error)
+        raise
+    _end(execution)
 
 
 @event.listens_for(Engine, "before_cursor_execute")
@@ -144,15 +190,22 @@ def _begin_statement(connection: Connection, _cursor: Any, statement: str, *rest
 
 @event.listens_for(Engine, "after_cursor_execute")
 def _end_statement(*arguments: Any) -> None:
-    execution = arguments[4]
+    _end(arguments[4])
+
+
+def _end(execution: Any) -> None:
     if span := execution.__dict__.pop("span", None):
         span.end()
 
 
 @event.listens_for(Engine, "handle_error")
 def _fail_statement(failure: ExceptionContext) -> None:
-    execution = failure.execution_context
-    if execution and (span := execution.__dict__.pop("span", None)):
-        span.set_attribute("error.type", type(failure.original_exception).__qualname__)
+    if failure.execution_context:
+        _fail(failure.execution_context, failure.original_exception)
+
+
+def _fail(execution: Any, error: BaseException) -> None:
+    if span := execution.__dict__.pop("span", None):
+        span.set_attribute("error.type", type(error).__qualname__)
         span.set_status(trace.StatusCode.ERROR)
         span.end()

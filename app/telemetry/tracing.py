@@ -14,11 +14,15 @@ from typing import TYPE_CHECKING, Any
 from flask import Flask
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
     from opentelemetry.trace import SpanContext
+    from sqlalchemy import Connection
 
 TRACEPARENT = re.compile(  # W3C Trace Context, section 3.2
     r"(?!ff|00.{53}-)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?"
 )
+
+SPAN = "slipway.span"  # key in the WSGI environ: what `begin_plain` began
 
 _spans: ModuleType | None = None  # app.telemetry.spans, if tracing is on
 
@@ -62,9 +66,29 @@ def init_app(app: Flask) -> None:
         spans.init_app(app)
 
 
+def begin_plain(environ: "WSGIEnvironment") -> bool:
+    """Return whether a request can be answered without a span: traces are off, or leave it out.
+
+    Call it for a request that may not reach Flask. If it then does, Flask needs the same environ.
+    """
+    return not _spans or _spans.begin_plain(environ)
+
+
+def request_trace_id(environ: "WSGIEnvironment") -> str | None:
+    """Return the trace id of a request, or None if it has none."""
+    if _spans and SPAN in environ:
+        return str(_spans.span_trace_id(environ[SPAN]))
+    return trace_id(environ.get("HTTP_TRACEPARENT", ""))
+
+
 def current_span_context() -> "SpanContext | None":
     """Return the current span's context for `batch_span`, or None if nothing is traced."""
     return _spans.current_span_context() if _spans else None
+
+
+def statement_span(connection: "Connection", statement: str) -> AbstractContextManager[None]:
+    """Return a span for a statement that SQLAlchemy doesn't see. Use it in a `with` block."""
+    return _spans.statement_span(connection, statement) if _spans else nullcontext()
 
 
 def batch_span(name: str, requests: Iterable["SpanContext | None"]) -> AbstractContextManager[Any]:

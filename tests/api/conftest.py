@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import receiver
 from tests.support.checkout import ROOT
 from tests.support.compose import Stack, docker, run
 from tests.support.environ import bare_environ
@@ -27,6 +28,8 @@ from tests.support.visitor import Visitor
 from tests.support.waiting import free_port, wait_until
 
 PYTHON = Path(sys.executable)
+
+Receiver = tuple[int, Callable[[], list[Any]]]
 
 
 @dataclass
@@ -174,6 +177,16 @@ def member(service: Service) -> Iterator[Visitor]:
     """A browser that is signed in with a write token."""
     with Visitor(service.url, service.token) as visitor:
         yield visitor
+
+
+@pytest.fixture
+def collector(tmp_path: Path) -> Iterator[Receiver]:
+    """A receiver of traces: its port, and a function that returns the spans it has received."""
+    port, output = free_port(), tmp_path / "spans"
+    command = [sys.executable, receiver.__file__, str(port)]
+    with output.open("w") as stdout, subprocess.Popen(command, stdout=stdout) as process:
+        yield port, lambda: [json.loads(line) for line in output.read_text().splitlines()]
+        process.terminate()
 
 
 @pytest.fixture(scope="session")

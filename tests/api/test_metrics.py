@@ -93,7 +93,7 @@ def test_metrics_report_pools(metrics: Metrics, service: Service) -> None:
     waits = 'slipway_database_pool_wait_seconds_count{pool="autocommit"}'
     # One wait to look up the token, possibly one to record its use, and one for each scrape.
     assert 2 <= after[waits] - before.get(waits, 0) <= 4
-    for pool in ("autocommit", "transactional", "long_autocommit", "long_transactional"):
+    for pool in ("autocommit", "packets", "transactional", "long_autocommit", "long_transactional"):
         assert after[f'slipway_database_pool_in_use{{pool="{pool}"}}'] == 0
         assert after[f'slipway_database_pool_size{{pool="{pool}"}}'] > 0
         assert after[f'slipway_database_pool_timeouts_total{{pool="{pool}"}}'] >= 0

@@ -1,30 +1,12 @@
 """Traces that the workers of a service without Docker send."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.api.conftest import embed
-from tests.support import receiver
+from tests.api.conftest import Receiver, embed
 from tests.support.service import Service
-from tests.support.waiting import free_port, wait_until
-
-Receiver = tuple[int, Callable[[], list[Any]]]
-
-
-@pytest.fixture
-def collector(tmp_path: Path) -> Iterator[Receiver]:
-    """A receiver of traces: its port, and a function that returns the spans it has received."""
-    port, output = free_port(), tmp_path / "spans"
-    command = [sys.executable, receiver.__file__, str(port)]
-    with output.open("w") as stdout, subprocess.Popen(command, stdout=stdout) as process:
-        yield port, lambda: [json.loads(line) for line in output.read_text().splitlines()]
-        process.terminate()
+from tests.support.waiting import wait_until
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from app.database import AUTOCOMMIT_SIZE, LONG_SIZE, TRANSACTIONAL_SIZE
+from app.database import AUTOCOMMIT_SIZE, LONG_SIZE, PACKETS_SIZE, TRANSACTIONAL_SIZE
 from tests.support.checkout import ROOT
 from tests.support.kubernetes.objects import Object, find, quantity, requested
 
@@ -37,7 +37,7 @@ def test_all_replicas_fit_into_the_database(overlay: list[Object]) -> None:
     rollout = find(overlay, "Deployment", "slipway")["spec"]["strategy"]["rollingUpdate"]
     assert rollout == {"maxSurge": 1, "maxUnavailable": 0}
     assert (pods + 1) * workers * (
-        AUTOCOMMIT_SIZE + TRANSACTIONAL_SIZE + 2 * LONG_SIZE
+        AUTOCOMMIT_SIZE + PACKETS_SIZE + TRANSACTIONAL_SIZE + 2 * LONG_SIZE
     ) <= MAX_CONNECTIONS
 
 

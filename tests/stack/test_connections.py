@@ -21,7 +21,7 @@ from app import create_app
 database = create_app().extensions["database"]
 with ExitStack() as stack:
     ids = set()
-    for name in ("autocommit", "transactional", "long_autocommit", "long_transactional"):
+    for name in ("autocommit", "packets", "transactional", "long_autocommit", "long_transactional"):
         engine = getattr(database, name)
         try:
             while True:

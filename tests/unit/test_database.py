@@ -25,6 +25,7 @@ def test_two_replicas_fit_into_mysql() -> None:
     database = Database(settings)
     engines = (
         database.autocommit,
+        database.packets,
         database.transactional,
         database.long_autocommit,
         database.long_transactional,

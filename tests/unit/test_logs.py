@@ -176,3 +176,26 @@ client.get("/-fails")
     (line,) = lines(code, DATABASE_URL=f"sqlite:///{tmp_path}/x.db")
     assert "INSERT INTO links" in line["exception"]
     assert "s3cret" not in str(line)
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warning"])
+@pytest.mark.parametrize("log_format", ["json", "console"])
+def test_plain_request_has_the_same_line(log_format: str, level: str) -> None:
+    """The line that is written by hand is the same as structlog's, to the last character."""
+    by_hand = log_format == "json" and level != "warning"
+    code = f"from app.telemetry import logs; assert logs._is_plain is {by_hand}"
+    code += """
+started_at = logs.time.perf_counter() - 2
+logs.time.perf_counter = lambda: started_at + 0.0123
+ids = {"request_id": "A.b-9_", "trace_id": "a" * 32}
+for path in ("/a", '/"\\\\\\x00\\xc3\\xa4\\xff\\x7f', "//", ""):
+    environ = {"REQUEST_METHOD": "GET", "PATH_INFO": path, "REMOTE_ADDR": "2001:db8::1"}
+    for log in (logs.log_request, logs.log_plain_request):
+        log(environ, "/<a>/<b>", 302, started_at, ids)
+"""
+    written = [
+        re.sub(r"[0-9-]{10}[T ][0-9:.]+Z", "", line)
+        for line in run(code, LOG_FORMAT=log_format, LOG_LEVEL=level).splitlines()
+    ]
+    assert written[::2] == written[1::2]
+    assert len(written) == (0 if level == "warning" else 8)

@@ -32,7 +32,9 @@ from tests.support.checkout import ROOT
 from tests.support.private_parts import database, server, uses, web
 from tests.support.private_parts.checks import Check, exists, fits
 
-DRIVER, ENGINES, QUEUE = (f"app/database/{name}.py" for name in ("driver", "engines", "fair_queue"))
+DRIVER, ENGINES, QUEUE, PACKETS = (
+    f"app/database/{name}.py" for name in ("driver", "engines", "fair_queue", "packets")
+)
 WORKER, CONNECTION = "app/server/worker.py", "app/server/connection.py"
 RESOURCES, OPENAPI = "app/api/resources.py", "app/api/openapi.py"
 CONFIGURATION = "gunicorn.conf.py"
@@ -100,9 +102,11 @@ PARTS = {
     "pymysql Connection._execute_command": Part(DRIVER, database.execute_command),
     "pymysql Connection._force_close": Part(DRIVER, database.force_close),
     "pymysql Connection._get_server_information": Part(DRIVER, database.greeting),
+    "pymysql Connection._result.message": Part(DRIVER, database.message_of_result),
     "pymysql Connection._read_timeout": Part(DRIVER, database.read_timeout),
     "pymysql Connection._sock": Part(DRIVER, database.mysql_socket),
     "pymysql connections.FieldDescriptorPacket": Part(DRIVER, database.parsed_columns),
+    "sqlalchemy Connection._handle_dbapi_exception": Part(PACKETS, database.handle_exception),
     "sqlalchemy Queue._empty": Part(QUEUE, exists(queue.Queue)),
     "sqlalchemy Queue._full": Part(QUEUE, exists(queue.Queue)),
     "sqlalchemy Queue._get": Part(QUEUE, exists(queue.Queue)),

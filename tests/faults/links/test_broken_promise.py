@@ -14,12 +14,14 @@ pytestmark = pytest.mark.timed
 
 # This service answers before it counts the click, as many services do.
 RIGHT, WRONG = (
-    "count_clicks(connection, _clicks(pending)",
-    "_count_later(self._database.autocommit, _clicks(pending)",
+    "find_and_count(connection, keys, _clicks(pending))",
+    "_count_later(self._database.autocommit, connection, keys, _clicks(pending))",
 )
 LATER = """
 
-def _count_later(engine, clicks, targets):
+def _count_later(engine, connection, keys, clicks):
+    targets = find_targets(connection, keys)
+
     def count():
         with engine.connect() as connection:
             count_clicks(connection, clicks, targets)
@@ -27,6 +29,7 @@ def _count_later(engine, clicks, targets):
     import threading
 
     threading.Timer(0.3, count).start()
+    return targets
 """
 
 

@@ -208,6 +208,21 @@ def test_time_limit_holds_for_the_sum_of_waits(stack: Stack, links: Links) -> No
     assert answer.elapsed.total_seconds() < LIMIT
 
 
+def test_link_that_is_deleted_meanwhile_is_not_found(stack: Stack, links: Links) -> None:
+    """If a link is deleted while a click on it waits, nothing is counted, and the answer is 404."""
+    for _ in range(TRIES):
+        names = prepare(CASES["follow"], links)
+        with ThreadPoolExecutor() as pool, RootSession(stack) as other:
+            other.run(f"START TRANSACTION; {LINK.format(**names)}")
+            sent = pool.submit(CASES["follow"].send, links.service, names["code"])
+            wait_until(lambda: other.run("SELECT 1 FROM performance_schema.data_lock_waits"))
+            other.run(f"DELETE FROM links WHERE id = {names['id']}; COMMIT")
+            status = sent.result().status_code
+        if status != 503:
+            break
+    assert status == 404
+
+
 def follow(links: Links, code: str, times: int) -> Counter[int]:
     """Follow a link several times, one after the other, and count the statuses."""
     with links.service.again() as client:

@@ -4,16 +4,19 @@ In the docstrings, "it" is the private part that a function checks.
 """
 
 import socket
+import sqlite3
 import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from operator import attrgetter
 from typing import Any
 from unittest import mock
 
 import pytest
 from pymysql import connections
-from sqlalchemy import QueuePool
-from sqlalchemy.exc import DisconnectionError
+from pymysql.err import OperationalError
+from sqlalchemy import QueuePool, create_engine, event
+from sqlalchemy.exc import DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.util import queue
 
@@ -25,6 +28,9 @@ from tests.support.private_parts.checks import fits
 GREETING, OK = b"\x0a9.7.0\0" + bytes(44), bytes(7)
 COLUMN = b"\3def\0\0\0\1a\1a\x0c" + struct.pack("<HIBHB2x", 63, 11, 3, 0, 0)
 END_OF_FILE = b"\xfe\0\0\2\0"
+# The results of two statements in one packet: a row, and the number of rows of an INSERT.
+ROWS = (b"\1", COLUMN, END_OF_FILE, b"\0011", b"\xfe\0\0\x0a\0")
+INSERTED = (b"\0\0\0\2\0\0\0+Records: 12  Duplicates: 3  Warnings: 0",)
 
 
 @contextmanager
@@ -111,6 +117,32 @@ def parsed_columns(name: str) -> None:
             send_packets(server, b"\1", COLUMN, END_OF_FILE, b"\0011", END_OF_FILE)
             connection.query("SELECT 1")
         assert cache.cache_info().hits > before
+
+
+def message_of_result(name: str) -> None:
+    """Check that it has the number of rows of an INSERT, and that its result has a time-out."""
+    statements = "SELECT 1; INSERT INTO a SELECT 1"
+    with mysql_connection() as (connection, client, server):
+        send_packets(server, *ROWS, *INSERTED)
+        assert connection.find_and_insert(statements, {}) == (1, 12)
+        assert attrgetter(name)(connection) == b"+Records: 12  Duplicates: 3  Warnings: 0"
+        send_packets(server, *ROWS)
+        connection.limits = Limits(1, 0.125, 1)
+        with pytest.raises(OperationalError, match="timed out"):
+            connection.find_and_insert(statements, {})
+        assert client.gettimeout() == 0.125
+
+
+def handle_exception(name: str) -> None:
+    """Check that it translates the driver's error, and closes the connection if that is lost."""
+    engine = create_engine("sqlite://", poolclass=QueuePool)
+    handled = []
+    event.listen(engine, "handle_error", lambda context: handled.append(context.statement))
+    with engine.connect() as connection:
+        with pytest.raises(IntegrityError, match="INSERT"):
+            getattr(connection, name)(sqlite3.IntegrityError(), "INSERT", None, None, None)
+        assert handled == ["INSERT"]
+        assert not connection.invalidated
 
 
 def queue_class(name: str) -> None:

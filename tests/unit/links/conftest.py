@@ -19,7 +19,12 @@ def database(tmp_path: Path) -> Iterator[Database]:
     database = Database(Settings(make_url(f"sqlite:///{tmp_path}/links.db")))
     metadata.create_all(database.transactional)
     yield database
-    for engine in (database.autocommit, database.transactional, database.long_autocommit):
+    for engine in (
+        database.autocommit,
+        database.packets,
+        database.transactional,
+        database.long_autocommit,
+    ):
         engine.dispose()
 
 

@@ -36,7 +36,7 @@ def test_click_that_is_rejected_is_not_repeated(database: Database) -> None:
     def count(*arguments: Any) -> None:
         inserts.extend(["INSERT"] * ("INSERT" in arguments[2]))
 
-    event.listen(database.autocommit, "before_cursor_execute", count)
+    event.listen(database.packets, "before_cursor_execute", count)
     with pytest.raises(IntegrityError, match="CHECK"):
         Resolver(database)._resolve_all([PendingRequest("a", print, counts=True)])
     assert inserts == ["INSERT"]

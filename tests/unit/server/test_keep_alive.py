@@ -78,11 +78,14 @@ def test_requests_that_are_not_plain_gets_go_to_the_parser(
 def test_requests_without_a_handler_that_takes_them_go_to_the_parser(
     connect: Connect, handler: FakeHandler | None
 ) -> None:
-    """Without a handler, or if it declines, the parser gets the request, without any changes."""
+    """Without a handler, or if it declines, the parser gets the request, without any changes.
+
+    The application gets what a handler that declines has added to the environ.
+    """
     line = connect(handler)
     line.client.sendall(PLAIN)
     assert line.next_request().get(timeout=LIMIT) == PLAIN
-    assert line.connection.extra_environ == {}
+    assert bool(line.connection.extra_environ) == bool(handler)
     assert line.connection.parser_is_empty
     assert line.worker.active_requests == 0
 
