@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects import mysql
 
-from app.links import click_queries, queries
+from app.links import click_queries, lists, queries
 from tests.support.compose import Stack
 from tests.support.mysql import RootSession
 from tests.support.service import Service
@@ -63,8 +63,8 @@ CLEAR = """
     OPTIMIZE TABLE links, link_tags;  -- removes deleted rows from the full-text index
 """
 
-PLACES: dict[str, list[queries.Position | str | None]] = {
-    "-created_at": [None, *(queries.Position(BEGIN + timedelta(hours=n), 5) for n in (8, 4, 1))],
+PLACES: dict[str, list[lists.Position | str | None]] = {
+    "-created_at": [None, *(lists.Position(BEGIN + timedelta(hours=n), 5) for n in (8, 4, 1))],
     "code": [None, "plan1", "plan5", "plan99"],
 }
 TAGS = [None, "plan all", "plan few"]
@@ -88,7 +88,7 @@ def _filled(stack: Stack) -> Iterator[RootSession]:
 
 def statement(**which: Any) -> str:
     """Return the SQL that the service runs for a page, with literal values."""
-    return written(queries.list_query("mysql", **which).limit(PAGE))
+    return written(lists.list_query("mysql", **which).limit(PAGE))
 
 
 def written(query: ClauseElement) -> str:
