@@ -39,28 +39,50 @@ def page() -> Response:
         found: dict[str, Any] = spec["components"][kind][name]
         return found
 
+    def example(operation: dict[str, Any]) -> Any:
+        """Return the example of an operation's body, or None if it has no body."""
+        for content in operation.get("requestBody", {}).get("content", {}).values():
+            return follow(content["schema"])["examples"][0]
+        return None
+
+    def url(path: str, operation: dict[str, Any]) -> str:
+        """Return the URL of an operation's example request."""
+        for parameter in operation["parameters"]:
+            schema = follow(parameter).get("schema", {})
+            if follow(parameter)["in"] == "path":
+                path = path.replace("{" + parameter["name"] + "}", str(schema["examples"][0]))
+        return request.url_root.removesuffix("/") + path
+
     def curl(path: str, method: str, operation: dict[str, Any]) -> str:
         """Return a curl command that sends an operation's example request."""
         command = ["curl", *(["-X", method.upper()] if method not in {"get", "post"} else [])]
         if "security" in operation:
             command.append('-H "Authorization: Bearer $TOKEN"')
-        if "requestBody" in operation:
-            content = next(iter(operation["requestBody"]["content"].values()))
+        if body := example(operation):
             # Not --json, which curl before 7.82 does not know.
-            example = json.dumps(follow(content["schema"])["examples"][0])
-            command.append(f"-H 'Content-Type: application/json' -d '{example}'")
-        for parameter in operation["parameters"]:
-            schema = follow(parameter).get("schema", {})
-            if follow(parameter)["in"] == "path":
-                path = path.replace("{" + parameter["name"] + "}", str(schema["examples"][0]))
-        return " ".join([*command, request.url_root.removesuffix("/") + path])
+            command.append(f"-H 'Content-Type: application/json' -d '{json.dumps(body)}'")
+        return " ".join([*command, url(path, operation)])
+
+    def python(path: str, method: str, operation: dict[str, Any]) -> str:
+        """Return a Python script that sends an operation's example request."""
+        is_secured = "security" in operation
+        lines = ["import os"] * is_secured + ["import requests", ""]
+        lines += [f"response = requests.{method}(", f"    {json.dumps(url(path, operation))},"]
+        if is_secured:
+            lines.append("    headers={'Authorization': f'Bearer {os.environ[\"TOKEN\"]}'},")
+        if body := example(operation):
+            lines.append(f"    json={body},")
+        return "\n".join([*lines, ")", "print(response.status_code, response.text)"])
 
     for item in spec["paths"].values():
         shared = item.pop("parameters", [])
         for operation in item.values():
             operation["parameters"] = shared + operation["parameters"]
-    helpers = {f.__name__: f for f in (follow, curl, json.dumps, markdown_to_html)}
-    return Response(render_template("docs.html", spec=spec, **helpers))
+    helpers = {f.__name__: f for f in (follow, curl, python, json.dumps, markdown_to_html)}
+    topics = [
+        part.split("\n\n", 1) for part in f"\n{spec['info']['description']}".split("\n## ")[1:]
+    ]
+    return Response(render_template("docs.html", spec=spec, topics=topics, **helpers))
 
 
 def markdown_to_html(text: str) -> Markup:
