@@ -36,8 +36,8 @@ def page() -> Response:
         shared = item.pop("parameters", [])
         for operation in item.values():
             operation["parameters"] = shared + operation["parameters"]
-    helpers = {f.__name__: partial(f, spec["components"]) for f in (follow, curl, python)}
-    helpers |= {f.__name__: f for f in (json.dumps, markdown_to_html)}
+    helpers: dict[str, Any] = {f.__name__: f for f in (json.dumps, markdown_to_html)}
+    helpers |= {f.__name__: partial(f, spec["components"]) for f in (follow, curl, python)}
     # The description is Markdown. Each topic is a heading and the text below it.
     _, *parts = f"\n{spec['info']['description']}".split("\n## ")
     topics = [part.split("\n\n", 1) for part in parts]

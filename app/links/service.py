@@ -140,7 +140,7 @@ def list_links(
     return Page(
         links,
         ends[-1] if links and has_next else None,
-        ends[0]._replace(backwards=True) if links and has_previous else None,
+        lists.Position(*ends[0][:2], backwards=True) if links and has_previous else None,
     )
 
 

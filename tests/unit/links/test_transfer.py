@@ -15,7 +15,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from app.api import resources
 from app.database import Database
-from app.links import codes, exports, imports, queries, records
+from app.links import codes, exports, imports, lists, queries, records
 
 URL = "https://example.com"
 
