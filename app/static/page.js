@@ -101,7 +101,7 @@ function prepare(part) {
   for (const button of part.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
   part.querySelector("[data-copy][autofocus]")?.focus();
   const parts = { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" };
-  for (const time of part.querySelectorAll("time[data-local]")) {
+  for (const time of part.querySelectorAll("time[datetime*=T]")) {
     time.textContent = new Date(time.dateTime).toLocaleString("en-GB", { ...parts, timeZoneName: "short" });
   }
   const chart = part.querySelector("[data-zone=UTC]");

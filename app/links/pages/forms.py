@@ -88,7 +88,7 @@ def time_element(text: str) -> Markup:
     It is in UTC. With JavaScript, it is in the time zone of the reader.
     """
     time = datetime.fromisoformat(text)
-    element = '<time datetime="{}" data-local>{:%-d %b %Y, %H:%M} UTC</time>'
+    element = '<time datetime="{}">{:%-d %b %Y, %H:%M} UTC</time>'
     return Markup(element).format(text, time)  # noqa: S704 `format` escapes its arguments
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.database import Database
-from app.links import imports, records
+from app.links import imports, lists, records
 from tests.support.checkout import ROOT
 
 FILES: Path = ROOT / "tests/unit/links/imports"
