@@ -16,7 +16,8 @@ ABOUT = """\
 ## Authorization
 
 Everything under `/api` needs a token. Create one on the command line with
-`slipway tokens create NAME`, and send it with each request as `Authorization: Bearer TOKEN`.
+`slipway tokens create NAME`, and send it with each request as
+`Authorization: Bearer TOKEN`.
 
 Without a valid token you get 401. A token with scope `read` gets 403 for every method that can
 change something.
