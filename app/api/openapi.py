@@ -13,40 +13,56 @@ from app.api.headers import BASE_HEADERS, PAGE_HEADERS
 from app.api.problems import DETAILS, MEDIA_TYPE, ProblemSchema, problem_body
 
 ABOUT = """\
+## Authorization
+
+Everything under `/api` needs a token. Create one on the command line with
+`slipway tokens create NAME`, and send it with each request as
+`Authorization: Bearer TOKEN`.
+
+Without a valid token you get 401. A token with scope `read` gets 403 for every method that can
+change something.
+
+## Requests and responses
+
 Requests and responses are JSON in UTF-8. A body with an unknown field is rejected (422). Unknown
 query parameters are ignored. Times are RFC 3339; in responses they are in UTC. Every `GET`
 operation also supports `HEAD`. Methods that are not listed get 405 with `Allow`.
 
-Authentication: everything under `/api` needs a token. Send it as `Authorization: Bearer TOKEN`.
-Create one on the command line with `slipway tokens create NAME`.
-Without a valid token you get 401. A token with scope `read` gets 403 for every method that can
-change something.
+A body can have 64 KiB, if the operation does not say otherwise. A JSON body can have up to 50,000
+values, and each object in it up to 100 fields (422).
 
-Errors: every error is a problem document (RFC 9457), even if the request is not valid HTTP (400,
-414, 417, 431, 501). `detail` explains the error, and `errors` names the invalid fields. Of more
-than 100 errors, it has the first 100, and `more_errors` is the number of the others. Outside
-`/api`, browsers get an HTML page instead.
+## Errors
 
-Rate limits: a token can create a limited number of resources in a time window, and an address can
-send a limited number of invalid tokens. A write with an invalid body (400, 413, 422) counts as one
-resource for each 16 KiB of its body; without `Content-Length`, its body counts as the largest that
-is allowed. Above the limit you get 429. Wait for the seconds in `Retry-After`, then retry. The
-`RateLimit` headers show how much is left.
+Every error is a problem document (RFC 9457), even if the request is not valid HTTP (400, 414, 417,
+431, 501). `detail` explains the error, and `errors` names the invalid fields. Of more than 100
+errors, it has the first 100, and `more_errors` is the number of the others. Outside `/api`,
+browsers get an HTML page instead.
 
-Sizes: a body can have 64 KiB, if the operation does not say otherwise. A JSON body can have up to
-50,000 values, and each object in it up to 100 fields (422).
+## Rate limits
 
-Idempotency: operations with the header `Idempotency-Key` can be retried safely, for example after a
-lost connection. Generate a key for each new request, and send the same key when you retry. You get
-the first response again, and the change is made only once.
+A token can create a limited number of resources in a time window, and an address can send a limited
+number of invalid tokens. A write with an invalid body (400, 413, 422) counts as one resource for
+each 16 KiB of its body; without `Content-Length`, its body counts as the largest that is allowed.
+Above the limit you get 429. Wait for the seconds in `Retry-After`, then retry. The `RateLimit`
+headers show how much is left.
 
-Pagination: lists use cursors. To get the next page, send `next` of this page as `after`. On the
-last page, `next` is null.
+## Retries
 
-Conditional requests: `ETag` identifies a resource's revision. Send `If-None-Match` with a stored
-ETag to get 304 instead of a body you already have. Send `If-Match` to make a change only if nobody
-else has changed the resource (optimistic locking); otherwise you get 412. Unless `Cache-Control`
-says otherwise, caches must ask the service again each time.
+Operations with the header `Idempotency-Key` can be retried safely, for example after a lost
+connection. Generate a key for each new request, and send the same key when you retry. You get the
+first response again, and the change is made only once.
+
+## Pages of a list
+
+Lists use cursor pagination. To get the next page, send `next` of this page as `after`. On the last
+page, `next` is null.
+
+## Conditional requests
+
+`ETag` identifies a resource's revision. Send `If-None-Match` with a stored ETag to get 304 instead
+of a body you already have. Send `If-Match` to make a change only if nobody else has changed the
+resource (optimistic locking); otherwise you get 412. Unless `Cache-Control` says otherwise, caches
+must ask the service again each time.
 """
 
 

@@ -94,6 +94,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     app.secret_key = settings.secret_key
     app.session_interface = CookieSessions()
     app.config |= {
+        "ABOUT": "",  # a sentence on what the service does, for people who see it first
         "NAVIGATION": [],
         "AFTER_SIGN_OUT": "sessions.sign_in",  # the endpoint for people of an identity provider
         "PERMANENT_SESSION_LIFETIME": LIFETIME,

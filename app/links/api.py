@@ -126,7 +126,9 @@ def list_links(arguments: dict[str, Any]) -> Any:
     `tag` must match exactly, including case and accents.
 
     `sort=-created_at`, the default, lists the newest links first. `sort=code` sorts by code, and
-    ignores case and `-`.
+    ignores case and `-`. `sort=-clicks_24h`, `-clicks_7d` and `-clicks_30d` list the links that
+    were clicked in the last day, week or month, most clicks first. Of each hour, only the 500 links
+    with the most clicks count.
     """
     try:
         page = service.list_links(database(), **arguments)

@@ -1,4 +1,4 @@
-"""SQL for reading clicks: sums of hours and roll-ups, histograms, and the most clicked links."""
+"""SQL for reading clicks: sums of hours and roll-ups, and histograms."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -82,24 +82,3 @@ def clicks_by_hour(
         LINK_CLICKS.c.link_id == link.id, LINK_CLICKS.c.hour >= start, LINK_CLICKS.c.hour < end
     )
     return dict(connection.execute(query).all())
-
-
-def most_clicked(start: datetime, limit: int) -> sa.Select[Any]:
-    """Return the query for the links with the most clicks since `start`.
-
-    The column `recent` has the clicks since then.
-    """
-    clicks = sa.func.sum(LINK_CLICKS.c.clicks).label("recent")
-    top = (
-        sa.select(LINK_CLICKS.c.link_id, clicks)
-        .where(LINK_CLICKS.c.hour >= start)
-        .group_by(LINK_CLICKS.c.link_id)
-        .order_by(clicks.desc(), LINK_CLICKS.c.link_id)
-        .limit(limit)
-        .subquery()
-    )
-    return (
-        sa.select(LINKS, top.c.recent)
-        .join(top, top.c.link_id == LINKS.c.id)
-        .order_by(top.c.recent.desc(), LINKS.c.id)
-    )

@@ -9,22 +9,23 @@ from urllib.parse import parse_qsl, urlencode
 
 from marshmallow import ValidationError, fields
 
-from app.links import queries
+from app.links import lists
 
 LIST_ARGUMENTS = ("q", "tag", "sort", "mine")  # they say which list it is, and in which order
-LOOKUP_KEY = re.compile("[a-z0-9_]{1,64}")
+LOOKUP_KEY = re.compile("[a-z0-9_.]{1,64}")
 
 
-class Cursor(fields.Field[queries.Position | str]):
+class Cursor(fields.Field[lists.Position]):
     """An opaque cursor for pagination: the position in a list where a page ended, and the list.
 
     It is in Base64: the position, and if the list has a filter or another order, `?` and a query.
+    A position that begins with `<` continues backwards.
     """
 
     @staticmethod
-    def encode(position: queries.Position | str, arguments: Mapping[str, Any]) -> str:
+    def encode(position: lists.Position, arguments: Mapping[str, Any]) -> str:
         """Return the cursor for a position in the list with these arguments."""
-        default = {"sort": queries.SORTS[0]}
+        default = {"sort": lists.SORTS[0]}
         own = {n: arguments[n] for n in LIST_ARGUMENTS if arguments.get(n) != default.get(n)}
         text = f"{_text(position)}?{urlencode(own)}" if own else _text(position)
         return base64.urlsafe_b64encode(text.encode()).decode()
@@ -38,17 +39,14 @@ class Cursor(fields.Field[queries.Position | str]):
             return {}
         return {name: value for name, value in parse_qsl(query) if name in LIST_ARGUMENTS}
 
-    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> queries.Position | str:
+    def _deserialize(self, value: Any, *_args: Any, **_kwargs: Any) -> lists.Position:
         try:
             place = _decode(value).partition("?")[0]
-            if LOOKUP_KEY.fullmatch(place):
-                return place
-            time, number = place.split(" ")
-            created_at = datetime.fromisoformat(time).astimezone(UTC)
-            position = queries.Position(created_at, int(number))
+            position = _position(place)
         except (ValueError, OverflowError):
             raise ValidationError("Is not a valid cursor.") from None
-        if _text(position) != place or not 0 <= position.id < 2**63:
+        numbers = [n for n in position[:2] if isinstance(n, int)]
+        if _text(position) != place or not all(0 <= n < 2**63 for n in numbers):
             raise ValidationError("Is not a valid cursor.")
         return position
 
@@ -61,7 +59,24 @@ def _decode(cursor: str) -> str:
     return text.decode()
 
 
-def _text(position: queries.Position | str) -> str:
-    if isinstance(position, str):
-        return position
-    return f"{position.created_at.isoformat()} {position.id}"
+def _position(text: str) -> lists.Position:
+    """Return the position that `_text` has written.
+
+    :raises ValueError: it is no position.
+    """
+    place = text.removeprefix("<")
+    backwards = place != text
+    if LOOKUP_KEY.fullmatch(place):
+        return lists.Position(place, backwards=backwards)
+    value, number = place.split(" ")
+    if value.isdecimal():
+        return lists.Position(int(value), int(number), backwards)
+    return lists.Position(datetime.fromisoformat(value).astimezone(UTC), int(number), backwards)
+
+
+def _text(position: lists.Position) -> str:
+    value, number, backwards = position
+    if isinstance(value, datetime):
+        value = value.isoformat()
+    text = value if isinstance(position.value, str) else f"{value} {number}"
+    return f"<{text}" if backwards else str(text)

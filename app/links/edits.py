@@ -12,7 +12,7 @@ from app.links import (
     history,  # history
     queries,
 )
-from app.links.tables import LINK_CLICK_ROLLUPS, LINK_CLICKS, LINK_TAGS, LINKS
+from app.links.tables import LINK_CLICK_ROLLUPS, LINK_CLICKS, LINK_TAGS, LINK_TOP_CLICKS, LINKS
 
 BY_KEY_LOCKED = queries.BY_KEY.with_for_update()
 BY_KEY_LOCKED = BY_KEY_LOCKED.add_columns(history.OWNER)  # history
@@ -58,7 +58,7 @@ def _rename(connection: sa.Connection, link: sa.Row[Any], new: dict[str, Any]) -
     row["lookup_key"] = codes.lookup_key(row["code"])
     with queries.translate_duplicate():
         row["id"] = connection.execute(queries.INSERT, row).lastrowid
-    for table in (LINK_CLICKS, LINK_CLICK_ROLLUPS):
+    for table in (LINK_CLICKS, LINK_CLICK_ROLLUPS, LINK_TOP_CLICKS):
         own = table.c.link_id == link.id
         connection.execute(sa.update(table).where(own).values(link_id=row["id"]))
     queries.index_tags(connection, [row])

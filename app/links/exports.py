@@ -21,7 +21,7 @@ from app.api.openapi import named
 from app.api.problems import RETRY_AFTER
 from app.api.resources import Blueprint
 from app.database import Database, database
-from app.links import queries
+from app.links import lists
 from app.links.schemas import ExportArgumentsSchema, LinkSchema
 
 CHUNK = 1000  # links
@@ -107,7 +107,7 @@ def export_parts(database: Database, file_format: str) -> Iterator[bytes]:
     after: int | None = 0
     while after is not None:
         with database.read(long=True) as connection:
-            links = queries.after_id(connection, after, CHUNK)
+            links = lists.after_id(connection, after, CHUNK)
         after = links[-1].id if len(links) == CHUNK else None
         part = (header + write(schema.dump(links, many=True))).encode()
         header = ""

@@ -1,11 +1,10 @@
-"""SQL for links: insert, find and list them."""
+"""SQL for links: insert and find them."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
@@ -16,10 +15,9 @@ from app.links import (
     aliases,
     codes,
     history,  # history
-    search,
 )
 from app.links.aliases import GoalError
-from app.links.click_queries import CLICKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recent_clicks
+from app.links.click_queries import CLICKS, ROLLED_UP_UNTIL
 from app.links.tables import LINK_TAGS, LINKS
 
 # The most frequent queries, built only once.
@@ -28,16 +26,12 @@ UNIQUE_KEY = "links.lookup_key"  # what MySQL and SQLite both report for a taken
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
 BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
 BY_KEY_WITH_CLICKS = BY_KEY_WITH_CLICKS.add_columns(history.OWNER)  # history
-LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
 
 OPTIONAL_FIELDS: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client can omit, with their defaults."""
 
 Check = Callable[[sa.Row[Any]], None]
 """A function that raises if a link, in its current state, must not be changed."""
-
-SORTS = ("-created_at", "code")
-"""How a list can be sorted: newest first, or by lookup key."""
 
 
 class CodeTakenError(Exception):
@@ -50,16 +44,6 @@ class CodesTakenError(CodeTakenError):
     def __init__(self, refused: dict[int, str]) -> None:
         super().__init__()
         self.refused = refused
-
-
-class Position(NamedTuple):
-    """A link's position in a list sorted by time.
-
-    In a list sorted by code, a link's position is its lookup key.
-    """
-
-    created_at: datetime
-    id: int
 
 
 def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace:
@@ -186,72 +170,3 @@ def index_tags(connection: sa.Connection, links: Iterable[Mapping[str, Any]]) ->
     ]
     if rows:
         connection.execute(sa.insert(LINK_TAGS), rows)
-
-
-def list_links(
-    connection: sa.Connection, limit: int, **conditions: Any
-) -> tuple[Sequence[Any], bool]:
-    """Return up to `limit` links, and whether more follow.
-
-    :param conditions: see `list_query`.
-    """
-    query = list_query(connection.dialect.name, **conditions)
-    links = connection.execute(query, {"count": limit + 1, "owner": actor().key}).all()
-    return add_recent_clicks(connection, links[:limit]), len(links) > limit
-
-
-def after_id(connection: sa.Connection, after: int, limit: int) -> Sequence[Any]:
-    """Return up to `limit` links with ids greater than `after`, in order of id, with clicks."""
-    query = LIST.where(LINKS.c.id > after).order_by(LINKS.c.id).limit(limit)
-    return add_recent_clicks(connection, connection.execute(query).all())
-
-
-@lru_cache  # for the first page, which is requested most often
-def list_query(  # noqa: PLR0913, PLR0917 they are the key of the cache
-    dialect: str,
-    sort: str,
-    after: Position | str | None = None,
-    tag: str | None = None,
-    q: str | None = None,
-    mine: str | None = None,
-) -> sa.Select[Any]:
-    """Return the query for the first `count` links in the order of `sort`.
-
-    :param after: return only links after this position, which must be from the same sort order.
-    :param tag: return only links with this tag.
-    :param q: return only links that match this search: see `search.matches`.
-    :param mine: if it is "true", return only links whose owner has the key `owner`.
-    """
-    query = LIST.limit(sa.bindparam("count", type_=sa.Integer))
-    links, tags = LINKS.columns, LINK_TAGS.columns
-    time, number, key = links.created_at, links.id, links.lookup_key
-    if q:
-        query = query.where(search.matches(dialect, q, links.code, links.title, links.url))
-    elif tag:
-        # Sort by the columns of `link_tags`, so that MySQL reads its index in order. The results
-        # of a search are sorted by columns of `links` instead, so that MySQL looks up the tags of
-        # one page only.
-        time, number, key = tags.created_at, tags.link_id, tags.lookup_key
-    if tag:
-        query = query.join(LINK_TAGS, tags.link_id == links.id).where(tags.tag == tag)
-    # history
-    query = query.add_columns(history.OWNER)
-    if mine == "true":
-        created = history.CREATED.columns
-        is_mine = created.owner == sa.bindparam("owner")
-        query = query.join(history.CREATED, created.link_id == links.id).where(is_mine)
-        if not q:
-            time, number, key = created.created_at, created.link_id, created.lookup_key
-    # /history
-    if isinstance(after, Position):
-        # Written as two conditions, since MySQL uses no index for `(time, id) < (x, y)`.
-        older = sa.or_(time < after.created_at, number < after.id)
-        query = query.where(time <= after.created_at, older)
-    elif after:
-        query = query.where(key > after)
-    return query.order_by(key) if sort == "code" else query.order_by(time.desc(), number.desc())
-
-
-def position(link: sa.Row[Any], sort: str) -> Position | str:
-    """Return a link's position in a list with this sort order."""
-    return link.lookup_key if sort == "code" else Position(link.created_at, link.id)

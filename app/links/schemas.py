@@ -1,6 +1,7 @@
 """Schemas of requests and responses: the rules for each field and its format in JSON."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from flask import current_app
@@ -9,7 +10,7 @@ from marshmallow import Schema, ValidationError, fields, post_load, pre_load, va
 from app.api import resources
 from app.api.own_url import own_url
 from app.identity.tokens import Actor, ActorSchema
-from app.links import codes, histogram, queries, targets
+from app.links import codes, histogram, lists, queries, targets
 from app.links.cursors import Cursor
 from app.links.search import WORD_LENGTH, search_terms
 
@@ -223,7 +224,7 @@ class PageArgumentsSchema(Schema):
     after = Cursor(metadata=CURSOR | {"description": "A cursor: `next` of the previous page."})
     q = fields.String(validate=[*TITLE_RULES, validate_search], metadata=Q)
     tag = fields.String(validate=TAG_RULES, metadata=TAG | {"description": "Filter by a tag."})
-    sort = fields.String(load_default=queries.SORTS[0], validate=validate.OneOf(queries.SORTS))
+    sort = fields.String(load_default=lists.SORTS[0], validate=validate.OneOf(lists.SORTS))
     # history
     mine = fields.String(
         validate=validate.OneOf(["true", "false"]),
@@ -240,7 +241,8 @@ class PageArgumentsSchema(Schema):
     @post_load
     def fit_together(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
         """Reject a cursor from a list that was sorted differently."""
-        if "after" in data and isinstance(data["after"], str) != (data["sort"] == "code"):
+        kind = {"-created_at": datetime, "code": str}.get(data["sort"], int)
+        if "after" in data and not isinstance(data["after"].value, kind):
             raise ValidationError("Is a cursor for another sort order.", "after")
         return data
 

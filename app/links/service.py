@@ -3,7 +3,8 @@
 Each function takes the database to use, and can be called from any thread or greenlet.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
 
@@ -16,7 +17,9 @@ from app.links import (
     edits,
     histogram,
     history,  # history
+    lists,
     queries,
+    rankings,
     search,
 )
 from app.links.queries import Check, CodesTakenError, CodeTakenError
@@ -40,10 +43,11 @@ class TooBroadError(Exception):
 
 
 class Page(NamedTuple):
-    """One page of a list. `next` is the position of its last link, or None on the last page."""
+    """One page of a list, and the positions where the next and the previous page begin, or None."""
 
     links: Sequence[Any]
-    next: queries.Position | str | None
+    next: lists.Position | None
+    previous: lists.Position | None
 
 
 def find(database: Database, code: str) -> Row[Any]:
@@ -119,23 +123,56 @@ def delete(database: Database, code: str, check: Check) -> None:
     history.purge(database)  # history
 
 
-def list_links(database: Database, *, sort: str, **arguments: Any) -> Page:
+def list_links(
+    database: Database, *, sort: str, after: lists.Position | None = None, **arguments: Any
+) -> Page:
     """Return one page of the list.
 
     It can come from a read replica, so the newest changes can be missing (replication lag).
 
-    :param arguments: the page's `limit`, and those of `queries.list_query`.
+    :param arguments: the page's `limit`, and those of `lists.list_query`.
     :raises TooBroadError: too many links contain the words of `q`.
     """
+    long = "q" in arguments or sort in rankings.RANGES
+    if sort in rankings.RANGES:
+        rankings.keep(database)
+    with _reject_too_broad(), database.read(long=long, replica=True) as connection:
+        links, more = lists.list_links(connection, sort=sort, after=after, **arguments)
+    roll_up(database, links)
+    backwards = after is not None and after.backwards
+    ends = [lists.position(link, sort) for link in (*links[:1], *links[-1:])]
+    has_next, has_previous = (True, more) if backwards else (more, after is not None)
+    return Page(
+        links,
+        ends[-1] if links and has_next else None,
+        lists.Position(*ends[0][:2], backwards=True) if links and has_previous else None,
+    )
+
+
+def count_links(database: Database, *, limit: int, after: Any = None, **arguments: Any) -> int:  # noqa: ARG001
+    """Return the number of links in a list, or `lists.MAX_COUNT` + 1 if there are more.
+
+    :param arguments: those of `list_links`.
+    :raises TooBroadError: too many links contain the words of `q`.
+    """
+    with _reject_too_broad(), database.read(long=True, replica=True) as connection:
+        return lists.count_links(connection, **arguments)
+
+
+def list_tags(database: Database, limit: int) -> list[str]:
+    """Return the first `limit` tags."""
+    with database.read(replica=True) as connection:
+        return lists.list_tags(connection, limit)
+
+
+@contextmanager
+def _reject_too_broad() -> Iterator[None]:
     try:
-        with database.read(long="q" in arguments, replica=True) as connection:
-            links, more = queries.list_links(connection, sort=sort, **arguments)
+        yield
     except InternalError as error:
         if search.is_too_broad(error):
             raise TooBroadError from error
         raise
-    roll_up(database, links)
-    return Page(links, queries.position(links[-1], sort) if more else None)
 
 
 def count_clicks(
@@ -154,12 +191,6 @@ def click_histogram(
 ) -> list[tuple[datetime, int]]:
     """Return a link's clicks in buckets of an hour or a day, including empty buckets."""
     return histogram.bucketize(count_clicks(database, link, first, last), first, last, by)
-
-
-def most_clicked(database: Database, start: datetime, limit: int) -> list[Row[Any]]:
-    """Return the links with the most clicks since `start`. Their `recent` has these clicks."""
-    with database.read(long=True, replica=True) as connection:
-        return list(connection.execute(click_queries.most_clicked(start, limit)))
 
 
 def known(link: T | None, code: str) -> T:

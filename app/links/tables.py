@@ -42,6 +42,16 @@ LINK_CLICK_ROLLUPS = sa.Table(
     sa.Column("clicks", sa.BigInteger, nullable=False),
 )
 
+# The most clicked links of each past hour: see rankings.py. It has no foreign key: rows of deleted
+# links are ignored, and count again if the link is restored.
+LINK_TOP_CLICKS = sa.Table(
+    "link_top_clicks",
+    metadata,
+    sa.Column("hour", UTCDateTime(0), primary_key=True),
+    sa.Column("link_id", BigIntId, primary_key=True, autoincrement=False, index=True),
+    sa.Column("clicks", sa.BigInteger, nullable=False),
+)
+
 # One row for each tag of each link. Unlike the JSON in `links.tags`, it has indexes. It repeats the
 # columns that lists are sorted by, so that a list by tag is read from an index in order. Tags that
 # differ only by case are different tags.

@@ -2,10 +2,12 @@
 "use strict";
 
 let loading, typing;
+const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
 let here = location.pathname + location.search;
 
-// Fetch a page and return it if it contains `part`, a selector. Otherwise let the browser open it.
-async function load(url, part) {
+// Fetch a page and return it if it contains `part`, a selector. Otherwise let the browser open it,
+// unless the user has not asked for it.
+async function load(url, part, asked = true) {
   loading?.abort(); // only the latest request matters
   loading = new AbortController();
   try {
@@ -15,22 +17,24 @@ async function load(url, part) {
   } catch (error) {
     if (error.name === "AbortError") return;
   }
-  location.assign(url);
+  if (asked) location.assign(url);
 }
 
 // Replace a part of this page with the same part of another page.
 async function swap(url, part, remember) {
   clearTimeout(typing); // a pending search for older input would overwrite this
-  const page = await load(url, part);
+  const page = await load(url, part, Boolean(remember) || part === "main");
   if (!page) return;
-  const found = page.querySelector(part);
-  document.querySelector(part).replaceWith(found);
+  const found = page.querySelector(part), old = document.querySelector(part);
+  const focused = old.contains(document.activeElement);
+  old.replaceWith(found);
   document.title = page.title;
   if (remember) history[remember]({}, "", url);
   here = location.pathname + location.search;
   prepare(found);
   if (part === "main") found.focus();
-  else say(found.dataset.said);
+  else if (remember) say(found.dataset.said);
+  if (focused) found.querySelector("[aria-current]")?.focus();
   if (remember === "pushState") scrollTo(0, 0);
 }
 
@@ -58,7 +62,8 @@ async function check(input) {
 }
 
 async function copy(button) {
-  const copying = navigator.clipboard.writeText(button.dataset.copy);
+  const text = button.dataset.copy || button.parentNode.querySelector("code").textContent;
+  const copying = navigator.clipboard.writeText(text);
   button.textContent = await copying.then(() => "Copied", () => "Not copied");
   say(button.textContent);
   setTimeout(() => { button.textContent = "Copy"; }, 2000);
@@ -91,9 +96,20 @@ async function send(form, button) {
   say(document.querySelector(part).dataset.said ?? document.title);
 }
 
-// Show the buttons that need JavaScript.
+// Show the buttons that need JavaScript, and times in the reader's time zone.
 function prepare(part) {
   for (const button of part.querySelectorAll("[data-copy]")) button.hidden = !navigator.clipboard;
+  part.querySelector("[data-copy][autofocus]")?.focus();
+  const parts = { day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit" };
+  for (const time of part.querySelectorAll("time[datetime*=T]")) {
+    time.textContent = new Date(time.dateTime).toLocaleString("en-GB", { ...parts, timeZoneName: "short" });
+  }
+  const chart = part.querySelector("[data-zone=UTC]");
+  if (chart && timeZone && timeZone !== "UTC") {
+    const url = new URL(location.href);
+    url.searchParams.set("zone", timeZone);
+    swap(url.href, `#${chart.id}`);
+  }
 }
 
 function soon(work) {
@@ -104,8 +120,9 @@ function soon(work) {
 document.addEventListener("click", (event) => {
   const target = event.target.closest("a, button");
   if (!target || event.ctrlKey || event.metaKey || event.shiftKey || event.button) return;
-  if (target.dataset.copy) copy(target);
+  if ("copy" in target.dataset) copy(target);
   else if ("swap" in target.dataset && document.querySelector("#results")) swap(target.href, "main", "pushState");
+  else if (target.href && target.dataset.part) swap(target.href, target.dataset.part, "replaceState");
   else if ("dialog" in target.dataset) ask(target);
   else if ("close" in target.dataset && target.closest("dialog")) target.closest("dialog").close();
   else return;

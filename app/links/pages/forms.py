@@ -93,9 +93,13 @@ def field_errors(error: ValidationError) -> dict[str, str]:
 
 
 def time_element(text: str) -> Markup:
-    """Return a time from the API as an HTML `<time>` element that is easy to read."""
+    """Return a time from the API as an HTML `<time>` element that is easy to read.
+
+    It is in UTC. With JavaScript, it is in the time zone of the reader.
+    """
     time = datetime.fromisoformat(text)
-    return Markup('<time datetime="{}">{:%-d %b %Y, %H:%M}</time>').format(text, time)
+    element = '<time datetime="{}">{:%-d %b %Y, %H:%M} UTC</time>'
+    return Markup(element).format(text, time)  # noqa: S704 `format` escapes its arguments
 
 
 def count_of(number: int, noun: str) -> str:

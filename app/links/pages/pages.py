@@ -5,7 +5,6 @@ link are under `/links/-/`, because no code begins with `-`.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from threading import Semaphore
 from typing import Any
 
@@ -22,26 +21,23 @@ from app.database import database
 from app.identity import sessions
 from app.links import (
     exports,
-    histogram,
     queries,
     service,
     targets,
     undo,  # history
 )
-from app.links.api import CODE_TAKEN, TOO_BROAD
-from app.links.cursors import Cursor
+from app.links.api import CODE_TAKEN
 from app.links.history_api import UNKNOWN_CHANGE, HistoryArgumentsSchema, HistorySchema  # history
-from app.links.pages import forms, transfers
-from app.links.schemas import LinkCreateSchema, LinkPatchSchema, PageArgumentsSchema
+from app.links.pages import charts, forms, listings, transfers
+from app.links.schemas import LinkCreateSchema, LinkPatchSchema
 from app.server import accept_upload
 
 UPLOAD_LIMIT = 64 * 1024 * 1024  # bytes
-TOP_LIMIT = 20  # links
 DELETED_LIMIT = 100  # links
 RECENT_CHANGES = 5  # that the page of a link shows
-WEEK = timedelta(days=7)
 CHANGED = "This link has changed since you opened it. This page shows its current version."
 EDIT_KEPT = "The form still contains your changes. Save again to apply them."
+ABOUT = "Short links that people can remember, with a count of their clicks."
 BUSY = "Another file is being imported. Wait until that is done, then go back and try again."
 
 
@@ -57,6 +53,7 @@ def init_app(app: Flask) -> None:
         "count": forms.count_of,
         "location": targets.location_of,
     }
+    app.config["ABOUT"] = ABOUT
     app.config["NAVIGATION"] += [
         ("Links", "pages.listing"),
         ("Most clicked", "pages.top"),
@@ -94,21 +91,8 @@ sessions.protect(blueprint)
 
 @blueprint.route("")
 def listing() -> Any:
-    """List links page by page, sorted by time or code, optionally filtered by words or a tag."""
-    given = {name: value for name, value in request.args.items() if value}
-    links, more, errors = [], None, {}
-    try:
-        arguments = PageArgumentsSchema(unknown=EXCLUDE).load(given)
-        page = service.list_links(database(), **arguments)
-        links = list(map(forms.link_for_template, page.links))
-        if page.next is not None:
-            more = given | {"after": Cursor.encode(page.next, arguments)}
-    except ValidationError as error:
-        errors = forms.field_errors(error)
-    except service.TooBroadError:
-        errors = {"q": TOO_BROAD}
-    html = render_template("listing.html", links=links, more=more, given=given, errors=errors)
-    return html, 422 if errors else 200
+    """List links page by page, in several orders, optionally filtered by words or a tag."""
+    return listings.page(request.args)
 
 
 @blueprint.route("/-/new", methods=["GET", "POST"])
@@ -127,6 +111,8 @@ def new() -> Any:
     except queries.CodeTakenError:
         return _new_form(form, {"code": CODE_TAKEN}, 409)
     flash(f"Created {link.code}.")
+    if "box" in request.form:  # of the list
+        return redirect(url_for("pages.listing", created=link.code), 303)
     return redirect(url_for("pages.show", code=link.code), 303)
 
 
@@ -222,12 +208,9 @@ def deleted() -> str:
 
 # /history
 @blueprint.route("/-/top")
-def top() -> str:
-    """Show the links with the most clicks in the last week."""
-    start = histogram.bucket_start(datetime.now(UTC) - WEEK, "hour")
-    rows = service.most_clicked(database(), start, TOP_LIMIT)
-    links = [forms.link_for_template(link) | {"recent": link.recent} for link in rows]
-    return render_template("top.html", links=links)
+def top() -> Any:
+    """List the links with the most clicks in the last week."""
+    return listings.page({"sort": "-clicks_7d"} | request.args)
 
 
 @blueprint.route("/-/export")
@@ -257,15 +240,12 @@ def _link_page(
     link: Row[Any], form: dict[str, str] | None = None, errors: Any = (), status: int = 200
 ) -> Any:
     """Show a link, its clicks, and a form with the submitted entries or the link's own fields."""
-    ranges = {by: histogram.bucket_range(None, None, by) for by in histogram.BUCKET_SIZES}
-    hours = service.count_clicks(database(), link, *ranges["day"])
-    charts = {}
-    for by, (first, last) in ranges.items():
-        inside = {hour: clicks for hour, clicks in hours.items() if hour >= first}
-        charts[by] = histogram.bucketize(inside, first, last, by)
     shown, form = forms.link_for_template(link), form or forms.form_of(link)
     shown["changes"] = _recent_changes(link)  # history
-    page = render_template("link.html", link=shown, charts=charts, form=form, errors=dict(errors))
+    chart = charts.chart(link, request.args)
+    page = render_template(
+        "link.html", link=shown, chart=chart, ranges=charts.RANGES, form=form, errors=dict(errors)
+    )
     return page, status
 
 

@@ -1,5 +1,6 @@
 """Lists of links: full-text search, tags, sorting and cursor pagination."""
 
+import base64
 import uuid
 from collections.abc import Iterator
 from itertools import product
@@ -214,6 +215,7 @@ def test_place_belongs_to_its_sort(service: Service, links: Links) -> None:
         sort: service.get(f"/api/links?limit=1&sort={sort}").json()["next"]
         for sort in ("-created_at", "code")
     }
+    places["-clicks_7d"] = base64.urlsafe_b64encode(b"5 1").decode()
     for sort, place in product(places, places.values()):
         answer = service.get(f"/api/links?sort={sort}&after={place}")
         if place == places[sort]:

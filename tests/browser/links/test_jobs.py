@@ -22,7 +22,7 @@ def codes(page: Page) -> list[str]:
 def test_create(stack: Stack, page: Page, links: Links) -> None:
     """A taken code is rejected and the form keeps its values; with another code, it is saved."""
     taken, code = links.create(code=links.new_code())["code"], links.new_code()
-    page.get_by_role("link", name="New link").click()
+    page.get_by_role("link", name="Choose a code").click()
     page.get_by_label("Target URL").fill(TARGET)
     page.get_by_label("Code").fill(taken)
     page.get_by_label("Title").fill("A title")
@@ -36,7 +36,7 @@ def test_create(stack: Stack, page: Page, links: Links) -> None:
     page.get_by_role("button", name="Create").click()
     expect(page.get_by_role("status")).to_have_text(f"Created {code}.")
     expect(page.get_by_role("heading", name="A title")).to_be_visible()
-    expect(page.get_by_role("link", name=f"{stack.url}/{code}")).to_be_visible()
+    expect(page.get_by_role("link", name=f"{stack.url.rpartition('/')[2]}/{code}")).to_be_visible()
     made = links.service.get(f"/api/links/{code}").json()
     assert (made["url"], made["title"], made["tags"]) == (TARGET, "A title", ["one", "two"])
     assert made["expires_at"] == "2099-12-31T23:59:00Z"
@@ -44,11 +44,11 @@ def test_create(stack: Stack, page: Page, links: Links) -> None:
 
 def test_first_link_takes_only_a_url(page: Page, links: Links) -> None:
     """Only the URL is required; without a code, a random one is generated."""
-    page.get_by_role("link", name="New link").click()
-    page.get_by_label("Target URL").fill(TARGET)
-    page.get_by_role("button", name="Create").click()
+    page.get_by_label("Long URL").fill(TARGET)
+    page.get_by_role("button", name="Shorten").click()
     expect(page.get_by_role("status")).to_contain_text("Created ")
-    links.codes.append(page.url.rpartition("/")[2])
+    expect(page.get_by_role("heading", name="Your short link")).to_be_visible()
+    links.codes.append(page.url.rpartition("=")[2])
     assert links.service.get(f"/api/links/{links.codes[-1]}").json()["url"] == TARGET
 
 
@@ -64,7 +64,7 @@ def test_find(page: Page, links: Links) -> None:
     expect(page.get_by_role("link", name="First page")).to_be_visible()
     assert codes(page) == made[4::-1]
     page.get_by_role("link", name=tag).first.click()
-    expect(page.get_by_role("link", name="All tags")).to_be_visible()
+    expect(page.get_by_role("link", name="Show all links")).to_be_visible()
     page.get_by_label("Order").select_option("By code")
     page.get_by_role("button", name="Search").click()
     expect(page).to_have_url(re.compile(f"tag={tag}.*sort=code|sort=code.*tag={tag}"))
@@ -123,7 +123,8 @@ def test_clicks(stack: Stack, page: Page, links: Links) -> None:
     for _ in range(3):
         requests.get(f"{stack.url}/{code}", allow_redirects=False, timeout=30)
     page.goto(f"/links/{code}")
-    for name in ("Last 24 hours: 3 clicks", "Last 30 days: 3 clicks"):
+    for choice, name in (("30 days", "Last 30 days: 3"), ("24 hours", "Last 24 hours: 3")):
+        page.get_by_role("link", name=choice).click()
         chart = page.get_by_role("img", name=name)
         expect(chart.locator("rect")).to_have_count(1)
     page.get_by_text("As a table").first.click()
@@ -227,4 +228,4 @@ def test_reader_gets_no_buttons(
     for path in (link, "/links", "/links/-/transfer"):
         page.goto(path)
         assert page.locator("main form:not([role=search]), main .danger").count() == 0
-        assert page.get_by_role("link", name="New link").count() == 0
+        assert page.get_by_role("link", name="Choose a code").count() == 0

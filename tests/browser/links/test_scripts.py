@@ -1,9 +1,11 @@
 """The pages for links in a browser with JavaScript."""
 
 import re
+from typing import Any
 
 from playwright.sync_api import Page, expect
 
+from tests.browser.conftest import Open
 from tests.support.compose import Stack
 from tests.support.links.client import Links
 
@@ -18,9 +20,9 @@ def test_nothing_is_loaded_needlessly(scripted: Page, links: Links) -> None:
     expect(scripted.locator(".links .code")).to_have_text([link["code"]])
     expect(scripted).to_have_url(re.compile(f"q={word}"))
     scripted.get_by_role("link", name=word[:20]).click()
-    expect(scripted.get_by_role("link", name="All tags")).to_be_visible()
+    expect(scripted.get_by_label("Tag", exact=True)).to_have_value(word[:20])
     scripted.go_back()
-    expect(scripted.get_by_role("link", name="All tags")).to_have_count(0)
+    expect(scripted.get_by_label("Tag", exact=True)).to_have_value("")
     expect(scripted.get_by_label("Search")).to_have_value(word)
     assert scripted.evaluate("window.same") is True
 
@@ -54,6 +56,20 @@ def test_short_url_is_copied(scripted: Page, links: Links) -> None:
     expect(button).to_have_text("Not copied")
 
 
+def test_chart_and_times_are_in_the_time_zone_of_the_browser(
+    stack: Stack, session: Any, open_page: Open, links: Links
+) -> None:
+    """Scripts show times and the chart in the browser's time zone; a range keeps the zone."""
+    path = f"/links/{links.create()['code']}"
+    options = {"storage_state": session, "timezone_id": "Asia/Kolkata"}
+    page = open_page(stack.url, path, **options)
+    expect(page.get_by_text("in the time zone Asia/Kolkata.")).to_be_visible()
+    expect(page.locator("time").first).to_contain_text("GMT+5:30")
+    page.get_by_role("link", name="7 days").click()
+    expect(page.get_by_text("Last 7 days")).to_be_visible()
+    expect(page.get_by_text("in the time zone Asia/Kolkata.")).to_be_visible()
+
+
 def test_search_is_announced_to_screen_readers(scripted: Page, links: Links) -> None:
     """Screen readers announce the number of results whenever a search changes the list."""
     word = links.new_code()
@@ -61,7 +77,7 @@ def test_search_is_announced_to_screen_readers(scripted: Page, links: Links) -> 
         links.create(title=word)
     announcement = scripted.locator("[aria-live=polite]")
     scripted.get_by_label("Search").fill(word)
-    expect(announcement).to_have_text("20 links, and more")
+    expect(announcement).to_have_text("21 links")
     scripted.get_by_label("Search").fill(f"{word}x")
     expect(announcement).to_have_text("0 links")
 

@@ -166,22 +166,23 @@ STATES: dict[str, tuple[str, str, Callable[[Page], None] | None, str]] = {
     "gone": ("", "/wiki-2019", None, "expired"),
     "preview": ("", "/rota+", None, "leads to"),
     "empty": ("empty", "/links", None, "No links yet"),
-    "top-empty": ("empty", "/links/-/top", None, "No links were clicked in the last week."),
+    "top-empty": ("empty", "/links/-/top", None, "No links were clicked in the last 7 days."),
     "list": ("filled", "/links", None, "The handbook"),
-    "list-tag": ("filled", "/links?tag=ops&sort=code", None, "All tags"),
+    "list-tag": ("filled", "/links?tag=ops&sort=code", None, "Show all links"),
     "list-nothing": ("filled", "/links?q=nothing", None, "No links found."),
     "list-wrong": ("filled", "/links?sort=clicks", None, "Must be one of"),
+    "created": ("filled", "/links?created=lunch", None, "Your short link"),
     "new": ("filled", "/links/-/new", None, "Leave this empty for a random code."),
     "new-wrong": ("filled", "/links/-/new", wrong_link, "Must be an absolute"),
     "link": ("filled", "/links/lunch", None, "Last 30 days"),
-    "link-tables": ("filled", "/links/rota", open_tables, "Hour (UTC)"),
+    "link-tables": ("filled", "/links/rota", open_tables, "Day (UTC)"),
     "link-expired": ("filled", "/links/wiki-2019", None, "Expired"),
     "link-edited": ("filled", "/links/q3", edit, "Edited"),
     "changes": ("filled", "/links/rota/history", None, "Imported"),
     "restore": ("filled", "/links/-/restore", None, "No links were deleted"),
     "delete": ("filled", "/links/vpn/delete", None, "This also deletes its"),
     "delete-dialog": ("filled", "/links/vpn", ask, "This also deletes its"),
-    "top": ("filled", "/links/-/top", None, "Most clicked in the last week"),
+    "top": ("filled", "/links/-/top", None, "clicked in the last 7 days"),
     "transfer": ("filled", "/links/-/transfer", None, "Spreadsheets can open CSV."),
     "transfer-check": ("filled", "/links/-/transfer", check_file, "code is now a-b"),
     "transfer-done": ("filled", "/links/-/transfer", send_file, "1 unchanged, 1 refused"),
@@ -230,7 +231,7 @@ def test_state(
         table.write(f"{state:18}{weight:11,}{len(loaded):10}{paint:17.0f}{shift:14.3f}\n")
     kinds = Counter(request.resource_type for request in loaded)
     assert kinds["document"] == kinds["stylesheet"] == 1
-    assert kinds["script"] == bool(site)
+    assert kinds["script"] == (bool(site) or state == "docs")
     assert all(request.url.startswith(url) for request in loaded)
     assert weight < 60_000 or state == "docs"
     assert shift < 0.1

@@ -8,7 +8,7 @@ import pytest
 import sqlalchemy as sa
 
 from app.database import SWEEP_LIMIT
-from app.links import history, queries
+from app.links import history, lists, queries
 from app.links.tables import LINK_DELETIONS, LINK_HISTORY
 from tests.stack.links.test_plans import plan, rows_read, written
 from tests.support.compose import Stack
@@ -55,7 +55,7 @@ def _filled(stack: Stack) -> Iterator[RootSession]:
 @pytest.mark.parametrize("sort", ["-created_at", "code"])
 def test_own_links_are_read_from_an_index(filled: RootSession, sort: str, who: str) -> None:
     """The list of an owner's links reads only these, in order."""
-    query = queries.list_query("mysql", sort, mine="true").limit(PAGE).params(owner=who)
+    query = lists.list_query("mysql", sort, mine="true").limit(PAGE).params(owner=who)
     sql = written(query)
     planned = plan(filled, sql)
     index = {"code": "lookup_key", "-created_at": "created_at"}[sort]

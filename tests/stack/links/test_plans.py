@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import ClauseElement
 from sqlalchemy.dialects import mysql
 
-from app.links import click_queries, nearest, queries
+from app.links import click_queries, lists, nearest, queries
 from tests.support.compose import Stack
 from tests.support.mysql import RootSession
 from tests.support.service import Service
@@ -63,9 +63,9 @@ CLEAR = """
     OPTIMIZE TABLE links, link_tags;  -- removes deleted rows from the full-text index
 """
 
-PLACES: dict[str, list[queries.Position | str | None]] = {
-    "-created_at": [None, *(queries.Position(BEGIN + timedelta(hours=n), 5) for n in (8, 4, 1))],
-    "code": [None, "plan1", "plan5", "plan99"],
+PLACES: dict[str, list[lists.Position | None]] = {
+    "-created_at": [None, *(lists.Position(BEGIN + timedelta(hours=n), 5) for n in (8, 4, 1))],
+    "code": [None, *map(lists.Position, ("plan1", "plan5", "plan99"))],
 }
 TAGS = [None, "plan all", "plan few"]
 
@@ -88,7 +88,7 @@ def _filled(stack: Stack) -> Iterator[RootSession]:
 
 def statement(**which: Any) -> str:
     """Return the SQL that the service runs for a page, with literal values."""
-    return written(queries.list_query("mysql", **which).limit(PAGE))
+    return written(lists.list_query("mysql", **which).limit(PAGE))
 
 
 def written(query: ClauseElement) -> str:
@@ -134,13 +134,18 @@ def test_search_reads_what_it_finds(filled: RootSession, sort: str, tag: str | N
 
 def test_most_clicked_are_found_by_the_hour(filled: RootSession) -> None:
     """The most clicked links are found without reading hours before the last week."""
-    sql = written(click_queries.most_clicked(datetime(2029, 12, 31, tzinfo=UTC), 20))
+    times = {
+        "start": datetime(2029, 12, 25, tzinfo=UTC),
+        "kept_until": datetime(2029, 12, 31, tzinfo=UTC),
+    }
+    sql = written(lists.list_query("mysql", "-clicks_7d").limit(20).params(times))
     filled.run(CLICK)
     planned = plan(filled, sql)
     found = filled.run(sql)
     read = rows_read(filled, sql)
     filled.run(FORGET)
     assert "link_clicks using ix_link_clicks_hour" in planned, planned
+    assert "link_top_clicks using PRIMARY" in planned, planned
     assert len(found) == 20
     assert read <= 5 * RECENT, planned
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.database import Database
-from app.links import imports, queries, records
+from app.links import imports, lists, records
 from tests.support.checkout import ROOT
 
 FILES: Path = ROOT / "tests/unit/links/imports"
@@ -29,5 +29,5 @@ class Result:
             self.error = str(error)
         self.sums = str(report)
         with database.read() as connection:
-            links = queries.after_id(connection, 0, 1000)
+            links = lists.after_id(connection, 0, 1000)
         self.links = {link.code: link for link in links}

@@ -7,7 +7,7 @@ XSS = "<script>alert(1)</script>\"'&{{7*7}}"
 
 def listed(page: str) -> list[str]:
     """Return the codes in a page's list of links, in its order."""
-    return re.findall(r'<a class="code" href="/links/([\w-]+)"', page)
+    return re.findall(r'<strong class="code">([\w-]+)</strong></a>', page)
 
 
 def is_wrong(page: str, field: str) -> bool:

@@ -15,7 +15,7 @@ from werkzeug.exceptions import ServiceUnavailable
 
 from app.api import resources
 from app.database import Database
-from app.links import codes, edits, exports, imports, queries, records
+from app.links import codes, edits, exports, imports, lists, queries, records
 
 URL = "https://example.com"
 
@@ -57,14 +57,14 @@ def test_export_keeps_no_rows_for_a_slow_client(
     monkeypatch.setattr(exports, "CHUNK", 2)
     create(database, *({"code": f"c{n}"} for n in range(3)))
     made: list[ReferenceType[Rows]] = []
-    after_id = queries.after_id
+    after_id = lists.after_id
 
     def note(*arguments: Any) -> Rows:
         rows = Rows(after_id(*arguments))
         made.append(ref(rows))
         return rows
 
-    monkeypatch.setattr(queries, "after_id", note)
+    monkeypatch.setattr(lists, "after_id", note)
     for _ in exports.export_parts(database, "jsonl"):
         assert made.pop()() is None
 
@@ -83,7 +83,7 @@ def test_exports_at_the_same_time_are_limited(
         assert refused.value.retry_after == 1
         first.close()
         with monkeypatch.context() as broken:
-            broken.setattr(queries, "after_id", Mock(side_effect=TimeoutError))
+            broken.setattr(lists, "after_id", Mock(side_effect=TimeoutError))
             with pytest.raises(TimeoutError):
                 exports.attachment("jsonl")
         exports.attachment("jsonl").close()

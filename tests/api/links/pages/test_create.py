@@ -34,6 +34,23 @@ def test_url_is_enough(member: Visitor, links: Links) -> None:
     assert answer.headers["RateLimit-Policy"].startswith('"create"')
 
 
+def test_box_shortens_and_returns_to_the_list(member: Visitor, links: Links) -> None:
+    """The box above the list creates a link; the list then shows its short URL to copy."""
+    fields = form(member.get("/links").text) | {"url": TARGET}
+    answer = member.post("/links/-/new", data=fields)
+    assert answer.status_code == 303
+    code = answer.headers["Location"].removeprefix("/links?created=")
+    links.codes.append(code)
+    page = member.get(answer.headers["Location"]).text
+    made = page.partition("Your short link")[2].partition("</section>")[0]
+    assert f'data-copy="{member.url}/{code}"' in made
+    assert f'href="/links/{code}"' in made
+    # A link that does not exist any more is not shown, and an error leads to the whole form.
+    assert "Your short link" not in member.get(f"/links?created={links.new_code()}").text
+    wrong = member.post("/links/-/new", data=fields | {"url": "nowhere"})
+    assert is_wrong(wrong.text, "url")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -24,6 +24,11 @@ def test_list_has_pages(member: Visitor, links: Links) -> None:
             path = html.unescape(following[1]) if following else ""
         assert found == wanted
         assert "First page" in page
+        assert "<strong>23 links</strong>" in page
+        [before] = re.findall('href="([^"]*)" rel="prev"', page)
+        page = member.get(html.unescape(before)).text
+        assert listed(page) == wanted[:20]
+        assert 'rel="prev"' not in page
 
 
 def test_list_is_searched(member: Visitor, links: Links) -> None:
@@ -35,7 +40,8 @@ def test_list_is_searched(member: Visitor, links: Links) -> None:
     assert listed(member.get("/links", params={"q": word, "tag": "a"}).text) == [first]
     tagged = member.get("/links", params={"tag": "a"})
     # The address has no empty parameters.
-    assert 'href="/links" data-swap>All tags' in tagged.text
+    assert 'href="/links" data-swap>Show all links' in tagged.text
+    assert re.findall("<option selected>([^<]*)</option>", tagged.text) == ["a"]
     page = member.get("/links", params={"q": word, "tag": "c"})
     assert (page.status_code, "No links found." in page.text) == (200, True)
 

@@ -1,0 +1,93 @@
+"""The most clicked links of the last day, week or month.
+
+A month can have a row for each link in each of 720 hours, too many to sum for a page. So the links
+with the most clicks in each past hour are kept in a table of their own. The first reader after
+that hour fills it, so redirects have nothing to do with it. The last hours are summed from the rows
+that redirects write.
+
+A ranking is exact if at most `PER_HOUR` links are clicked in an hour. Otherwise it lacks the clicks
+of a link in the hours in which it was not among these.
+"""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+
+from app.database import Database
+from app.database.errors import UNAVAILABLE
+from app.links.histogram import bucket_start
+from app.links.tables import LINK_CLICKS, LINK_TOP_CLICKS
+
+PER_HOUR = 500  # links, so that a month has at most 360,000 rows
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+MARGIN = 2 * HOUR  # until an hour is kept: the clocks of other replicas can be behind
+RANGES = {"-clicks_24h": DAY, "-clicks_7d": 7 * DAY, "-clicks_30d": 30 * DAY}
+"""The sort orders of lists by clicks, with the time range of each."""
+TTL = max(RANGES.values()) + DAY
+
+# Several hours at once. REPLACE, because another request can keep the same hours.
+KEEP = sa.text("""
+    REPLACE INTO link_top_clicks (hour, link_id, clicks)
+    SELECT hour, link_id, clicks FROM (
+        SELECT hour, link_id, clicks, ROW_NUMBER() OVER (
+            PARTITION BY hour ORDER BY clicks DESC, link_id) AS place
+        FROM link_clicks WHERE hour >= :start AND hour < :end) AS ranked
+    WHERE place <= :places ORDER BY hour, link_id""").bindparams(
+    sa.bindparam("start", type_=LINK_CLICKS.c.hour.type),
+    sa.bindparam("end", type_=LINK_CLICKS.c.hour.type),
+    sa.bindparam("places", PER_HOUR),
+)
+LAST_KEPT = sa.select(sa.func.max(LINK_TOP_CLICKS.c.hour))
+
+
+def keep(database: Database) -> None:
+    """Keep the most clicked links of the hours that have passed since the last call.
+
+    If the database can't be written, or there is not enough time, do nothing more: the next call
+    goes on, and until then more hours are summed from the rows that redirects write.
+    """
+    now = datetime.now(UTC)
+    end = bucket_start(now - MARGIN, "hour")
+    with suppress(*UNAVAILABLE):
+        with database.read() as connection:
+            last = connection.scalar(LAST_KEPT)
+            start = max(last + HOUR, end - TTL) if last else end - TTL
+            due = connection.scalar(_first_clicked(start, end))
+        while due:
+            values = {"start": due, "end": min(due + DAY, end)}
+            database.write(
+                partial(sa.Connection.execute, statement=KEEP, parameters=values), long=True
+            )
+            with database.read() as connection:
+                due = connection.scalar(_first_clicked(values["end"], end))
+        if last is None or last + HOUR < end:
+            database.sweep(LINK_TOP_CLICKS.c.hour, TTL)
+
+
+def ranking() -> sa.Subquery:
+    """Return the query for the columns `link_id` and `clicks`, with the values of `hours`."""
+    kept, counted = LINK_TOP_CLICKS.columns, LINK_CLICKS.columns
+    bounds = {name: sa.bindparam(name, type_=kept.hour.type) for name in ("start", "kept_until")}
+    old = sa.select(kept.link_id, kept.clicks).where(
+        kept.hour >= bounds["start"], kept.hour < bounds["kept_until"]
+    )
+    new = sa.select(counted.link_id, counted.clicks).where(counted.hour >= bounds["kept_until"])
+    both = sa.union_all(old, new).subquery()
+    clicks = sa.func.sum(both.c.clicks, type_=sa.BigInteger).label("clicks")
+    return sa.select(both.c.link_id, clicks).group_by(both.c.link_id).subquery("ranking")
+
+
+def hours(connection: sa.Connection, sort: str) -> Mapping[str, Any]:
+    """Return the start of a sort order's time range, and the end of the hours that are kept."""
+    start = bucket_start(datetime.now(UTC) - RANGES[sort], "hour")
+    last = connection.scalar(LAST_KEPT)
+    return {"start": start, "kept_until": max(start, last + HOUR) if last else start}
+
+
+def _first_clicked(start: datetime, end: datetime) -> sa.Select[Any]:
+    hour = LINK_CLICKS.c.hour
+    return sa.select(sa.func.min(hour)).where(hour >= start, hour < end)
