@@ -34,8 +34,9 @@ def find(folder: Path, **known: str) -> "subprocess.CompletedProcess[str]":
     [
         ("db", "", "", "db"),
         ("db db-2 db-3", "db", "db", "db"),
-        ("db db-2 db-3", "db-3", "db-2", "db-2"),  # db and db-2 do not answer
+        ("db db-2 db-3", "db-3", "db-2", "db-2"),
     ],
+    ids=["one server", "first member is the primary", "two members do not answer"],
 )
 def test_primary_is_found(
     tmp_path: Path, members: str, answers: str, primary: str, found: str
