@@ -9,7 +9,7 @@ import sqlalchemy as sa
 from app.api.own_url import own_url
 from app.database import Database
 from app.identity.tokens import check_owner
-from app.links import edits, history, queries, targets
+from app.links import edits, history, queries, rankings, targets
 from app.links.aliases import is_alias
 from app.links.queries import Check
 from app.links.service import known
@@ -81,7 +81,7 @@ def undo(database: Database, code: str, number: int, check: Check) -> sa.Row[Any
     :raises UnknownCodeError: there is no such link.
     :raises UnknownChangeError: the link has no such change, or it is a delete that is too old.
     :raises NotUndoableError: the message says why.
-    :raises CodeTakenError: the change is a delete, and another link has the code.
+    :raises CodeTakenError: another link has the old code.
     """
 
     def work(connection: sa.Connection) -> sa.Row[Any] | None:
@@ -126,6 +126,7 @@ def _restore(
         connection.execute(queries.INSERT, row | {"revision": link.revision + 1})
     queries.index_tags(connection, [row])
     connection.execute(sa.text(COPY_CLICKS[connection.dialect.name]), {"id": link.id})
+    rankings.keep_restored(connection, link.id)
     connection.execute(sa.delete(LINK_DELETIONS).where(this))
     connection.execute(history.INSERT, history.entry(row, "undo", None, history.values(row)))
     return queries.find(connection, code)

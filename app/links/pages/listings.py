@@ -27,6 +27,10 @@ def page(arguments: Mapping[str, str]) -> Any:
     """Return the page of a list, or with a message if the arguments are not valid."""
     given = {name: value for name, value in arguments.items() if value}
     shown: dict[str, Any] = {"links": [], "errors": {}, "count": 0}
+    # First what is fast: after a long search, a request has no time for it.
+    shown["tags"] = service.list_tags(database(), MAX_TAGS)
+    shown["created"] = _created(arguments.get("created", ""))
+    shown["later"] = "after" in given
     try:
         wanted = PageArgumentsSchema(unknown=EXCLUDE).load(given)
         found = service.list_links(database(), **wanted)
@@ -45,8 +49,6 @@ def page(arguments: Mapping[str, str]) -> Any:
     # A new list begins at its first page.
     given = {name: value for name, value in given.items() if name not in {"after", "created"}}
     shown |= {"given": given, "orders": ORDERS, "max_count": lists.MAX_COUNT}
-    shown["tags"] = service.list_tags(database(), MAX_TAGS)
-    shown["created"] = _created(arguments.get("created", ""))
     return render_template("listing.html", **shown), 422 if shown["errors"] else 200
 
 

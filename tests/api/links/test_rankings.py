@@ -62,9 +62,16 @@ def test_links_are_ranked_by_the_clicks_of_a_range(alone: Deployment) -> None:
         # Clicks that are not kept yet count too.
         click(alone, codes["a"], 6, timedelta())
         assert ranked(links, "-clicks_24h", "t")[0] == codes["a"]
-        # A deleted link leaves the list, and comes back to its place.
+        # A deleted link leaves the list, and comes back to its place, even if hours were kept
+        # meanwhile.
         links.service.delete(f"/api/links/{codes['c']}")
         assert "".join(names[code] for code in ranked(links, "-clicks_7d", "t")) == "ab"
+        alone.sql("DELETE FROM link_top_clicks")
+        assert "".join(names[code] for code in ranked(links, "-clicks_7d", "t")) == "ab"
+        history = links.service.get(f"/api/links/{codes['c']}/history").json()
+        number = history["changes"][0]["id"]
+        links.service.post(f"/api/links/{codes['c']}/history/{number}/undo")
+        assert "".join(names[code] for code in ranked(links, "-clicks_7d", "t")) == "cab"
         links.delete()
 
 

@@ -1,10 +1,12 @@
 """Clicks are summed in buckets of hours and days."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from app.links import histogram
+from app.links.pages import charts
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -48,3 +50,31 @@ def test_hours_add_up_to_days() -> None:
         (days[1], 5),
         (days[2], 0),
     ]
+
+
+@pytest.mark.parametrize(
+    ("day", "zone", "hours"),
+    [
+        pytest.param(datetime(2026, 3, 29), "Europe/Berlin", 23, id="summer time begins"),  # noqa: DTZ001
+        pytest.param(datetime(2026, 10, 25), "Europe/Berlin", 25, id="summer time ends"),  # noqa: DTZ001
+        pytest.param(datetime(2026, 5, 1), "Asia/Kolkata", 24, id="begins at half an hour"),  # noqa: DTZ001
+    ],
+)
+def test_local_days(day: datetime, zone: str, hours: int) -> None:
+    """A day of the reader has 23 to 25 hours, and each hour counts for one day."""
+    now = day.replace(hour=12, tzinfo=ZoneInfo(zone)) + timedelta(days=1)
+    starts = histogram.local_starts(now, "day", 3)
+    assert [(start.day, start.hour) for start in starts] == [
+        ((day + timedelta(days=n)).day, 0) for n in (-1, 0, 1)
+    ]
+    first = starts[0].astimezone(UTC).replace(minute=0)
+    clicks = {first + timedelta(hours=n): 1 for n in range(72)}
+    assert histogram.sum_by_start(clicks, starts)[1] == (starts[1], hours)
+
+
+@pytest.mark.parametrize(
+    ("peak", "top"), [(0, 2), (1, 2), (3, 4), (5, 6), (10, 10), (11, 20), (99, 100), (401, 600)]
+)
+def test_axis_ends_above_the_peak(peak: int, top: int) -> None:
+    """The axis ends at an even, round number."""
+    assert charts.axis_top(peak) == top

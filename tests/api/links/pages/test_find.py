@@ -31,6 +31,17 @@ def test_list_has_pages(member: Visitor, links: Links) -> None:
         assert 'rel="prev"' not in page
 
 
+def test_empty_page_leads_back(member: Visitor, links: Links) -> None:
+    """A page whose links were deleted meanwhile is empty, and leads to the first page."""
+    tag = links.new_code()[:20]
+    older, _ = (links.create(tags=[tag])["code"] for _ in range(2))
+    page = links.service.get("/api/links", params={"tag": tag, "limit": 1}).json()
+    links.service.delete(f"/api/links/{older}")
+    shown = member.get("/links", params={"after": page["next"]}).text
+    assert "No links found." in shown
+    assert "First page" in shown
+
+
 def test_list_is_searched(member: Visitor, links: Links) -> None:
     """The page searches codes, titles and URLs, with or without a tag."""
     word = f"w{secrets.token_hex(6)}"
