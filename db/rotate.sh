@@ -8,6 +8,7 @@ accounts=$(MYSQL_PWD=$root_password mysql --user=root --batch --skip-column-name
     --execute="SELECT user FROM mysql.user
         WHERE user IN ('app', 'exporter', 'migrator', 'replicator')")
 for account in $accounts; do
+    [ -e "/run/secrets/${account}_password" ] || continue  # somebody else's account
     password=$(<"/run/secrets/${account}_password")
     # Skip an account whose password is new already: MySQL keeps only one old password, and would
     # replace it with the new one.

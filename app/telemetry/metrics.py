@@ -72,7 +72,7 @@ IN_FLIGHT = Gauge(
 )
 IN_FLIGHT_LIMIT = Gauge(
     "slipway_requests_in_flight_limit",
-    "Requests that all workers together can have in progress; more are shed.",
+    "Requests that all workers together can have in progress. Each sheds at its own limit.",
     multiprocess_mode="livesum",
 )
 SHED = Counter("slipway_requests_shed", "Requests answered with 503 because of overload.")
