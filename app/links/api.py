@@ -43,8 +43,8 @@ def create(fields: dict[str, Any]) -> Response:
 
     If you give no `code`, the service chooses a random one.
 
-    409 means that another link has this code, possibly in another spelling, or that the first
-    request with this `Idempotency-Key` is still running.
+    409 means that another link has this code, possibly in another spelling, that an alias has no
+    link to lead to, or that the first request with this `Idempotency-Key` is still running.
     """
 
     def work(connection: Connection) -> Response:
@@ -72,9 +72,9 @@ def create_all(batch: dict[str, Any]) -> Response:
 
     The body can have 4 MiB.
 
-    Each link counts towards the rate limit. If any link is invalid, or its code is taken, no link
-    is created. Each error then points to its field by position, counted from 0:
-    `#/links/3/code` is the code of the fourth link.
+    Each link counts towards the rate limit. If any link is invalid, its code is taken, or an alias
+    has no link to lead to, no link is created. Each error then points to its field by position,
+    counted from 0: `#/links/3/code` is the code of the fourth link.
     """
     links = batch["links"]
     rate_limit.count("create", str(g.token.id), len(links))

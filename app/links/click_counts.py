@@ -16,12 +16,14 @@ from app.links.tables import LINK_CLICKS, LINKS
 FIND_TARGETS = select(LINKS.c.lookup_key, LINKS.c.id, LINKS.c.url, LINKS.c.expires_at).where(
     LINKS.c.lookup_key.in_(bindparam("keys", expanding=True))
 )
-# The same `now` decides in both statements whether a link has expired. An alias without a goal gets
-# no click. The given clicks are in the order of their keys, so that the batches of two workers
-# can't deadlock.
+# The same `now` decides in both statements whether a link has expired. Of an alias, the SELECT also
+# finds the goal; without a goal, the alias gets no click. The given clicks are in the order of
+# their keys, so that the batches of two workers can't deadlock.
 FIND_AND_COUNT = """
-    SELECT JSON_ARRAYAGG(JSON_ARRAY(lookup_key, id, url, expires_at <= %(now)s))
-    FROM links WHERE lookup_key IN %(keys)s;
+    SELECT JSON_ARRAYAGG(JSON_ARRAY(l.lookup_key, l.id, l.url, l.expires_at <= %(now)s,
+        IF(l.url LIKE '/%%', (SELECT JSON_ARRAY(goal.id, goal.url, goal.expires_at <= %(now)s)
+            FROM links AS goal WHERE goal.lookup_key = {goal_key}), NULL)))
+    FROM links AS l WHERE l.lookup_key IN %(keys)s;
     INSERT INTO link_clicks (link_id, hour, clicks)
     SELECT STRAIGHT_JOIN l.id, %(hour)s, given.clicks
     FROM JSON_TABLE(%(clicks)s, '$[*]' COLUMNS (
@@ -30,11 +32,12 @@ FIND_AND_COUNT = """
     JOIN links AS l ON l.lookup_key = given.lookup_key
     WHERE (l.expires_at IS NULL OR l.expires_at > %(now)s)
     AND (l.url NOT LIKE '/%%' OR EXISTS (
-        SELECT 1 FROM links AS goal
-        WHERE goal.lookup_key = CONVERT(LOWER(REPLACE(SUBSTR(l.url, 2), '-', '')) USING ascii)
-            COLLATE ascii_bin
+        SELECT 1 FROM links AS goal WHERE goal.lookup_key = {goal_key}
         AND goal.url NOT LIKE '/%%' AND (goal.expires_at IS NULL OR goal.expires_at > %(now)s)))
-    ON DUPLICATE KEY UPDATE clicks = link_clicks.clicks + given.clicks"""
+    ON DUPLICATE KEY UPDATE clicks = link_clicks.clicks + given.clicks""".replace(
+    "{goal_key}",
+    "CONVERT(LOWER(REPLACE(SUBSTR(l.url, 2), '-', '')) USING ascii) COLLATE ascii_bin",
+)
 # A click changes the row of its hour. For a new row, and for the foreign key of an existing one, it
 # also locks the link's row. A join alone can't tell a locked row of clicks from a missing one.
 LOCK_FREE_ROWS = text("""
@@ -74,9 +77,14 @@ def find_and_count(
     values = {"keys": list(keys), "now": now, "hour": bucket_start(now, "hour")}
     values["clicks"] = json.dumps(sorted(clicks.items()))
     rows, counted = find_and_insert(connection, FIND_AND_COUNT, values)
-    found = {key: Target(id_, url, bool(old)) for key, id_, url, old in json.loads(rows or "[]")}
-    targets = _with_goals(connection, found)
-    if counted != sum(key in clicks and not target.expired for key, target in targets.items()):
+    targets = {}
+    for key, id_, url, old, goal in json.loads(rows or "[]"):
+        link = Target(id_, url, bool(old))
+        targets[key] = _follow(link, goal and Target(*goal)) if is_alias(url) else link
+    alive = {key for key in clicks if key in targets and not targets[key].expired}
+    # Numbers that are equal prove nothing if a key had no link: it can have got one, and another
+    # link can have lost its own.
+    if counted != len(alive) or (counted and alive != clicks.keys()):
         return unchanged(targets, find_targets(connection, keys))
     return targets
 
@@ -100,10 +108,7 @@ def find_targets(connection: Connection, keys: Iterable[str]) -> dict[str, Targe
     An alias keeps its own id, so a click is counted for the alias. Without a goal it counts as
     expired, and keeps its URL.
     """
-    return _with_goals(connection, _find(connection, keys))
-
-
-def _with_goals(connection: Connection, found: dict[str, Target]) -> dict[str, Target]:
+    found = _find(connection, keys)
     goals = {key: goal_key(link.url) for key, link in found.items() if is_alias(link.url)}
     if goals:
         links = _find(connection, goals.values())
@@ -114,7 +119,7 @@ def _with_goals(connection: Connection, found: dict[str, Target]) -> dict[str, T
 def _follow(alias: Target, goal: Target | None) -> Target:
     if goal is None or is_alias(goal.url):
         return Target(alias.id, alias.url, expired=True)
-    return Target(alias.id, goal.url, expired=alias.expired or goal.expired)
+    return Target(alias.id, goal.url, expired=bool(alias.expired or goal.expired))
 
 
 def _find(connection: Connection, keys: Iterable[str]) -> dict[str, Target]:

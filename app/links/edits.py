@@ -34,7 +34,8 @@ def change(
     """
     link = _locked(connection, code, check)
     if link and any(getattr(link, name) != value for name, value in fields.items()):
-        aliases.check(connection, {**link._mapping, **fields})
+        if fields.get("url", link.url) != link.url:
+            aliases.check(connection, {**link._mapping, **fields})
         history.record_edit(connection, link, fields, action)  # history
         new = fields | {"revision": link.revision + 1, "updated_at": datetime.now(UTC)}
         code = fields.get("code", code)

@@ -92,8 +92,8 @@ def undo_change(code: str, number: int) -> tuple[Row[Any], int, dict[str, str]]:
     importing and restoring a link can't be undone: delete the link instead.
 
     409 means that these fields have other values by now, that the change can't be undone, that the
-    old target is not allowed any more, or that another link has the code of the deleted link. Send
-    `If-Match` to undo the change only if nobody else has changed the link.
+    old target is not allowed any more or does not exist, or that another link has the old code.
+    Send `If-Match` to undo the change only if nobody else has changed the link.
     """
     try:
         link = undo.undo(database(), code, number, check_if_match)

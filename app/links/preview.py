@@ -14,7 +14,9 @@ from app.api.openapi import named, not_modified, problem_responses
 from app.api.own_url import own_url
 from app.api.resources import Blueprint
 from app.database import database
-from app.links import service
+from app.links import redirect, service
+from app.links.aliases import is_alias
+from app.links.click_counts import find_targets
 from app.links.schemas import QR_CODE_SIZES, PreviewSchema, QRCodeArgumentsSchema
 
 SCALE = 8  # pixels per module, which is one square of a QR code
@@ -125,9 +127,14 @@ def _unexpired(code: str) -> Row[Any]:
     """Return the link with this code.
 
     :raises UnknownCodeError: there is no such link; the client gets 404.
-    :raises Gone: the link has expired.
+    :raises NotFound: it is an alias that leads nowhere.
+    :raises Gone: the link has expired, or the one that an alias leads to.
     """
     link = service.find_without_clicks(database(), code)
     if link.expires_at and link.expires_at <= datetime.now(UTC):
         abort(410, "This link has expired.")
+    if is_alias(link.url):
+        with database().read() as connection:
+            found = find_targets(connection, [link.lookup_key])
+        redirect.location(found.get(link.lookup_key), code, "", "")
     return link

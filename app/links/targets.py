@@ -26,9 +26,7 @@ ALLOWED = "".join(chr(c) for c in range(0x21, 0x7F) if chr(c) not in '"<>[\\]^`{
 # The place in a target for the rest of the path. No valid URI contains it, because `s` is no
 # hexadecimal digit. After `%` or `%2`, it could complete another escape, so it is none there.
 PLACEHOLDER = r"(?<!%)(?<!%[0-9A-Fa-f])%s"
-TEMPLATE = re.compile(
-    rf"(https?://[^/?#]*[/?#].*?){PLACEHOLDER}(.*)", flags=re.IGNORECASE | re.DOTALL
-)
+TEMPLATE = re.compile(rf"((?i:https?)://[^/?#]*[/?#].*?){PLACEHOLDER}(.*)", flags=re.DOTALL)
 IN_QUERY = "".join(c for c in ALLOWED if c not in "&+;=")  # they have a meaning in a query
 # Most targets already are URIs. This check costs a tenth of `iri_to_uri`.
 PLAIN_URI = re.compile(
@@ -48,7 +46,7 @@ def rejection_reason(url: str, own_url: str) -> str | None:
         return "Must not contain spaces, control characters or backslashes."
     try:
         scheme, host, port = _origin(url)
-        own_host_and_port = _origin(own_url)[1:]
+        own_host_and_port = _own_origin(own_url)[1:]
         authority = urlsplit(url).netloc
     except ValueError:
         return "Must be a valid URL."
@@ -64,8 +62,11 @@ def rejection_reason(url: str, own_url: str) -> str | None:
 
 def relative(url: str, own_url: str) -> str:
     """Return the target of an alias if a URL is that of a link here, and else the URL."""
+    if len(url) > URL_LENGTH or UNSAFE.search(url):
+        return url
     try:
-        is_own = _origin(url)[1:] == _origin(own_url)[1:]
+        scheme, host, port = _origin(url)
+        is_own = host and scheme in DEFAULT_PORTS and (host, port) == _own_origin(own_url)[1:]
         parts = urlsplit(url)
     except ValueError:
         return url
@@ -73,7 +74,6 @@ def relative(url: str, own_url: str) -> str:
     return parts.path if is_own and is_bare and ALIAS.fullmatch(parts.path) else url
 
 
-@lru_cache  # for the service's own address, which is parsed for each new link
 def _origin(url: str) -> tuple[str, str, int | None]:
     """Return scheme, host and port.
 
@@ -82,6 +82,9 @@ def _origin(url: str) -> tuple[str, str, int | None]:
     parts = urlsplit(iri_to_uri(url))
     host = (parts.hostname or "").rstrip(".")
     return parts.scheme, host, None if parts.port in DEFAULT_PORTS.values() else parts.port
+
+
+_own_origin = lru_cache(_origin)  # it is parsed for each new link
 
 
 def has_dot_segment(rest: str) -> bool:

@@ -95,7 +95,10 @@ def test_no_order_of_changes_makes_a_loop(service: Service, links: Links) -> Non
     assert service.get(f"/{first}").status_code == 404
     assert change(service, third, f"/{first}").status_code == 409
     service.delete(f"/api/links/{second}")
-    assert service.get(f"/{first}").status_code == 404
+    for path in (f"/{first}", f"/{first}+", f"/{first}.qr"):
+        assert service.get(path).status_code == 404
+    # All but its target can be changed.
+    assert service.patch(f"/api/links/{first}", json={"title": "dead"}).status_code == 200
     assert change(service, first, TARGET).status_code == 200
     assert service.get(f"/{alias}").status_code == 302
     renamed = links.new_code()
@@ -109,7 +112,8 @@ def test_expiry_of_either_counts(service: Service, links: Links) -> None:
     past = (datetime.now(UTC) - timedelta(seconds=1)).isoformat()
     expired, goal = links.create(expires_at=past)["code"], links.create()["code"]
     for alias in (alias_of(links, expired), alias_of(links, goal, expires_at=past)):
-        assert service.get(f"/{alias}").status_code == 410
+        for path in (f"/{alias}", f"/{alias}+", f"/{alias}.qr"):
+            assert service.get(path).status_code == 410
         assert service.get(f"/api/links/{alias}").json()["clicks"] == 0
 
 

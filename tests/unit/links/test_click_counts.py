@@ -1,5 +1,12 @@
 """Links that change between the two statements of a batch of clicks."""
 
+import json
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.links import click_counts
 from app.links.click_counts import Target, unchanged
 
 OLD = Target(1, "https://example.com/old", expired=False)
@@ -13,3 +20,27 @@ def test_only_links_that_were_there_all_the_time_are_followed() -> None:
     before = {"edited": OLD, "deleted": OLD, "replaced": OLD, "ended": OLD, "renewed": EXPIRED}
     after = {"edited": NEW, "created": NEW, "replaced": OTHER, "ended": EXPIRED, "renewed": OLD}
     assert unchanged(before, after) == {"edited": NEW, "ended": EXPIRED, "renewed": EXPIRED}
+
+
+@pytest.mark.parametrize(
+    ("row", "counted", "after"),
+    [
+        pytest.param(["old", 1, "https://example.com", None, None], 1, NEW, id="renamed"),
+        pytest.param(["old", 1, "/goal", None, None], 0, NEW, id="goal was created"),
+        pytest.param(["old", 1, "/goal", 0, [2, "https://example.com", 1]], 0, OLD, id="expired"),
+        pytest.param(["old", 1, "/goal", 0, [2, "/other", 0]], 0, OLD, id="goal was an alias"),
+    ],
+)
+def test_uncounted_clicks_are_not_followed(
+    monkeypatch: pytest.MonkeyPatch, row: list[Any], counted: int, after: Target
+) -> None:
+    """A link that the INSERT may not have found is not followed, even if numbers are equal.
+
+    For "renamed", the INSERT has counted the click on the new code instead.
+    """
+    found = {"new": after} if counted else {"old": after}
+    monkeypatch.setattr(click_counts, "find_and_insert", lambda *_: (json.dumps([row]), counted))
+    monkeypatch.setattr(click_counts, "find_targets", lambda *_: found)
+    connection: Any = SimpleNamespace(dialect=SimpleNamespace(name="mysql"))
+    targets = click_counts.find_and_count(connection, ["new", "old"], {"new": 1, "old": 1})
+    assert [key for key, target in targets.items() if not target.expired] == []

@@ -8,6 +8,8 @@ ENDINGS = [
     *".,;:!?)]}>\"'`*|~",
     *"…”’»›。，、！？；：）」』》،؛؟।–—",  # noqa: RUF001 they look like ASCII
     *" \u00a0\u3000\u2028",
+    pytest.param("\r\n", id="end of a line"),
+    pytest.param("\ufe0f", id="variation selector"),
     pytest.param("\u200b", id="zero-width space"),
     pytest.param("\u00ad", id="soft hyphen"),
     pytest.param("\u2060", id="word joiner"),
@@ -31,7 +33,7 @@ def test_invisible_characters_are_dropped_anywhere(code: str) -> None:
 
 @pytest.mark.parametrize(
     "code",
-    ["docs", "Re-lease_2", "docs_", "a", ".docs", "do.cs", "do cs", "docs+", "docs\n", "docs\0"],
+    ["docs", "Re-lease_2", "docs_", "a", ".docs", "do.cs", "do cs", "docs+", "do\ncs", "docs\0"],
 )
 def test_all_else_stays(code: str) -> None:
     """Codes stay as they are, and so do other characters, even if no code can have them."""

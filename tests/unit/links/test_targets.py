@@ -167,3 +167,27 @@ def test_location_keeps_the_host() -> None:
                 location = targets.location_of(target, rest, query)
                 assert urlsplit(location).netloc == "example.com"
                 assert location.isascii()
+
+
+@pytest.mark.parametrize(
+    ("url", "target"),
+    [
+        ("https://go.example.com/docs", "/docs"),
+        ("HTTP://GO.example.com:80/docs", "/docs"),
+        ("ftp://go.example.com/docs", "ftp://go.example.com/docs"),
+        ("https://go.example.com/do\tcs", "https://go.example.com/do\tcs"),
+        ("https://go.example.com/docs?x", "https://go.example.com/docs?x"),
+        ("mailto:/docs", "mailto:/docs"),
+        ("https:/docs", "https:/docs"),
+    ],
+    ids=["own", "other spelling", "scheme", "tab", "query", "no host", "no host, https"],
+)
+@pytest.mark.parametrize("own_url", ["https://go.example.com", ""], ids=["set", "unknown"])
+def test_own_addresses_are_aliases(url: str, target: str, own_url: str) -> None:
+    """The short URL of a link here means this link, if the service knows its own address."""
+    assert targets.relative(url, own_url) == (target if own_url else url)
+
+
+def test_placeholder_has_one_spelling() -> None:
+    """Only `%s` is replaced."""
+    assert targets.location_of("https://x.example/%S?q=%s", "/a").endswith("?q=a")
