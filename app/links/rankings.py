@@ -28,6 +28,7 @@ from app.links.tables import LINK_CLICKS, LINK_TOP_CLICKS
 PER_HOUR = 500  # links, so that a month has at most 360,000 rows
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 KEEP_WITHIN = 5  # seconds of a request
+AT_ONCE = 6 * HOUR  # in one transaction, whose time is limited
 MARGIN = 2 * HOUR  # until an hour is kept: the clocks of other replicas can be behind
 RANGES = {"-clicks_24h": DAY, "-clicks_7d": 7 * DAY, "-clicks_30d": 30 * DAY}
 """The sort orders of lists by clicks, with the time range of each."""
@@ -74,7 +75,7 @@ def _keep(database: Database) -> None:
         start = max(last + HOUR, end - TTL) if last else end - TTL
         due = connection.scalar(_first_clicked(start, end))
     while due and time.monotonic() < until:
-        values = {"start": due, "end": min(due + DAY, end)}
+        values = {"start": due, "end": min(due + AT_ONCE, end)}
         database.write(partial(sa.Connection.execute, statement=KEEP, parameters=values), long=True)
         with database.read(long=True) as connection:
             due = connection.scalar(_first_clicked(values["end"], end))
