@@ -2,7 +2,7 @@
 "use strict";
 
 let loading, typing;
-const { timeZone } = Intl.DateTimeFormat().resolvedOptions();
+let { timeZone } = Intl.DateTimeFormat().resolvedOptions();
 let here = location.pathname + location.search;
 
 // Fetch a page and return it if it contains `part`, a selector. Otherwise let the browser open it,
@@ -108,6 +108,7 @@ function prepare(part) {
   if (chart && timeZone && timeZone !== "UTC") {
     const url = new URL(location.href);
     url.searchParams.set("zone", timeZone);
+    timeZone = ""; // ask once: the service may not know it
     swap(url.href, `#${chart.id}`);
   }
 }

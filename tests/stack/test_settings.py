@@ -97,6 +97,8 @@ def test_each_folder_is_a_stack_of_its_own(tmp_path: Path, folder: str, project:
     checkout.mkdir()
     for name in ("docker-compose.yaml", "docker-compose.dev.yaml"):
         shutil.copy(ROOT / name, checkout)
+    for included in ROOT.glob("deploy/observe"):
+        shutil.copytree(included, checkout / "deploy/observe")
     stack = Stack(checkout)
     for name in ("COMPOSE_PROJECT_NAME", "IMAGE", "TAG"):
         del stack.env[name]

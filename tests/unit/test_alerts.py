@@ -15,7 +15,7 @@ from tests.support.scrape import documented_metrics
 FOLDER = ROOT / "deploy/prometheus"
 RULES = yaml.safe_load((FOLDER / "alerts.yaml").read_text())["groups"][0]["rules"]
 # A metric with its matchers, for example up{job="…"}. Recorded ones have colons.
-SELECTOR = re.compile(r"(\w+:[\w:]+|\bup\b|\bslipway_\w+)(?:\{([^}]*)\})?")
+SELECTOR = re.compile(r"\b(up|slipway_\w+|\w+:[\w:]+)\b(?:\{([^}]*)\})?")
 BY = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 MATCHER = re.compile(r'(\w+)(!=|=~|!~|=)"([^"]*)"')
 TARGET = {"job", "instance"}  # labels that Prometheus adds to each target

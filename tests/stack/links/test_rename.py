@@ -31,7 +31,8 @@ def test_popular_link_is_renamed(stack: Stack, links: Links) -> None:
     assert renamed.status_code == 200
     assert set(statuses) <= {302, 404, 503}  # 503: the click would have waited too long
     read = links.service.get(f"/api/links/{new}").json()
-    assert read["clicks"] == before + statuses.count(302)
+    counted = read["clicks"] - before
+    assert statuses.count(302) <= counted <= len(statuses)
     assert stack.mysql_root(
         f"SELECT COUNT(*) >= {HOURS} FROM link_clicks JOIN links ON id = link_id"
         f" WHERE code = '{new}'"

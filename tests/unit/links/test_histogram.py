@@ -73,7 +73,9 @@ def test_local_days(day: datetime, zone: str, hours: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("peak", "top"), [(0, 2), (1, 2), (3, 4), (5, 6), (10, 10), (11, 20), (99, 100), (401, 600)]
+    ("peak", "top"),
+    [(0, 2), (1, 2), (3, 4), (5, 6), (10, 10), (11, 20), (99, 100), (401, 600)],
+    ids=str,
 )
 def test_axis_ends_above_the_peak(peak: int, top: int) -> None:
     """The axis ends at an even, round number."""
