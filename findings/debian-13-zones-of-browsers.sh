@@ -3,8 +3,8 @@
 #
 # A browser names its reader's time zone: Intl.DateTimeFormat().resolvedOptions().timeZone. One
 # expects that ZoneInfo knows every name that a browser can report. V8 and ICU, so Chromium and
-# Node.js, still report old names, such as Asia/Calcutta and Europe/Kiev. Since Debian 13 these names are not
-# in tzdata but in tzdata-legacy, which Python's slim images lack, and ZoneInfo raises
+# Node.js, still report old names, such as Asia/Calcutta and Europe/Kiev. In Debian 13 these names
+# are not in tzdata but in tzdata-legacy, which Python's slim images lack, and ZoneInfo raises
 # ZoneInfoNotFoundError.
 #
 # Workaround: install the package tzdata from PyPI, where ZoneInfo looks for what the system lacks.
