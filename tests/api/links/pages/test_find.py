@@ -35,7 +35,7 @@ def test_empty_page_leads_back(member: Visitor, links: Links) -> None:
     """A page whose links were deleted meanwhile is empty, and leads to the first page."""
     tag = links.new_code()[:20]
     older, _ = (links.create(tags=[tag])["code"] for _ in range(2))
-    page = links.service.get("/api/links", params={"tag": tag, "limit": 1}).json()
+    page = links.service.get("/api/links", params={"tag": tag, "limit": "1"}).json()
     links.service.delete(f"/api/links/{older}")
     shown = member.get("/links", params={"after": page["next"]}).text
     assert "No links found." in shown
