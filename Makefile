@@ -49,7 +49,7 @@ test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
 	@mkdir -p .pytest_cache && rm -f $$SKIPPED
 	pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not timed and not alone'
-	pytest -n 3 --dist loadfile --no-loadscope-reorder -m timed $(call marked,timed) || test $$? = 5
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m timed $(call marked,timed) || test $$? = 5
 	pytest -m alone $(call marked,alone)
 
 coverage: .venv/dev ## print the branch coverage of unit tests and of tests of the API on SQLite
