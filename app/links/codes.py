@@ -10,8 +10,8 @@ from werkzeug.routing import BaseConverter
 # It can't end with `.`, because text often has one after a link. `-` doesn't count.
 CODE = re.compile(r"(?!.*\.-*$)[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 BATCH = "batch"  # reserved, since /api/links/batch has it in the place of a code
-# Files that browsers and crawlers ask for on their own.
-WELL_KNOWN = {"apple-touch-icon.png", "favicon.ico", "opensearch.xml", "robots.txt", "sitemap.xml"}
+# Files that browsers and crawlers ask for on their own, without those that are routes.
+WELL_KNOWN = {"apple-touch-icon.png", "favicon.ico", "sitemap.xml"}
 QR_CODES = (".qr", ".qr.png", ".qr.svg")  # what follows the code in the address of its QR code
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"  # no two characters that look alike
 RANDOM_LENGTH = 7

@@ -88,10 +88,10 @@ def record_edit(
 
 def move(connection: sa.Connection, old_id: int, link: Mapping[str, Any]) -> None:
     """Give the history of a link, and with it the owner, to the link's new row."""
-    for column in (LINK_HISTORY.c.link_id, LINK_HISTORY.c.new_link_id):
-        changes = sa.update(LINK_HISTORY).where(column == old_id)
-        key = {"lookup_key": link["lookup_key"]} if column is LINK_HISTORY.c.new_link_id else {}
-        connection.execute(changes.values({column.name: link["id"]} | key))
+    changes, columns, new = sa.update(LINK_HISTORY), LINK_HISTORY.columns, link["id"]
+    connection.execute(changes.where(columns.link_id == old_id).values(link_id=new))
+    created = changes.where(columns.new_link_id == old_id)
+    connection.execute(created.values(new_link_id=new, lookup_key=link["lookup_key"]))
 
 
 def keep(connection: sa.Connection, link: sa.Row[Any]) -> None:

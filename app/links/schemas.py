@@ -90,7 +90,8 @@ def validate_search(text: str) -> None:
         raise ValidationError(f"Must not contain a word longer than {WORD_LENGTH} characters.")
 
 
-TITLE_RULES = (validate.Length(max=200), resources.validate_printable)
+TITLE_LENGTH = 200  # characters
+TITLE_RULES = (validate.Length(max=TITLE_LENGTH), resources.validate_printable)
 TAG_RULES = (validate.Length(min=1, max=50), resources.validate_printable)
 
 

@@ -43,7 +43,7 @@ LINK_CLICK_ROLLUPS = sa.Table(
 )
 
 # The most clicked links of each past hour: see rankings.py. It has no foreign key: rows of deleted
-# links are ignored, and count again if the link is restored.
+# links are ignored, and written again if the link is restored.
 LINK_TOP_CLICKS = sa.Table(
     "link_top_clicks",
     metadata,

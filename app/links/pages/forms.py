@@ -12,10 +12,9 @@ from sqlalchemy import Row
 from app.api.etags import etag
 from app.api.problems import invalid_fields
 from app.links.queries import Check
-from app.links.schemas import LinkSchema
+from app.links.schemas import TITLE_LENGTH, LinkSchema
 
 FIELDS = ("url", "code", "title", "tags", "expires_at")
-TITLE_LENGTH = 200  # characters
 
 schema = LinkSchema()
 

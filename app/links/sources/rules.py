@@ -15,9 +15,9 @@ from marshmallow import ValidationError
 
 from app.api.resources import CONTROL_CHARACTERS, TIME_OF_DAY
 from app.links import codes, imports
+from app.links.schemas import TITLE_LENGTH
 from app.links.sources.table import ADDRESSES, OWN, PLACEHOLDERS, REFUSED, UNIX_TIMES, Source
 
-TITLE_LENGTH = 200  # characters
 TIME = re.compile(rf"\d{{4}}-\d\d-\d\d[Tt ]{TIME_OF_DAY}.*", re.ASCII)
 UNIX_UNITS = {9: 1, 10: 1, 13: 10**3, 16: 10**6}  # in a second, by the number of digits
 
