@@ -1,5 +1,6 @@
 """Show a link without following it or counting a click: `/<code>+`, and `/<code>.qr` and so on."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
@@ -40,6 +41,29 @@ class ImageFormat(BaseConverter):
     regex = "|".join(KINDS)
 
 
+def answers_with_image(header: str) -> Callable[[Any], Any]:
+    """Return a decorator that documents a view that returns a QR code, with this header."""
+
+    def document(view: Any) -> Any:
+        view = blueprint.doc(
+            parameters=["If-None-Match", SIZE],
+            responses=not_modified(header) | problem_responses(410),
+        )(view)
+        view = blueprint.alt_response(
+            200, schema={"contentMediaType": "image/png"}, content_type="image/png"
+        )(view)
+        view = blueprint.response(
+            200,
+            {"type": "string"},
+            content_type="image/svg+xml",
+            example="<svg/>",
+            headers=named("ETag", header),
+        )(view)
+        return blueprint.arguments(QRCodeArgumentsSchema, location="query")(view)
+
+    return document
+
+
 @blueprint.route("/<unreserved_code:code>+")
 @blueprint.response(200, PreviewSchema, headers=named("Vary"))
 @blueprint.alt_response(
@@ -61,18 +85,7 @@ def preview(code: str) -> Response:
 
 
 @blueprint.route("/<unreserved_code:code>.qr")
-@blueprint.arguments(QRCodeArgumentsSchema, location="query")
-@blueprint.response(
-    200,
-    {"type": "string"},
-    content_type="image/svg+xml",
-    example="<svg/>",
-    headers=named("ETag", "Vary"),
-)
-@blueprint.alt_response(200, schema={"contentMediaType": "image/png"}, content_type="image/png")
-@blueprint.doc(
-    parameters=["If-None-Match", SIZE], responses=not_modified("Vary") | problem_responses(410)
-)
+@answers_with_image("Vary")
 def qr_code(arguments: dict[str, int], code: str) -> Response:
     """Draw a link's short URL as a QR code
 
@@ -85,19 +98,7 @@ def qr_code(arguments: dict[str, int], code: str) -> Response:
 
 
 @blueprint.route("/<unreserved_code:code>.qr.<image:image_format>")
-@blueprint.arguments(QRCodeArgumentsSchema, location="query")
-@blueprint.response(
-    200,
-    {"type": "string"},
-    content_type="image/svg+xml",
-    example="<svg/>",
-    headers=named("Content-Disposition", "ETag"),
-)
-@blueprint.alt_response(200, schema={"contentMediaType": "image/png"}, content_type="image/png")
-@blueprint.doc(
-    parameters=["If-None-Match", SIZE],
-    responses=not_modified("Content-Disposition") | problem_responses(410),
-)
+@answers_with_image("Content-Disposition")
 def qr_file(arguments: dict[str, int], code: str, image_format: str) -> Response:
     """Get a link's QR code as a file
 
