@@ -2,10 +2,10 @@
 
 import math
 import re
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import pytest
@@ -15,6 +15,7 @@ import yaml
 from tests.support.checkout import ROOT
 from tests.support.compose import Stack
 from tests.support.leftovers import new_name
+from tests.support.load import repeated
 from tests.support.observed import (
     METRIC,
     Prometheus,
@@ -48,27 +49,14 @@ def load(stack: Stack) -> Iterator[None]:
     assert requests.post(f"{stack.url}/api/links", json=link, headers=headers, timeout=10).ok
     paths += ["/panels", "/api/links"]
     # /example
-    ended = threading.Event()
-
-    def ask(path: str) -> None:
-        with requests.Session() as session:
-            while not ended.is_set():
-                try:
-                    session.get(
-                        f"{stack.url}{path}", headers=headers, timeout=10, allow_redirects=False
-                    )
-                except requests.RequestException:
-                    ended.wait(0.1)
-
-    clients = [threading.Thread(target=ask, args=(path,)) for path in paths]
-    for client in clients:
-        client.start()
-    try:
-        yield
-    finally:
-        ended.set()
-        for client in clients:
-            client.join()
+    with ExitStack() as sessions:
+        sends = []
+        for path in paths:
+            session = sessions.enter_context(requests.Session())
+            get = partial(session.get, headers=headers, timeout=10, allow_redirects=False)
+            sends.append(partial(get, f"{stack.url}{path}"))
+        with repeated(sends):
+            yield
 
 
 @pytest.fixture(scope="module")

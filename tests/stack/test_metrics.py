@@ -1,6 +1,5 @@
 """Metrics of a container: not published, and correct after workers or the service die."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -9,6 +8,7 @@ import pytest
 import requests
 
 from tests.support.compose import Stack
+from tests.support.load import repeated
 from tests.support.scrape import Metrics
 from tests.support.waiting import wait_until
 
@@ -38,24 +38,8 @@ def metrics(stack: Stack) -> Metrics:
 @contextmanager
 def load(stack: Stack) -> Iterator[None]:
     """Send requests for the greeting from several clients during this block."""
-    ended = threading.Event()
-
-    def ask() -> None:
-        while not ended.is_set():
-            try:
-                requests.get(stack.url, timeout=10)
-            except requests.RequestException:
-                ended.wait(0.1)
-
-    clients = [threading.Thread(target=ask) for _ in range(8)]
-    for client in clients:
-        client.start()
-    try:
+    with repeated([lambda: requests.get(stack.url, timeout=10)] * 8):
         yield
-    finally:
-        ended.set()
-        for client in clients:
-            client.join()
 
 
 def test_port_is_not_published(stack: Stack) -> None:
