@@ -81,12 +81,15 @@ def find_and_count(
     for key, id_, url, old, goal in json.loads(rows or "[]"):
         link = Target(id_, url, bool(old))
         targets[key] = _follow(link, goal and Target(*goal)) if is_alias(url) else link
-    alive = {key for key in clicks if key in targets and not targets[key].expired}
+    alive = {key: targets[key] for key in clicks if key in targets and not targets[key].expired}
     # Numbers that are equal prove nothing if a key had no link: it can have got one, and another
     # link can have lost its own.
-    if counted != len(alive) or (counted and alive != clicks.keys()):
-        return unchanged(targets, find_targets(connection, keys))
-    return targets
+    if counted == len(alive) and (not counted or alive.keys() == clicks.keys()):
+        return targets
+    after = find_targets(connection, keys)
+    if counted == len(clicks):  # each key had a link that was counted
+        return after | alive
+    return unchanged(targets, after)
 
 
 def unchanged(before: Mapping[str, Target], after: Mapping[str, Target]) -> dict[str, Target]:

@@ -44,3 +44,14 @@ def test_uncounted_clicks_are_not_followed(
     connection: Any = SimpleNamespace(dialect=SimpleNamespace(name="mysql"))
     targets = click_counts.find_and_count(connection, ["new", "old"], {"new": 1, "old": 1})
     assert [key for key, target in targets.items() if not target.expired] == []
+
+
+def test_all_that_was_counted_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If the INSERT has counted each click, also links that the SELECT has missed are followed."""
+    row = ["edited", 1, OLD.url, None, None]
+    monkeypatch.setattr(click_counts, "find_and_insert", lambda *_: (json.dumps([row]), 2))
+    monkeypatch.setattr(click_counts, "find_targets", lambda *_: {"edited": NEW, "created": OTHER})
+    connection: Any = SimpleNamespace(dialect=SimpleNamespace(name="mysql"))
+    clicks = {"created": 1, "edited": 1}
+    targets = click_counts.find_and_count(connection, clicks, clicks)
+    assert targets == {"edited": OLD, "created": OTHER}
