@@ -10,7 +10,7 @@ from tests.support.compose import Stack
 from tests.support.faults import nemesis
 from tests.support.links.faults import rounds
 
-pytestmark = pytest.mark.timed
+pytestmark = pytest.mark.alone
 
 # This service answers before it counts the click, as many services do.
 RIGHT, WRONG = (
