@@ -163,7 +163,7 @@ class Provider:
 
     def _fetch(self, url: str, method: str = "GET", **options: Any) -> Json:
         """Return the JSON object at an address, without following redirects."""
-        end, body = time.monotonic() + LIMIT, b""
+        end, body = time.monotonic() + 2 * LIMIT, b""  # later than within_limit gives up
         with self._http.request(method, url, preload_content=False, **options) as answer:
             while len(body) < ANSWER_LIMIT and time.monotonic() < end and (part := answer.read1()):
                 body += part
