@@ -122,6 +122,7 @@ RESPONSE_HEADERS = {
     "Content-Disposition": _text(
         "Whether browsers show or save the file, and its name.", "inline; filename=page.css"
     ),
+    "Content-Encoding": _text("How the file is compressed, if the client accepts it.", "gzip"),
     "ETag": _text(
         "The current revision, for `If-None-Match` and `If-Match`.", '"1-1"', pattern='^"[^"]*"$'
     ),
@@ -147,7 +148,7 @@ RESPONSE_HEADERS = {
 }
 # These can be missing from a response that lists them. All others are always present.
 OPTIONAL_HEADERS = {*RATE_LIMIT_HEADERS, *PAGE_HEADERS}
-OPTIONAL_HEADERS |= {"Last-Modified", "Link", "Retry-After", "Vary"}
+OPTIONAL_HEADERS |= {"Content-Encoding", "Last-Modified", "Link", "Retry-After", "Vary"}
 
 PROBLEMS = {
     400: "The request is malformed.",

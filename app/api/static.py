@@ -1,5 +1,6 @@
 """Static files: style sheet, script and icon of the web pages, and robots.txt."""
 
+import gzip
 import hashlib
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from app.api.resources import Blueprint
 FOLDER = Path(__file__).parents[1] / "static"
 MAX_AGE = 365 * 24 * 3600  # seconds for which browsers cache a URL with a version
 NAME = {"in": "path", "name": "name", "schema": {"type": "string", "examples": ["page.css"]}}
-FILE_HEADERS = ("Content-Disposition", "Expires", "Last-Modified")
+FILE_HEADERS = ("Content-Disposition", "Content-Encoding", "Expires", "Last-Modified", "Vary")
 
 blueprint = Blueprint("static", __name__, description="Static files of the web page.")
 
@@ -37,7 +38,14 @@ def file(name: str) -> Response:
     response = send_from_directory(FOLDER, name, conditional=False, max_age=_max_age)
     # Replace Flask's ETag, which depends on the file's modification time. In an image, all files
     # have the same one.
-    response.set_etag(_version(FOLDER / name))
+    etag = _version(FOLDER / name)
+    if request.accept_encodings.quality("gzip"):  # only here: pages have secrets (BREACH)
+        response.direct_passthrough = False
+        response.set_data(gzip.compress(response.get_data()))
+        response.content_encoding = "gzip"
+        etag += "-gzip"
+    response.vary.add("Accept-Encoding")
+    response.set_etag(etag)
     response.make_conditional(request)
     return response
 

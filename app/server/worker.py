@@ -162,6 +162,7 @@ class Worker(GeventWorker):
             listener.start()
         while self.alive:
             self.notify()
+            metrics.write()
             self.close_idle(self.cfg.keepalive)
             gevent.sleep(1)
         for listener in listeners:
@@ -171,6 +172,7 @@ class Worker(GeventWorker):
             self.notify()
             self.close_idle(0)
             gevent.sleep(0.1)
+        metrics.write()
 
     def close_idle(self, seconds: float) -> None:
         """Close the connections that have had no request for at least `seconds`."""

@@ -71,17 +71,40 @@ def test_file_is_kept_and_never_for_another_version(service: Service) -> None:
     """
     page = service.get("/docs").text
     [address] = re.findall('href="(/static/page.css[^"]*)"', page)
-    first = service.get(address)
+    plain = {"Accept-Encoding": "identity"}
+    first = service.get(address, headers=plain)
     assert (first.status_code, first.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
     assert first.headers["Cache-Control"] == "public, max-age=31536000"
     version = hashlib.sha256(first.content).hexdigest()[:8]
     assert address == f"/static/page.css?v={version}"
     for other in ("/static/page.css", "/static/page.css?v=", "/static/page.css?v=01234567"):
-        answer = service.get(other)
+        answer = service.get(other, headers=plain)
         assert answer.headers["Cache-Control"] == "no-cache, max-age=0"
         assert answer.headers["ETag"] == f'"{version}"'  # a hash, not modification time and size
-        again = service.get(other, headers={"If-None-Match": f'"{version}"'})
+        again = service.get(other, headers=plain | {"If-None-Match": f'"{version}"'})
         assert (again.status_code, again.content) == (304, b"")
+
+
+@pytest.mark.parametrize(
+    ("accepted", "encoding"),
+    [("gzip, br", "gzip"), ("br", None), ("gzip;q=0", None), ("*", "gzip"), ("identity", None)],
+)
+def test_file_is_compressed_for_those_who_accept_it(
+    service: Service, accepted: str, encoding: str | None
+) -> None:
+    """The style sheet is sent in less than half of its bytes, under an ETag of its own."""
+    plain = service.get("/static/page.css", headers={"Accept-Encoding": "identity"})
+    answer = service.get("/static/page.css", headers={"Accept-Encoding": accepted})
+    assert answer.content == plain.content
+    assert (answer.headers.get("Content-Encoding"), answer.headers["Vary"]) == (
+        encoding,
+        "Accept-Encoding",
+    )
+    size = int(answer.headers["Content-Length"])
+    assert size < len(plain.content) / 2 if encoding else size == len(plain.content)
+    assert (answer.headers["ETag"] == plain.headers["ETag"]) == (encoding is None)
+    again = {"Accept-Encoding": accepted, "If-None-Match": answer.headers["ETag"]}
+    assert service.get("/static/page.css", headers=again).status_code == 304
 
 
 def test_crawlers_are_told_what_is_not_for_them(service: Service) -> None:

@@ -2,8 +2,10 @@
 
 import json
 import re
+import time
 from collections.abc import Callable
 
+SETTLED = 1.2  # seconds until all workers have put their numbers where a scrape finds them
 ASK = """
 import http.client, json, sys
 port, path, headers = json.loads(sys.argv[1])
@@ -33,7 +35,8 @@ class Metrics:
         return status, body
 
     def read(self) -> dict[str, float]:
-        """Return the value of each sample, by its name with labels."""
+        """Return the value of each sample, by its name with labels, when all workers agree."""
+        time.sleep(SETTLED)
         status, body = self.ask()
         assert status == 200
         lines = [line.rpartition(" ") for line in body.splitlines() if not line.startswith("#")]

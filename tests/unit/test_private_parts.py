@@ -95,6 +95,12 @@ PARTS = {
     "opentelemetry-sdk BatchSpanProcessor._batch_processor.shutdown": Part(
         "app/telemetry/spans.py", web.batch_shutdown
     ),
+    "prometheus-client MultiProcessValue._value": Part(
+        "app/telemetry/metrics.py", web.number_in_memory
+    ),
+    "prometheus-client MultiProcessValue.inc": Part(
+        "app/telemetry/metrics.py", web.number_that_grows
+    ),
     "prometheus-client values.MultiProcessValue": Part(
         "app/telemetry/metrics.py", web.multi_process_value
     ),

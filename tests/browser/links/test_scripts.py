@@ -2,6 +2,7 @@
 
 import re
 from typing import Any
+from urllib.parse import unquote
 
 from playwright.sync_api import Page, expect
 
@@ -39,6 +40,23 @@ def test_code_is_checked_as_one_types(scripted: Page, links: Links) -> None:
     scripted.get_by_label("Code").fill("docs")
     expect(result).not_to_be_empty()
     expect(result).not_to_contain_text("free")
+
+
+def test_bookmark_opens_the_form_for_any_page(scripted: Page) -> None:
+    """The bookmarklet fills in the form from a page of another site, and the user stays signed in.
+
+    Chromium can't run it from the bookmarks bar here, so the page runs its code.
+    """
+    scripted.goto("/links/-/new")
+    bookmark = scripted.get_by_role("link", name="Shorten with").get_attribute("href")
+    assert bookmark
+    page = "<title>A & B, the «guide»</title>"
+    scripted.route("https://docs.example/**", lambda route: route.fulfill(body=page))
+    there = "https://docs.example/guide?a=1&b=%20#part"
+    scripted.goto(there)
+    scripted.evaluate(unquote(bookmark.removeprefix("javascript:")))
+    expect(scripted.get_by_label("Target URL")).to_have_value(there)
+    expect(scripted.get_by_label("Title")).to_have_value("A & B, the «guide»")
 
 
 def test_short_url_is_copied(scripted: Page, links: Links) -> None:

@@ -6,7 +6,8 @@ In the docstrings, "it" is the private part that a function checks.
 import os
 import tempfile
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from operator import attrgetter
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from marshmallow import Schema
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from prometheus_client import Counter, values
+from prometheus_client.mmap_dict import MmapedDict
 
 
 class Recorder(BasePlugin):
@@ -77,16 +79,39 @@ def value_class(name: str) -> None:
     made.return_value.inc.assert_called_once()
 
 
-def multi_process_value(name: str) -> None:
-    """Check that its files have the number that the given function returns in their names."""
+@contextmanager
+def number_in_file(name: str) -> Iterator[tuple[Any, Path]]:
+    """Give a number of a counter, and the folder of its file."""
     with (
         tempfile.TemporaryDirectory() as folder,
         mock.patch.dict(os.environ, PROMETHEUS_MULTIPROC_DIR=folder),
     ):
         value = getattr(values, name)(lambda: 7)
-        value("counter", "a", "a_total", (), (), "A.").inc(1)
-        assert [path.name for path in Path(folder).iterdir()] == ["counter_7.db"]
+        yield value("counter", "a", "a_total", (), (), "A."), Path(folder)
         value.close_all_files()
+
+
+def multi_process_value(name: str) -> None:
+    """Check that its files have the number that the given function returns in their names."""
+    with number_in_file(name) as (_, folder):
+        assert [path.name for path in folder.iterdir()] == ["counter_7.db"]
+
+
+def number_in_memory(name: str) -> None:
+    """Check that it can be changed without the file, and that `set` and `get` write it there."""
+    with number_in_file("MultiProcessValue") as (value, folder):
+        setattr(value, name, 5.0)
+        assert value.get() == 5
+        value.set(value.get())
+        with closing(MmapedDict(str(folder / "counter_7.db"), read_mode=True)) as file:  # type: ignore[no-untyped-call]
+            assert [number for _, number, *_ in file.read_all_values()] == [5]  # type: ignore[no-untyped-call]
+
+
+def number_that_grows(name: str) -> None:
+    """Check that it takes what to add."""
+    with number_in_file("MultiProcessValue") as (value, _):
+        getattr(value, name)(2)
+        assert value.get() == 2
 
 
 class SlowExporter(SpanExporter):
