@@ -29,6 +29,10 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.timed
 
 CODES = "SELECT code FROM slipway.links"
+CONSENSUS = """
+SELECT write_consensus_single_leader_capable, write_consensus_leaders_actual
+FROM performance_schema.replication_group_communication_information
+"""
 TABLES = """
 SELECT table_name FROM information_schema.tables
 WHERE table_schema = 'slipway' AND table_name != 'alembic_version'
@@ -72,6 +76,12 @@ def test_data_is_kept(grown: Group) -> None:
     """Each member has what was written before there was a group."""
     for member in MEMBERS:
         assert grown.mysql_root(CODES, member) == [["before"]]
+
+
+def test_only_the_primary_proposes(grown: Group) -> None:
+    """No other member has a turn for which a commit would have to wait."""
+    [[can, leaders]] = grown.mysql_root(CONSENSUS)
+    assert (can, leaders) == ("1", f"{grown.primary()}:3306")
 
 
 def test_move_does_not_wait_for_a_transaction(grown: Group, token: str) -> None:
