@@ -25,7 +25,7 @@ from app.links.records import (
     json_lines,
     lines_of,
 )
-from app.links.sources.table import OWN, SOURCES, WITHIN, Source
+from app.links.sources.table import LOOKS, OWN, SOURCES, WITHIN, Source
 
 Records = Iterator[tuple[Lines, Callable[[], Any]]]
 
@@ -64,7 +64,8 @@ def recognise(file: IO[bytes]) -> tuple[str | None, IO[bytes]]:
 
 def _is_from(source: Source, start: str) -> bool:
     if source.kind != "csv" or start.lstrip()[:1] in {"{", "[", "<", ""}:
-        return source.looks_like(start)
+        pattern = LOOKS.get(source.name, "(?!)")  # which matches nothing
+        return bool(re.search(pattern, start, re.DOTALL | re.IGNORECASE))
     try:
         return bool(_columns(csv_header(io.StringIO(start, newline=""))[0], source))
     except FormatError:
@@ -131,11 +132,9 @@ def _json(text: io.TextIOBase, source: Source) -> Records:
         raise FormatError(f"JSON can have up to {JSON_LIMIT:,} characters. Divide it into files.")
     name, *others = source.fields["code"]
     try:
-        items = json.loads(document)
-        if source.name in WITHIN:
-            items = items[WITHIN[source.name]]
-        else:
-            items = [item | {name: code} for code, item in items.items()]
+        given = json.loads(document)
+        by_code = (item | {name: code} for code, item in given.items())
+        items = given[WITHIN[source.name]] if source.name in WITHIN else by_code
         found = [
             i | {name: code}
             for i in items

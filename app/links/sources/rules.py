@@ -75,9 +75,8 @@ def _adjust(link: dict[str, Any], source: Source) -> list[str]:
         given = str(link[field]).strip()
         if field == "code" and source.name in ADDRESSES:
             given = given.split("://")[-1].partition("/")[2]
-        value = given
-        if field == "url" and source.name in PLACEHOLDERS:
-            value = re.sub(PLACEHOLDERS[source.name], "%s", given)
+        has_template = field == "url" and source.name in PLACEHOLDERS
+        value = re.sub(PLACEHOLDERS[source.name], "%s", given) if has_template else given
         link[field] = ADJUST[field](value)
         if link[field] != given:
             notes.append(f"{field} is now {link[field]}")

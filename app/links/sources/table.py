@@ -4,7 +4,6 @@ It has what each program calls the fields of a link. Of several names, divided b
 that has a value counts. CSV is recognised by its columns, in any case, and other files by LOOKS.
 """
 
-import re
 from typing import NamedTuple
 
 TABLE = """
@@ -52,11 +51,6 @@ class Source(NamedTuple):
     name: str
     kind: str
     fields: dict[str, list[str]]
-
-    def looks_like(self, start: str) -> bool:
-        """Return whether the start of a file that is not CSV is of this source."""
-        pattern = LOOKS.get(self.name)
-        return bool(pattern and re.search(pattern, start, re.DOTALL | re.IGNORECASE))
 
 
 def _source(row: str) -> Source:
