@@ -5,6 +5,8 @@ comes alone does not wait. Only links with a random code are created together: a
 can have locked a code that a client chose, and the whole batch would wait for it.
 """
 
+import math
+import time
 from collections.abc import Sequence
 from functools import partial
 from types import SimpleNamespace
@@ -18,6 +20,7 @@ from app.api import idempotency
 from app.api.etags import etag
 from app.database import Database, database
 from app.database.batching import Batcher
+from app.database.deadline import time_left
 from app.database.errors import UNAVAILABLE, is_conflict
 from app.identity.tokens import Actor
 from app.links import aliases, queries
@@ -30,6 +33,7 @@ class New(NamedTuple):
     owner: Actor
     response: Response
     key: idempotency.Key | None
+    deadline: float = math.inf  # time.monotonic() at which its request gets 503
 
 
 def init_app(app: Flask) -> None:
@@ -46,6 +50,7 @@ def create(new: New, *, is_random: bool) -> None:
     :raises GoalError: it is an alias without a goal.
     :raises RepeatedError: the key has already been used.
     """
+    new = new._replace(deadline=time.monotonic() + time_left())
     together = is_random and not aliases.is_alias(new.row["url"])
     if not together or not current_app.extensions["creates"](new):
         database().write(lambda connection: _insert(connection, [new]))
@@ -54,18 +59,24 @@ def create(new: New, *, is_random: bool) -> None:
 def _create_together(database: Database, batch: Sequence[New]) -> list[bool]:
     """Insert all links and return True for each, or none and False if one is refused or must wait.
 
-    Then each request inserts its own link, and gets its own error.
+    Then each request inserts its own link, and gets its own error. Nothing is inserted for requests
+    that waited too long, because their clients were told to try again.
     """
+    now = time.monotonic()
+    wanted = [new for new in batch if new.deadline > now]
+    nothing = [False] * len(batch)
+    if not wanted:
+        return nothing
     try:
         with database.transactional.begin() as connection:
-            _insert(connection, batch)
+            _insert(connection, wanted)
     except UNAVAILABLE as error:
         if not (isinstance(error, OperationalError) and is_conflict(error)):
             raise  # all may have been committed
-        return [False] * len(batch)
+        return nothing
     except Exception:  # noqa: BLE001 no request may get the error of another
-        return [False] * len(batch)
-    return [True] * len(batch)
+        return nothing
+    return [new.deadline > now for new in batch]
 
 
 def _insert(connection: Connection, batch: Sequence[New]) -> None:

@@ -59,40 +59,40 @@ def test_probes_mean_what_they_say(app: Pod, db: Pod, cluster: Cluster) -> None:
 
     Kubernetes restarts neither of them.
     """
-    restarted = cluster.pod("Deployment", "slipway")
-    restarted.start()
-    kinds = ("startup", "readiness", "liveness")
-    assert [app.passes("app", kind) for kind in kinds] == [True] * 3
-    assert [db.passes("mysql", kind) for kind in kinds] == [True] * 3
-    docker("stop", f"--time={db.spec['terminationGracePeriodSeconds']}", db.id("mysql"))
-    try:
-        assert db.state("mysql")["ExitCode"] == 0
+    with cluster.pod("Deployment", "slipway") as restarted:
+        restarted.start()
+        kinds = ("startup", "readiness", "liveness")
         assert [app.passes("app", kind) for kind in kinds] == [True] * 3
-        answer = requests.get(app.url("app"), timeout=5)
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
-        docker("restart", restarted.id("app"))
-        restarted.wait("app", "startup")
-        assert [restarted.passes("app", kind) for kind in kinds] == [True, False, True]
-    finally:
-        docker("start", db.id("mysql"))
-    db.wait("mysql")
-    wait_until(lambda: requests.get(app.url("app"), timeout=5).ok, 2)
-    restarted.wait("app")
+        assert [db.passes("mysql", kind) for kind in kinds] == [True] * 3
+        docker("stop", f"--time={db.spec['terminationGracePeriodSeconds']}", db.id("mysql"))
+        try:
+            assert db.state("mysql")["ExitCode"] == 0
+            assert [app.passes("app", kind) for kind in kinds] == [True] * 3
+            answer = requests.get(app.url("app"), timeout=5)
+            assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+            docker("restart", restarted.id("app"))
+            restarted.wait("app", "startup")
+            assert [restarted.passes("app", kind) for kind in kinds] == [True, False, True]
+        finally:
+            docker("start", db.id("mysql"))
+        db.wait("mysql")
+        wait_until(lambda: requests.get(app.url("app"), timeout=5).ok, 2)
+        restarted.wait("app")
 
 
 def test_pod_drains_and_ends_in_time(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001
     """On SIGTERM a pod reports at once that it is not ready, still serves, and exits in time."""
-    pod = cluster.pod("Deployment", "slipway")
-    pod.start()
-    pod.wait("app")
-    begin = time.monotonic()
-    docker("kill", "--signal=TERM", pod.id("app"))
-    wait_until(lambda: not pod.passes("app", "readiness"), 2)
-    assert requests.get(pod.url("app"), timeout=5).status_code == 200
-    assert pod.passes("app", "liveness")
-    wait_until(lambda: pod.state("app")["Status"] == "exited")
-    assert pod.state("app")["ExitCode"] == 0
-    assert time.monotonic() - begin < pod.spec["terminationGracePeriodSeconds"]
+    with cluster.pod("Deployment", "slipway") as pod:
+        pod.start()
+        pod.wait("app")
+        begin = time.monotonic()
+        docker("kill", "--signal=TERM", pod.id("app"))
+        wait_until(lambda: not pod.passes("app", "readiness"), 2)
+        assert requests.get(pod.url("app"), timeout=5).status_code == 200
+        assert pod.passes("app", "liveness")
+        wait_until(lambda: pod.state("app")["Status"] == "exited")
+        assert pod.state("app")["ExitCode"] == 0
+        assert time.monotonic() - begin < pod.spec["terminationGracePeriodSeconds"]
 
 
 def test_killed_server_leaves_nothing(app: Pod, cluster: Cluster) -> None:  # noqa: ARG001
@@ -101,19 +101,19 @@ def test_killed_server_leaves_nothing(app: Pod, cluster: Cluster) -> None:  # no
     Volumes in memory outlive a container of a pod, as long as Kubernetes restarts it. Until then,
     the pod refuses connections.
     """
-    pod = cluster.pod("Deployment", "slipway")
-    pod.start()
-    keep = ["--detach", "--label", cluster.label, f"--volume={pod.name}-shm:/shm"]
-    docker("run", *keep, HELPER, "sleep", "600")
-    for _ in range(2):
+    with cluster.pod("Deployment", "slipway") as pod:
+        pod.start()
+        keep = ["--detach", "--label", cluster.label, f"--volume={pod.name}-shm:/shm"]
+        docker("run", *keep, HELPER, "sleep", "600")
+        for _ in range(2):
+            pod.wait("app")
+            url = pod.url("app")
+            docker("kill", "--signal=KILL", pod.id("app"))
+            wait_until(lambda: pod.state("app")["Status"] == "exited")
+            assert pod.state("app")["ExitCode"] == 128 + signal.SIGKILL
+            with pytest.raises(requests.ConnectionError):
+                requests.get(url, timeout=5)
+            docker("start", pod.id("app"))
         pod.wait("app")
-        url = pod.url("app")
-        docker("kill", "--signal=KILL", pod.id("app"))
-        wait_until(lambda: pod.state("app")["Status"] == "exited")
-        assert pod.state("app")["ExitCode"] == 128 + signal.SIGKILL
-        with pytest.raises(requests.ConnectionError):
-            requests.get(url, timeout=5)
-        docker("start", pod.id("app"))
-    pod.wait("app")
-    code = "import os; print(len(os.listdir('/dev/shm')))"
-    assert pod.exec("app", "python3", "-c", code) == "1\n"
+        code = "import os; print(len(os.listdir('/dev/shm')))"
+        assert pod.exec("app", "python3", "-c", code) == "1\n"

@@ -19,12 +19,12 @@ KINDS = ("startup", "readiness", "liveness")
 
 def ready(cluster: Cluster, objects: list[Object]) -> bool:
     """Start a new pod of the service, and return whether it becomes ready."""
-    pod = cluster.pod("Deployment", "slipway", objects)
-    if pod.first("migrate").returncode:
-        return False
-    pod.start()
-    pod.wait("app", "startup")
-    return pod.passes("app", "readiness")
+    with cluster.pod("Deployment", "slipway", objects) as pod:
+        if pod.first("migrate").returncode:
+            return False
+        pod.start()
+        pod.wait("app", "startup")
+        return pod.passes("app", "readiness")
 
 
 @pytest.fixture

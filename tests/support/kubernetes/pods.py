@@ -77,7 +77,10 @@ class Cluster:
 
 
 class Pod:
-    """One pod with its volumes. Its containers run only when `start` or `first` starts them."""
+    """One pod with its volumes. Its containers run only when `start` or `first` starts them.
+
+    A `with` block removes them at its end. Otherwise they are removed with their cluster.
+    """
 
     def __init__(self, cluster: Cluster, owner: Object, objects: list[Object]) -> None:
         self.cluster = cluster
@@ -95,6 +98,12 @@ class Pod:
                 "volume", "create", "--label", cluster.label, *self._kind(volume), self._id(name)
             )
         self.fill(objects, *self.volumes)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        docker("rm", "--force", *map(self.id, self.specs))
 
     def fill(self, objects: list[Object], *volumes: str) -> None:
         """Fill volumes, or update them while the pod runs, from Secrets and ConfigMaps."""
@@ -211,6 +220,7 @@ class Pod:
             self.id(name),
             "--label",
             self.cluster.label,
+            "--no-healthcheck",  # which Kubernetes ignores
             *options,
         ]
         command += ["--network", self.cluster.name]

@@ -1,6 +1,7 @@
 """Links of several requests that are created in one transaction."""
 
 import secrets
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -88,6 +89,15 @@ def test_nothing_is_repeated_that_may_be_done(database: Database) -> None:
         pytest.raises(UnavailableError),
     ):
         creates._create_together(database, [new(), new()])
+
+
+def test_request_that_waited_too_long_creates_nothing(database: Database) -> None:
+    """What its client has given up is not created later."""
+    batch = [new("a"), new("b")._replace(deadline=time.monotonic()), new("c")]
+    assert creates._create_together(database, batch) == [True, False, True]
+    assert count(database) == 2
+    late = [new()._replace(deadline=time.monotonic())]
+    assert creates._create_together(database, late) == [False]
 
 
 def test_requests_share_a_commit(database: Database) -> None:
