@@ -50,7 +50,7 @@ def test_bookmark_opens_the_form_for_any_page(scripted: Page) -> None:
     scripted.goto("/links/-/new")
     bookmark = scripted.get_by_role("link", name="Shorten with").get_attribute("href")
     assert bookmark
-    page = "<title>A & B, the «guide»</title>"
+    page = "<meta charset=utf-8><title>A & B, the «guide»</title>"
     scripted.route("https://docs.example/**", lambda route: route.fulfill(body=page))
     there = "https://docs.example/guide?a=1&b=%20#part"
     scripted.goto(there)
