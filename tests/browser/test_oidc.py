@@ -4,13 +4,13 @@ import json
 import shutil
 import subprocess
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import pytest
 from playwright.sync_api import Page, ViewportSize, expect
 
 from tests.api.conftest import Deployment, embed
-from tests.browser.conftest import WIDE, Axe, Open
+from tests.browser.conftest import ARTEFACTS, WIDE, Axe, Open
 from tests.conftest import NO_NODE
 from tests.support.checkout import ROOT
 from tests.support.compose import run
@@ -18,6 +18,7 @@ from tests.support.identity_provider import settings
 from tests.support.waiting import free_port
 
 PHONE = ViewportSize(width=360, height=740)
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 class Pair(NamedTuple):
@@ -75,6 +76,54 @@ def test_sign_in_and_out_at_the_provider(pair: Pair, open_page: Open, javascript
     expect(page.get_by_placeholder("Enter any login")).to_be_visible()
 
 
+def look(page: Page, name: str, axe: Axe | None) -> None:
+    """Check a page in two sizes and two themes, and keep pictures. The provider's has no `axe`."""
+    ARTEFACTS.mkdir(exist_ok=True)
+    for label, size in (("wide", WIDE), ("narrow", PHONE)):
+        page.set_viewport_size(size)
+        for scheme in THEMES:
+            page.emulate_media(color_scheme=scheme)
+            page.screenshot(path=ARTEFACTS / f"journey-{name}-{label}-{scheme}.png", full_page=True)
+            if axe:
+                axe(page)
+                assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
+
+
+# example
+def test_journey(pair: Pair, open_page: Open, axe: Axe) -> None:
+    """A person signs in, creates and edits a link, undoes the edit, and makes a token."""
+    page = open_page(pair.deployment.url, "/sign-in")
+    look(page, "1-signed-out", axe)
+    page.get_by_role("link", name="Sign in with your account").click()
+    look(page, "2-provider", None)
+    page.go_back()
+    sign_in(page, "Ada")
+    expect(page.get_by_role("banner")).to_contain_text("Ada Lovelace")
+    page.goto("/links/-/new?url=https://docs.docker.com/compose/&title=Compose&code=compose")
+    page.get_by_role("button", name="Create").click()
+    page.goto("/links")
+    look(page, "3-signed-in", axe)
+    page.goto("/links/compose")
+    page.get_by_label("Title").fill("Docker Compose, the manual")
+    page.get_by_role("button", name="Save").click()
+    page.goto("/links/compose/history")
+    look(page, "4-history", axe)
+    page.get_by_role("button", name="Undo").first.click()
+    expect(page.get_by_role("status")).to_have_text("Undone.")
+    page.goto("/links/compose/history")
+    look(page, "5-undone", axe)
+    page.goto("/sign-in/tokens")
+    page.get_by_label("Name").fill("deploy")
+    page.get_by_role("button", name="Create").click()
+    look(page, "6-token", axe)
+    page.goto("/sign-in/tokens")
+    page.get_by_role("link", name="Revoke deploy").click()
+    page.get_by_role("button", name="Revoke").click()
+
+
+# /example
+
+
 def test_person_without_a_role_is_refused(pair: Pair, open_page: Open) -> None:
     """A person whom the provider gives no role learns it on a page."""
     page = open_page(pair.deployment.url, "/sign-in", java_script_enabled=False)
@@ -92,7 +141,7 @@ def test_cancelled_sign_in_is_reported(pair: Pair, open_page: Open) -> None:
     expect(page.get_by_role("main")).to_contain_text("or you cancelled")
 
 
-def test_create_and_revoke_a_token(pair: Pair, open_page: Open, axe: Axe, javascript: bool) -> None:
+def test_create_and_revoke_a_token(pair: Pair, open_page: Open, javascript: bool) -> None:
     """A person creates a token, sees it once, and revokes it."""
     page = open_page(pair.deployment.url, "/sign-in/tokens", java_script_enabled=javascript)
     sign_in(page, "Ada")
@@ -102,13 +151,6 @@ def test_create_and_revoke_a_token(pair: Pair, open_page: Open, axe: Axe, javasc
     page.get_by_role("button", name="Create").click()
     created = page.get_by_role("status")
     expect(created).to_contain_text("slipway_")
-    if javascript:
-        for size in (WIDE, PHONE):
-            page.set_viewport_size(size)
-            for scheme in ("light", "dark"):
-                page.emulate_media(color_scheme=scheme)
-                axe(page)
-                assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     page.get_by_role("link", name="Tokens").click()
     expect(page.get_by_text("slipway_")).to_have_count(0)
     page.get_by_role("link", name=f"Revoke {name}").click()
