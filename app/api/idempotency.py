@@ -11,7 +11,7 @@ lock wait time-out.
 import hashlib
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,6 +44,8 @@ IDEMPOTENCY_KEYS = sa.Table(
     sa.Column("body", sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql")),
 )
 INSERT = sa.insert(IDEMPOTENCY_KEYS)
+Key = dict[str, Any]
+"""The columns that a request has before its work is done."""
 
 
 class RepeatedError(Exception):
@@ -70,9 +72,26 @@ def once(work: Callable[[sa.Connection], Response], *, long: bool = False) -> Re
     :raises HTTPException: 400, the key is malformed; 409, its first request is still running; 422,
         it was used for a different request.
     """
+
+    def run(key: Key | None) -> Response:
+        def transaction(connection: sa.Connection) -> Response:
+            response = work(connection)
+            keep(connection, [(key, response)] if key else [])
+            return response
+
+        return database().write(transaction, long=long)
+
+    return once_by(run)
+
+
+def once_by(run: Callable[[Key | None], Response]) -> Response:
+    """Do the same as `once`, for work that has a transaction of its own.
+
+    :param run: takes the key, or None without one. It must `keep` the key in its transaction.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None:
-        return database().write(work, long=long)
+        return run(None)
     if not KEY.fullmatch(key):
         raise BadRequest("Idempotency-Key must be 1 to 255 printable ASCII characters.")
     content = f"{request.method} {request.path}\n".encode() + request.get_data()
@@ -80,9 +99,7 @@ def once(work: Callable[[sa.Connection], Response], *, long: bool = False) -> Re
 
     while True:
         try:
-            response = database().write(
-                lambda connection: _run_with_key(connection, row, work), long=long
-            )
+            response = run(row)
         except (*UNAVAILABLE, StillRunningError):
             raise
         except Exception as error:
@@ -98,18 +115,25 @@ def once(work: Callable[[sa.Connection], Response], *, long: bool = False) -> Re
             return response
 
 
-def _run_with_key(
-    connection: sa.Connection, row: dict[str, object], work: Callable[[sa.Connection], Response]
-) -> Response:
-    response = work(connection)
-    answer = {
-        "created_at": datetime.now(UTC),
-        "status": response.status_code,
-        "headers": dict(response.headers.items()),
-        "body": response.get_data(),
-    }
+def keep(connection: sa.Connection, answers: Sequence[tuple[Key, Response]]) -> None:
+    """Insert keys with the responses to their requests, at the end of the transaction.
+
+    :raises RepeatedError: a key has already been used.
+    :raises StillRunningError: the first request with a key has not finished yet.
+    """
+    rows = [
+        key
+        | {
+            "created_at": datetime.now(UTC),
+            "status": response.status_code,
+            "headers": dict(response.headers.items()),
+            "body": response.get_data(),
+        }
+        for key, response in answers
+    ]
     try:
-        connection.execute(INSERT, row | answer)
+        if rows:
+            connection.execute(INSERT, rows)
     except IntegrityError as error:
         if is_duplicate(error):
             raise RepeatedError from None
@@ -118,10 +142,9 @@ def _run_with_key(
         if error_code(error) == LOCK_WAIT_TIMEOUT:
             raise StillRunningError from None
         raise
-    return response
 
 
-def _replay(row: dict[str, object]) -> Response | None:
+def _replay(row: Key) -> Response | None:
     """Return the stored response, or None if there is none. Delete an expired one.
 
     :raises UnprocessableEntity: the key was used for a different request.

@@ -8,6 +8,7 @@ from app.links import (
     cli,
     clicks,
     codes,
+    creates,
     exports,
     fast_redirect,
     history_api,  # history
@@ -42,4 +43,5 @@ def init_app(app: Flask, api: Api) -> None:
     sources.init()
     app.cli.add_command(cli.links)
     clicks.init_app(app)
+    creates.init_app(app)
     fast_redirect.init_app(app)

@@ -1,5 +1,6 @@
 """The API at `/api/links`: create, read, list, change and delete links, and read clicks."""
 
+from types import SimpleNamespace
 from typing import Any
 
 from flask import Response, g, jsonify, url_for
@@ -8,12 +9,13 @@ from sqlalchemy import Connection, Row
 from werkzeug.exceptions import Conflict
 
 from app.api import rate_limit
-from app.api.etags import check_if_match, etag, etag_headers, not_modified_or
-from app.api.idempotency import once
+from app.api.etags import check_if_match, etag_headers, not_modified_or
+from app.api.idempotency import Key, once, once_by
 from app.api.openapi import RATE_LIMIT_HEADERS, named, not_modified, problem_responses
 from app.api.resources import Blueprint, body_limit
 from app.database import database
-from app.links import codes, queries, schemas, service
+from app.identity.tokens import actor
+from app.links import codes, creates, queries, schemas, service
 from app.links.cursors import Cursor
 
 CODE_TAKEN = "Another link has this code."
@@ -47,17 +49,20 @@ def create(fields: dict[str, Any]) -> Response:
     link to lead to, or that the first request with this `Idempotency-Key` is still running.
     """
 
-    def work(connection: Connection) -> Response:
-        link = queries.create(connection, fields)
+    has_own_code = "code" in fields
+
+    def run(key: Key | None) -> Response:
+        row, owner = queries.new_row(fields), actor()
+        link = SimpleNamespace(**row, clicks=0, owner=owner)
         response: Response = jsonify(link_schema.dump(link))
         response.status_code = 201
         response.location = url_for("links.read", code=link.code)
-        response.set_etag(etag(link))
+        creates.create(creates.New(row, owner, response, key), is_random=not has_own_code)
         return response
 
     rate_limit.count("create", str(g.token.id))
     try:
-        return service.with_code_retry(lambda: once(work), has_own_code="code" in fields)
+        return service.with_code_retry(lambda: once_by(run), has_own_code=has_own_code)
     except queries.CodeTakenError:
         raise Conflict(CODE_TAKEN) from None
 

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from app.database import SWEEP_LIMIT, Database
 from app.database.errors import UNAVAILABLE
 from app.database.types import UTCDateTime
-from app.identity.tokens import actor
+from app.identity.tokens import Actor, actor
 from app.links.tables import LINK_CLICKS, LINK_DELETIONS, LINK_HISTORY, LINKS
 
 ACTIONS = ("create", "import", "edit", "delete", "undo")
@@ -47,13 +47,16 @@ def values(link: Mapping[Any, Any], names: Iterable[str] = FIELDS) -> dict[str, 
     }
 
 
-def entry(link: Mapping[Any, Any], action: str, old: Any, new: Any) -> dict[str, Any]:
-    """Return the row of a change by the current actor.
+def entry(
+    link: Mapping[Any, Any], action: str, old: Any, new: Any, who: Actor | None = None
+) -> dict[str, Any]:
+    """Return the row of a change.
 
     :param old: the values before, or None for a new link.
     :param new: the values after, or None for a deleted link.
+    :param who: by default the current actor.
     """
-    who, is_new = actor(), action in ("create", "import")
+    who, is_new = who or actor(), action in ("create", "import")
     return {
         "link_id": link["id"],
         "at": datetime.now(UTC),
@@ -70,10 +73,16 @@ def entry(link: Mapping[Any, Any], action: str, old: Any, new: Any) -> dict[str,
 
 
 def record_new(
-    connection: sa.Connection, links: Sequence[Mapping[Any, Any]], action: str = "create"
+    connection: sa.Connection,
+    links: Sequence[Mapping[Any, Any]],
+    action: str,
+    owners: Mapping[str, Actor],
 ) -> None:
-    """Record that links were created, in one statement."""
-    connection.execute(INSERT, [entry(link, action, None, values(link)) for link in links])
+    """Record that links were created, in one statement. See `queries.insert_all`."""
+    rows = [
+        entry(link, action, None, values(link), owners.get(link["lookup_key"])) for link in links
+    ]
+    connection.execute(INSERT, rows)
 
 
 def record_edit(

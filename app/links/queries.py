@@ -3,14 +3,14 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from types import SimpleNamespace
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from app.database.errors import violated
-from app.identity.tokens import actor
+from app.identity.tokens import Actor, actor
 from app.links import (
     aliases,
     codes,
@@ -54,11 +54,8 @@ def create(connection: sa.Connection, fields: dict[str, Any]) -> SimpleNamespace
     """
     row = new_row(fields)
     aliases.check(connection, row)
-    with translate_duplicate():
-        row["id"] = connection.execute(INSERT, row).lastrowid
-    index_tags(connection, [row])
-    history.record_new(connection, [row])  # history
-    return SimpleNamespace(**row, clicks=0, owner=actor())
+    [stored] = insert_all(connection, [row])
+    return SimpleNamespace(**stored, clicks=0, owner=actor())
 
 
 def create_all(connection: sa.Connection, links: Sequence[dict[str, Any]]) -> list[SimpleNamespace]:
@@ -112,21 +109,29 @@ def find_by_keys(connection: sa.Connection, keys: Collection[str]) -> dict[str, 
 
 
 def insert_all(
-    connection: sa.Connection, rows: Sequence[dict[str, Any]], action: str = "create"
+    connection: sa.Connection,
+    rows: Sequence[dict[str, Any]],
+    action: str = "create",
+    owners: Mapping[str, Actor] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Insert the rows of links, their tags and their history in a few statements.
 
     :param action: what the history calls it.
+    :param owners: who creates them, by lookup key; by default the current actor.
     :return: the rows with their ids, in any order.
     :raises CodeTakenError: one of the codes is taken. The transaction must be rolled back.
     """
     with translate_duplicate():
-        connection.execute(INSERT, rows)  # PyMySQL combines the rows into statements of up to 1 MB
-    by_key = {row["lookup_key"]: row for row in rows}
-    query = sa.select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(by_key))
-    stored = [by_key[key] | {"id": number} for number, key in connection.execute(query)]
+        # PyMySQL combines the rows into statements of up to 1 MB.
+        inserted = connection.execute(INSERT, rows)
+    if len(rows) == 1:
+        stored = [rows[0] | {"id": inserted.lastrowid}]
+    else:
+        by_key = {row["lookup_key"]: row for row in rows}
+        query = sa.select(LINKS.c.id, LINKS.c.lookup_key).where(LINKS.c.lookup_key.in_(by_key))
+        stored = [by_key[key] | {"id": number} for number, key in connection.execute(query)]
     index_tags(connection, stored)
-    history.record_new(connection, stored, action)  # history
+    history.record_new(connection, stored, action, owners)  # history
     return stored
 
 

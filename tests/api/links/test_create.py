@@ -7,11 +7,13 @@ import re
 import shutil
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from tests.api.conftest import Deployment
 from tests.conftest import NO_CURL
 from tests.support.links.client import TARGET, Links
 from tests.support.service import Service
@@ -240,3 +242,31 @@ def test_documented_command_creates_the_example(service: Service) -> None:
     )
     assert created["url"].startswith("https://")
     assert service.delete(f"/api/links/{created['code']}").status_code == 204
+
+
+def test_clients_that_create_at_once_get_their_own_links(deployment: Deployment) -> None:
+    """Of links that are created together, each has its own answer, owner and idempotency key."""
+
+    def run(service: Service) -> None:
+        name = service.get("/api/me").json()["name"]
+        own = Links(service)
+        for number in range(10):
+            url = f"{TARGET}/{name}/{number}"
+            body, headers = {"url": url, "tags": [name]}, {"Idempotency-Key": str(number)}
+            answer = service.post("/api/links", json=body, headers=headers)
+            assert answer.status_code == 201
+            own.codes.append(answer.json()["code"])
+            assert (answer.json()["url"], answer.json()["owner"]["name"]) == (url, name)
+            read = service.get(answer.headers["Location"])
+            assert (read.json(), read.headers["ETag"]) == (answer.json(), answer.headers["ETag"])
+            again = service.post("/api/links", json=body, headers=headers)
+            assert (again.json(), again.headers["ETag"]) == (read.json(), read.headers["ETag"])
+        listed = service.get(f"/api/links?mine=true&tag={name}").json()["links"]
+        assert [link["code"] for link in listed] == own.codes[::-1]
+        own.delete()
+
+    with ExitStack() as stack, ThreadPoolExecutor(12) as pool:
+        clients = [
+            stack.enter_context(Service(deployment.url, deployment.token())) for _ in range(12)
+        ]
+        list(pool.map(run, clients))
