@@ -1,39 +1,50 @@
 """Create links, many requests per commit (leader/follower batching).
 
 Each worker process has one batcher. While one batch commits, the next one forms. A request that
-comes alone does not wait. Only links with a random code are created together: another transaction
-can have locked a code that a client chose, and the whole batch would wait for it.
+comes alone does not wait. If a batch takes long, as while the database is slow, those that wait for
+the next one go on alone, and at the same time. Only links with a random code are created together:
+another transaction can have locked a code that a client chose, and a batch would wait for it.
 """
 
-import math
-import time
 from collections.abc import Sequence
 from functools import partial
+from itertools import compress
+from queue import Empty, SimpleQueue
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 from flask import Flask, Response, current_app
 from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from app.api import idempotency
 from app.api.etags import etag
 from app.database import Database, database
 from app.database.batching import Batcher
-from app.database.deadline import time_left
+from app.database.deadline import charge_time, time_left
 from app.database.errors import UNAVAILABLE, is_conflict
 from app.identity.tokens import Actor
 from app.links import aliases, queries
 
+WAIT = 0.3  # seconds that a request waits for its batch to begin
 
-class New(NamedTuple):
+
+class New:
     """A link to create, and the response to its request, which has no ETag yet."""
 
-    row: dict[str, Any]
-    owner: Actor
-    response: Response
-    key: idempotency.Key | None
-    deadline: float = math.inf  # time.monotonic() at which its request gets 503
+    def __init__(
+        self, row: dict[str, Any], owner: Actor, response: Response, key: idempotency.Key | None
+    ) -> None:
+        self.row, self.owner, self.response, self.key = row, owner, response, key
+        self._claims = [True]  # emptied by the first claim
+
+    def claim(self) -> bool:
+        """Return whether the caller is the first one, and so inserts the link."""
+        try:
+            return self._claims.pop()  # atomic: two threads can get here
+        except IndexError:
+            return False
 
 
 def init_app(app: Flask) -> None:
@@ -50,33 +61,48 @@ def create(new: New, *, is_random: bool) -> None:
     :raises GoalError: it is an alias without a goal.
     :raises RepeatedError: the key has already been used.
     """
-    new = new._replace(deadline=time.monotonic() + time_left())
     together = is_random and not aliases.is_alias(new.row["url"])
-    if not together or not current_app.extensions["creates"](new):
+    if not together or not _is_created_by_batch(new):
         database().write(lambda connection: _insert(connection, [new]))
+
+
+def _is_created_by_batch(new: New) -> bool:
+    outcomes: SimpleQueue[bool | BaseException] = SimpleQueue()
+    with charge_time():
+        current_app.extensions["creates"].submit(new, outcomes.put)
+        try:
+            outcome = outcomes.get(timeout=WAIT)
+        except Empty:
+            if new.claim():
+                return False
+            try:
+                outcome = outcomes.get(timeout=max(time_left(), 0))
+            except Empty:
+                raise PoolTimeoutError("Timed out waiting for a shared transaction.") from None
+    if isinstance(outcome, BaseException):
+        raise outcome.with_traceback(None)  # many requests raise it
+    return outcome
 
 
 def _create_together(database: Database, batch: Sequence[New]) -> list[bool]:
     """Insert all links and return True for each, or none and False if one is refused or must wait.
 
-    Then each request inserts its own link, and gets its own error. Nothing is inserted for requests
-    that waited too long, because their clients were told to try again.
+    Then each request inserts its own link, and gets its own error. Requests that no longer wait are
+    left out, and get False.
     """
-    now = time.monotonic()
-    wanted = [new for new in batch if new.deadline > now]
-    nothing = [False] * len(batch)
-    if not wanted:
+    claimed, nothing = [new.claim() for new in batch], [False] * len(batch)
+    if not any(claimed):
         return nothing
     try:
         with database.transactional.begin() as connection:
-            _insert(connection, wanted)
+            _insert(connection, list(compress(batch, claimed)))
     except UNAVAILABLE as error:
         if not (isinstance(error, OperationalError) and is_conflict(error)):
             raise  # all may have been committed
         return nothing
     except Exception:  # noqa: BLE001 no request may get the error of another
         return nothing
-    return [new.deadline > now for new in batch]
+    return claimed
 
 
 def _insert(connection: Connection, batch: Sequence[New]) -> None:

@@ -1,7 +1,6 @@
 """Links of several requests that are created in one transaction."""
 
 import secrets
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -10,7 +9,7 @@ from typing import Any
 from unittest import mock
 
 import pytest
-from flask import Response
+from flask import Flask, Response
 from sqlalchemy import event, func, select
 
 from app.api.idempotency import IDEMPOTENCY_KEYS
@@ -23,10 +22,10 @@ from app.links.tables import LINK_HISTORY, LINKS
 from tests.support.waiting import wait_until
 
 
-def new(name: str = "a", **fields: object) -> creates.New:
+def new(name: str = "a", key: Any = None, **fields: object) -> creates.New:
     """Return a link that the actor of this name creates, with an idempotency key."""
     row = queries.new_row({"url": f"https://example.com/{name}", **fields})
-    key = {"token_id": 1, "key": secrets.token_hex(8), "fingerprint": bytes(32)}
+    key = key or {"token_id": 1, "key": secrets.token_hex(8), "fingerprint": bytes(32)}
     return creates.New(row, Actor(f"token:{name}", name), Response(name, 201), key)
 
 
@@ -54,23 +53,26 @@ def test_each_request_gets_what_is_its_own(database: Database) -> None:
 
 
 @pytest.mark.parametrize(
-    "change",
+    "wrong",
     [
-        pytest.param(lambda old: {"row": new(code=old.row["code"]).row}, id="taken code"),
-        pytest.param(lambda old: {"key": old.key}, id="used key"),
-        pytest.param(lambda _: {"row": new(title=None).row}, id="wrong field"),
+        pytest.param(lambda old: new(code=old.row["code"]), id="taken code"),
+        pytest.param(lambda old: new(key=old.key), id="used key"),
+        pytest.param(lambda _: new(title=None), id="wrong field"),
     ],
 )
 def test_one_that_is_refused_costs_the_others_nothing(
-    database: Database, change: Callable[[creates.New], dict[str, Any]]
+    database: Database, wrong: Callable[[creates.New], creates.New]
 ) -> None:
     """If the database refuses one of them, none is created, and each can be created alone."""
-    old, others = new(), [new("b"), new("c")]
+    old = new()
     assert creates._create_together(database, [old]) == [True]
-    batch = [others[0], new()._replace(**change(old)), others[1]]
+    batch = [new("b"), wrong(old), new("c")]
     assert creates._create_together(database, batch) == [False] * 3
     assert count(database) == 1
-    assert [creates._create_together(database, [each]) for each in others] == [[True], [True]]
+    for each in (batch[0], batch[2]):
+        with database.transactional.begin() as connection:
+            creates._insert(connection, [each])
+    assert count(database) == 3
 
 
 @pytest.mark.parametrize("code", [DEADLOCK, LOCK_WAIT_TIMEOUT])
@@ -91,13 +93,44 @@ def test_nothing_is_repeated_that_may_be_done(database: Database) -> None:
         creates._create_together(database, [new(), new()])
 
 
-def test_request_that_waited_too_long_creates_nothing(database: Database) -> None:
-    """What its client has given up is not created later."""
-    batch = [new("a"), new("b")._replace(deadline=time.monotonic()), new("c")]
+def test_request_that_went_on_alone_is_left_out(database: Database) -> None:
+    """A link whose request no longer waits for the batch is not created twice."""
+    batch = [new(name) for name in "abc"]
+    assert [batch[1].claim(), batch[1].claim()] == [True, False]
     assert creates._create_together(database, batch) == [True, False, True]
     assert count(database) == 2
-    late = [new()._replace(deadline=time.monotonic())]
-    assert creates._create_together(database, late) == [False]
+    assert creates._create_together(database, batch) == [False] * 3
+    assert count(database) == 2
+
+
+def test_slow_batch_holds_up_nobody_else(database: Database) -> None:
+    """While one batch is stuck, other requests create their links alone."""
+    stuck, go_on = Event(), Event()
+
+    def hold(*_: object) -> None:
+        if not stuck.is_set():
+            stuck.set()
+            assert go_on.wait(30)
+
+    event.listen(database.transactional, "checkin", hold)  # SQLite needs the commit before it
+    app = Flask(__name__)
+    app.extensions["database"] = database
+    creates.init_app(app)
+
+    def create(each: creates.New) -> str:
+        with app.app_context():
+            creates.create(each, is_random=True)
+        return each.response.headers["ETag"]
+
+    with ThreadPoolExecutor(4) as pool:
+        first = pool.submit(create, new("a"))
+        assert stuck.wait(30)
+        others = [pool.submit(create, new(name)) for name in "bcd"]
+        assert len({other.result(30) for other in others}) == 3
+        assert not first.done()
+        go_on.set()
+        assert first.result(30)
+    assert count(database) == 4
 
 
 def test_requests_share_a_commit(database: Database) -> None:
