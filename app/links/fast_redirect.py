@@ -3,7 +3,7 @@
 Nearly all requests to a link shortener are redirects. Most of the cost of a redirect is gunicorn's
 parser, and Flask's request, context and response. So redirects are answered without these, by the
 same functions that the route uses. Flask handles everything else: responses other than 302, and
-requests that are traced. To remove the fast path, delete its line in `links/__init__.py`;
+requests that are not plain. To remove the fast path, delete its line in `links/__init__.py`;
 Flask then answers all redirects.
 """
 
@@ -68,9 +68,11 @@ def redirects(reserved_words: set[str], resolver: Resolver) -> fast_path.Handler
             ids = logs.request_ids(environ)
             route = redirect.ROUTE_WITH_REST if rest else redirect.ROUTE
             logs.log_plain_request(environ, route, 302, started_at, ids)
+            tracing.end_plain(environ, route, 302, ids["request_id"])
             return {"Location": location, **REDIRECT_HEADERS, "X-Request-Id": ids["request_id"]}
 
-        resolver.submit(key, end, counts=True)
+        with tracing.in_plain(environ):
+            resolver.submit(key, end, counts=True)
         metrics.IN_FLIGHT.inc()
         return True
 

@@ -7,7 +7,7 @@ time even when it sends nothing.
 import atexit
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from sqlalchemy import Connection, Engine, ExceptionContext, event
+from werkzeug.wsgi import get_path_info
 
 from app.telemetry import quiet_paths
 from app.telemetry.tracing import SPAN, trace_id
@@ -92,15 +93,38 @@ def _start_sending() -> None:
 
 
 def begin_plain(environ: "WSGIEnvironment") -> bool:
-    """Begin a request's span, and return whether it is left out of the samples.
+    """Begin a request's span. Return False before the first request of Flask: no span can begin.
 
-    Flask continues the span if it gets the request with this environ. Before the first request of
-    Flask, no span can begin.
+    Flask continues the span if it gets the request with this environ.
     """
     if not _processors:
         return False
     environ[SPAN] = tracer.start_span("GET", _parent(environ), trace.SpanKind.SERVER)
-    return not environ[SPAN].is_recording()
+    return True
+
+
+def in_plain(environ: "WSGIEnvironment") -> AbstractContextManager[Any]:
+    """Make a plain request's span the current one in a `with` block, if it is sampled."""
+    span: trace.Span = environ[SPAN]
+    return trace.use_span(span) if span.is_recording() else nullcontext()
+
+
+def end_plain(environ: "WSGIEnvironment", route: str, status: int, request_id: str) -> None:
+    """Describe and end a plain request's span, if it is sampled."""
+    span: trace.Span = environ[SPAN]
+    if span.is_recording():
+        span.update_name(f"GET {route}")
+        plain = {
+            "http.request.method": "GET",
+            "url.scheme": environ.get("wsgi.url_scheme", "http"),
+            "url.path": get_path_info(environ),
+            "client.address": environ["REMOTE_ADDR"],
+            "server.address": environ["HTTP_HOST"].partition(":")[0],
+            "http.route": route,
+        }
+        span.set_attributes(plain)
+        _describe(span, status, request_id)
+        span.end()
 
 
 def span_trace_id(span: trace.Span) -> str:
@@ -146,12 +170,16 @@ def _begin_request() -> None:
 
 def _describe_request(response: Response) -> Response:
     if "span" in g:
-        g.span.set_attribute("http.response.status_code", response.status_code)
-        g.span.set_attribute("http.response.header.x-request-id", [g.request_ids["request_id"]])
-        if response.status_code >= 500:  # noqa: PLR2004
-            g.span.set_attribute("error.type", str(response.status_code))
-            g.span.set_status(trace.StatusCode.ERROR)
+        _describe(g.span, response.status_code, g.request_ids["request_id"])
     return response
+
+
+def _describe(span: trace.Span, status: int, request_id: str) -> None:
+    span.set_attribute("http.response.status_code", status)
+    span.set_attribute("http.response.header.x-request-id", [request_id])
+    if status >= 500:  # noqa: PLR2004
+        span.set_attribute("error.type", str(status))
+        span.set_status(trace.StatusCode.ERROR)
 
 
 def _end_request(_error: BaseException | None) -> None:

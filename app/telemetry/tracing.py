@@ -67,11 +67,22 @@ def init_app(app: Flask) -> None:
 
 
 def begin_plain(environ: "WSGIEnvironment") -> bool:
-    """Return whether a request can be answered without a span: traces are off, or leave it out.
+    """Begin the span of a request that may not reach Flask. Return False if Flask must do it.
 
-    Call it for a request that may not reach Flask. If it then does, Flask needs the same environ.
+    Without Flask, `end_plain` ends it. Otherwise Flask needs the same environ.
     """
     return not _spans or _spans.begin_plain(environ)
+
+
+def in_plain(environ: "WSGIEnvironment") -> AbstractContextManager[Any]:
+    """Make the span that `begin_plain` began the current one in a `with` block."""
+    return _spans.in_plain(environ) if _spans else nullcontext()
+
+
+def end_plain(environ: "WSGIEnvironment", route: str, status: int, request_id: str) -> None:
+    """End the span that `begin_plain` began."""
+    if _spans:
+        _spans.end_plain(environ, route, status, request_id)
 
 
 def request_trace_id(environ: "WSGIEnvironment") -> str | None:

@@ -49,6 +49,18 @@ def test_only_what_is_sampled_is_sent(tmp_path: Path, collector: Receiver) -> No
             assert request["parentSpanId"] == SPAN
             assert request["attributes"]["http.response.status_code"] == str(status)
             assert spans(left_out) == []
+        described = []
+        for headers in ({}, {"Connection": "close"}):  # on the fast path, and by Flask
+            trace_id = f"{secrets.token_hex(8)}{'0' * 16}"
+            names = {"traceparent": f"00-{trace_id}-{SPAN}-01", "X-Request-Id": trace_id}
+            assert service.get(f"/{code}/é?a=b", headers=names | headers).status_code == 302
+            wait_until(partial(has_all, trace_id))
+            [request] = [span for span in spans(trace_id) if span["kind"] == 2]
+            attributes = request["attributes"]
+            assert trace_id in str(attributes.pop("http.response.header.x-request-id"))
+            parts = [(s["name"], s["kind"], s["parentSpanId"] == SPAN) for s in spans(trace_id)]
+            described.append((request["name"], attributes, sorted(parts)))
+        assert described[0] == described[1]
         ids = [service.get(f"/{code}").headers["X-Request-Id"] for _ in range(50)]
         found = {deployment.line(request_id)["trace_id"] for request_id in ids}
         assert len(found) == len(ids)

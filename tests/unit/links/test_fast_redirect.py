@@ -27,12 +27,12 @@ print(json.dumps([before, [begins(half) for half in halves]]))
 """
 
 
-def test_what_is_sampled_goes_to_flask() -> None:
-    """With traces on, Flask answers what is sampled, and the first request of each worker."""
+def test_first_request_goes_to_flask() -> None:
+    """With traces on, Flask answers the first request of each worker, and begins to send spans."""
     environ = {
         "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9",
         "OTEL_TRACES_SAMPLER": "traceidratio",
         "OTEL_TRACES_SAMPLER_ARG": "0.5",
     }
     printed = python(CODE, DATABASE_URL="sqlite:///unused.db", **environ)
-    assert json.loads(printed.splitlines()[-1]) == [[False, False], [False, True]]
+    assert json.loads(printed.splitlines()[-1]) == [[False, False], [True, True]]
