@@ -41,7 +41,7 @@ def file(name: str) -> Response:
     etag = _version(FOLDER / name)
     if request.accept_encodings.quality("gzip"):  # only here: pages have secrets (BREACH)
         response.direct_passthrough = False
-        response.set_data(gzip.compress(response.get_data()))
+        response.set_data(gzip.compress(response.get_data(), mtime=0))
         response.content_encoding = "gzip"
         etag += "-gzip"
     response.vary.add("Accept-Encoding")

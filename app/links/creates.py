@@ -71,7 +71,7 @@ def _is_created_by_batch(new: New) -> bool:
     with charge_time():
         current_app.extensions["creates"].submit(new, outcomes.put)
         try:
-            outcome = outcomes.get(timeout=WAIT)
+            outcome = outcomes.get(timeout=max(min(WAIT, time_left()), 0))
         except Empty:
             if new.claim():
                 return False
@@ -90,18 +90,21 @@ def _create_together(database: Database, batch: Sequence[New]) -> list[bool]:
     Then each request inserts its own link, and gets its own error. Requests that no longer wait are
     left out, and get False.
     """
-    claimed, nothing = [new.claim() for new in batch], [False] * len(batch)
-    if not any(claimed):
-        return nothing
+    claimed = nothing = [False] * len(batch)
     try:
         with database.transactional.begin() as connection:
-            _insert(connection, list(compress(batch, claimed)))
+            claimed = [new.claim() for new in batch]  # until here, they could go on alone
+            if any(claimed):
+                _insert(connection, list(compress(batch, claimed)))
     except UNAVAILABLE as error:
-        if not (isinstance(error, OperationalError) and is_conflict(error)):
+        is_undone = isinstance(error, OperationalError) and is_conflict(error)
+        if any(claimed) and not is_undone:
             raise  # all may have been committed
         return nothing
-    except Exception:  # noqa: BLE001 no request may get the error of another
-        return nothing
+    except Exception:
+        if sum(claimed) == 1:
+            raise
+        return nothing  # no request may get the error of another
     return claimed
 
 

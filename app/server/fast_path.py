@@ -34,12 +34,13 @@ PLAIN_GET = re.compile(rb"GET (/[!-\"$-~]*) HTTP/1\.1\r\n((?:[A-Za-z0-9-]+:[ -~]
 # Grouped by their beginnings: a pattern with more alternatives would cost more for each header.
 RELEVANT_HEADERS = re.compile(
     r"^(host|content-\w+|connection|expect|t(?:ransfer-\w+|race(?:parent|state))|upgrade"
-    r"|x-(?:request-id|forwarded-for|moz|purpose)|sec-purpose|purpose):(.*)\r$",
+    r"|x-(?:request-id|forwarded-(?:for|proto|host)|moz|purpose)|sec-purpose|purpose):(.*)\r$",
     re.IGNORECASE | re.MULTILINE,
 )
 # Those of RELEVANT_HEADERS that a plain request can have, each at most once.
 ALLOWED_HEADERS = {
-    *("host", "connection", "x-request-id", "x-forwarded-for", "traceparent", "tracestate")
+    *("host", "connection", "x-request-id", "traceparent", "tracestate"),
+    *("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"),
 }
 
 

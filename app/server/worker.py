@@ -170,6 +170,7 @@ class Worker(GeventWorker):
         deadline = time.monotonic() + self.cfg.graceful_timeout
         while self.connections and time.monotonic() < deadline:
             self.notify()
+            metrics.write()
             self.close_idle(0)
             gevent.sleep(0.1)
         metrics.write()

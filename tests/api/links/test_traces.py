@@ -23,6 +23,7 @@ def test_only_what_is_sampled_is_sent(tmp_path: Path, collector: Receiver) -> No
         "OTEL_TRACES_SAMPLER_ARG": "0.5",
         "OTEL_BSP_SCHEDULE_DELAY": "100",
         "WEB_CONCURRENCY": "1",
+        "TRUSTED_PROXIES": "1",
     }
 
     def spans(trace_id: str) -> list[dict[str, Any]]:
@@ -53,10 +54,12 @@ def test_only_what_is_sampled_is_sent(tmp_path: Path, collector: Receiver) -> No
         for headers in ({}, {"Connection": "close"}):  # on the fast path, and by Flask
             trace_id = f"{secrets.token_hex(8)}{'0' * 16}"
             names = {"traceparent": f"00-{trace_id}-{SPAN}-01", "X-Request-Id": trace_id}
+            names |= {"X-Forwarded-Proto": "https", "X-Forwarded-Host": "go.example.com"}
             assert service.get(f"/{code}/é?a=b", headers=names | headers).status_code == 302
             wait_until(partial(has_all, trace_id))
             [request] = [span for span in spans(trace_id) if span["kind"] == 2]
             attributes = request["attributes"]
+            assert "go.example.com" in str(attributes["server.address"])
             assert trace_id in str(attributes.pop("http.response.header.x-request-id"))
             parts = [(s["name"], s["kind"], s["parentSpanId"] == SPAN) for s in spans(trace_id)]
             described.append((request["name"], attributes, sorted(parts)))

@@ -47,11 +47,14 @@ class Case(NamedTuple):
     method: str
     path: str
     body: dict[str, Any] | None = None
+    chooses_code: bool = True
 
     def send(self, service: Service, code: str) -> requests.Response:
         """Send the request from another thread, with an idempotency key."""
         path = self.path.format(code=code)
-        body = self.body and self.body | ({"code": code} if self.method == "POST" else {})
+        body = self.body and self.body | (
+            {"code": code} if self.method == "POST" and self.chooses_code else {}
+        )
         with service.again() as client:
             return client.request(self.method, path, json=body, headers={"Idempotency-Key": code})
 
@@ -64,6 +67,7 @@ CASES = {
 }
 WRITES = ("create", "change", "delete")
 KEYED = CASES["create"]._replace(held=KEY, crossed=NEW_LINK)
+RANDOM = KEYED._replace(chooses_code=False)
 
 
 def prepare(case: Case, links: Links) -> dict[str, str]:
@@ -166,13 +170,14 @@ def test_held_lock_is_reported_in_time(stack: Stack, links: Links, case: Case) -
     check(case.send(links.service, names["code"]), case, links, names["code"])
 
 
-def test_key_in_use_is_reported(stack: Stack, links: Links) -> None:
+@pytest.mark.parametrize("case", [KEYED, RANDOM], ids=["own code", "random code"])
+def test_key_in_use_is_reported(stack: Stack, links: Links, case: Case) -> None:
     """If an idempotency key's row is locked, a request with the key gets 409.
 
     The answer is the same as while the first request with the key is still running.
     """
-    names = prepare(KEYED, links)
-    answer = send_while_held(stack, KEYED, links, names)
+    names = prepare(case, links)
+    answer = send_while_held(stack, case, links, names)
     assert (answer.status_code, answer.headers["Retry-After"]) == (409, "1")
     assert "still running" in answer.json()["detail"]
     assert links.service.get(f"/api/links/{names['code']}").status_code == 404

@@ -11,8 +11,9 @@ from unittest import mock
 import pytest
 from flask import Flask, Response
 from sqlalchemy import event, func, select
+from sqlalchemy.exc import IntegrityError
 
-from app.api.idempotency import IDEMPOTENCY_KEYS
+from app.api.idempotency import IDEMPOTENCY_KEYS, RepeatedError
 from app.database import Database
 from app.database.batching import Batcher
 from app.database.errors import DEADLOCK, LOCK_WAIT_TIMEOUT, UnavailableError
@@ -69,6 +70,8 @@ def test_one_that_is_refused_costs_the_others_nothing(
     batch = [new("b"), wrong(old), new("c")]
     assert creates._create_together(database, batch) == [False] * 3
     assert count(database) == 1
+    with pytest.raises((queries.CodeTakenError, RepeatedError, IntegrityError)):
+        creates._create_together(database, [wrong(old)])
     for each in (batch[0], batch[2]):
         with database.transactional.begin() as connection:
             creates._insert(connection, [each])
@@ -122,7 +125,10 @@ def test_slow_batch_holds_up_nobody_else(database: Database) -> None:
             creates.create(each, is_random=True)
         return each.response.headers["ETag"]
 
-    with ThreadPoolExecutor(4) as pool:
+    with (
+        ThreadPoolExecutor(4) as pool,
+        mock.patch.object(creates, "time_left", return_value=30),
+    ):
         first = pool.submit(create, new("a"))
         assert stuck.wait(30)
         others = [pool.submit(create, new(name)) for name in "bcd"]
