@@ -50,8 +50,8 @@ def test_bookmark_opens_the_form_for_any_page(scripted: Page) -> None:
     scripted.goto("/links/-/new")
     bookmark = scripted.get_by_role("link", name="Shorten with").get_attribute("href")
     assert bookmark
-    page = "<meta charset=utf-8><title>A & B, the «guide»</title>"
-    scripted.route("https://docs.example/**", lambda route: route.fulfill(body=page))
+    page = {"body": "<title>A & B, the «guide»</title>", "content_type": "text/html; charset=utf-8"}
+    scripted.route("https://docs.example/**", lambda route: route.fulfill(**page))
     there = "https://docs.example/guide?a=1&b=%20#part"
     scripted.goto(there)
     scripted.evaluate(unquote(bookmark.removeprefix("javascript:")))
