@@ -87,7 +87,13 @@ def test_file_is_kept_and_never_for_another_version(service: Service) -> None:
 
 @pytest.mark.parametrize(
     ("accepted", "encoding"),
-    [("gzip, br", "gzip"), ("br", None), ("gzip;q=0", None), ("*", "gzip"), ("identity", None)],
+    [
+        pytest.param("gzip, br", "gzip", id="gzip"),
+        pytest.param("br", None, id="another"),
+        pytest.param("gzip;q=0", None, id="not gzip"),
+        pytest.param("*", "gzip", id="any"),
+        pytest.param("identity", None, id="none"),
+    ],
 )
 def test_file_is_compressed_for_those_who_accept_it(
     service: Service, accepted: str, encoding: str | None
