@@ -1,18 +1,15 @@
 """A client's connection, with time-outs for sending requests and reading responses.
 
-Between two requests, gevent's event loop watches the connection. A callback of the loop can answer
-a plain GET without gunicorn: see fast_path.py. For all other requests it wakes the connection's
-greenlet, in which gunicorn's parser reads them by `recv`.
+gunicorn's parser reads requests by `recv`, in the connection's own greenlet. Before the first
+request and between two requests, gevent's event loop watches the connection: see keep_alive.py.
 
 It relies on private names of gevent, which tests/unit/test_private_parts.py lists.
 """
 
 import errno
-import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -20,8 +17,7 @@ from gevent.socket import SHUT_RDWR, SHUT_WR, socket
 from werkzeug.exceptions import BadRequest, ServiceUnavailable
 
 from app.api.problems import RETRY_AFTER
-from app.server import responses, shutdown
-from app.server.fast_path import parse_plain_get
+from app.server.keep_alive import Found, KeepAlive
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -38,20 +34,13 @@ SMALL = 16 * 1024  # bytes of a request or an answer that are accepted however m
 SEND_TIMEOUT = 20.0  # seconds for a client to read one part of a response
 NO_MEMORY = "The service has no memory left for large requests. Try again."
 BODY_TOO_SLOW = "The body did not arrive in time."
-READABLE = 1  # libev's EV_READ
-# A whole GET request without a body, and nothing after it.
-WHOLE_GET = re.compile(
-    rb"GET ([!->@-~]+)(?:\?[!-~]*)? HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
-    re.IGNORECASE,
-)
-CONNECTION_CLOSE = re.compile(rb"^connection:.*close", re.IGNORECASE | re.MULTILINE)
 
 
 class Connection(socket):
     """The server's end of one connection.
 
-    Its own greenlet uses it. While that greenlet sleeps, callbacks of gevent's loop use it. Any
-    greenlet of the worker may call `disconnect`.
+    Its own greenlet uses it. Before that greenlet starts, and while it sleeps, callbacks of the
+    event loop use it. Any greenlet of the worker may call `disconnect`.
     """
 
     def __init__(self, listener: "Listener", address: Any, *kind: int, fileno: int) -> None:
@@ -71,6 +60,7 @@ class Connection(socket):
         self.is_idle = False  # between two requests
         self.is_over_capacity = False  # the worker already had `worker_connections` connections
         self.parser_is_empty = True  # gunicorn has read nothing after the last request
+        self.found: Found | None = None  # what ended the last wait for a request, until it is read
         # What the fast path found out about the current request, for the application.
         self.extra_environ: WSGIEnvironment = {}
 
@@ -88,7 +78,7 @@ class Connection(socket):
         :raises ServiceUnavailable: the worker has no memory left for the body.
         """
         if self.deadline is None:
-            data = self._next_request(size)
+            data = self._next_request()
             self.deadline = time.monotonic() + HEAD_TIMEOUT
             self.last_deadline = time.monotonic() + REQUEST_TIMEOUT
         else:
@@ -154,13 +144,8 @@ class Connection(socket):
         :raises ConnectionResetError: the client did not read it in time or before the worker's
             memory was full, or the connection failed.
         """
-        # The socket's buffer nearly always has room for everything, and `send` costs less.
-        try:
-            sent = self._sock.send(data)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise ConnectionResetError(errno.ECONNRESET, "client disconnected") from error
+        # The socket's buffer nearly always has room for everything, and this costs less.
+        sent = self.send_now(data)
         if sent < len(data):
             self.unsent_bytes = len(data) - sent
             self._hold(self.unsent_bytes)
@@ -182,119 +167,45 @@ class Connection(socket):
         finally:
             del self.worker.waiting_connections[self]
 
-    def _next_request(self, size: int) -> bytes:
+    def _next_request(self) -> bytes:
         while True:
-            unsent, data = KeepAlive(self, size).wait()
+            if not self.found:
+                wait = KeepAlive(self, gevent.getcurrent().switch)
+                try:
+                    self.hub.switch()
+                finally:
+                    wait.end()
+            (unsent, data, error), self.found = self.found or Found(), None
+            if error:
+                raise error
             if not unsent:
                 return data
             self.sendall(unsent)
+
+    def receive_now(self, size: int) -> bytes | None:
+        """Return what the client has sent, without waiting: None if there is nothing yet.
+
+        :raises OSError: the connection failed.
+        """
+        try:
+            # The underlying non-blocking socket: gevent's own methods would wait.
+            return self._sock.recv(size)  # type: ignore[no-any-return]
+        except BlockingIOError:
+            return None
+
+    def send_now(self, data: bytes) -> int:
+        """Send as much as the socket's buffer has room for, and return the number of bytes.
+
+        :raises ConnectionResetError: the connection failed.
+        """
+        try:
+            return self._sock.send(data)  # type: ignore[no-any-return]
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise ConnectionResetError(errno.ECONNRESET, "client disconnected") from error
 
     def disconnect(self) -> None:
         """Shut the connection down. A greenlet that reads it sees the end of the stream."""
         with suppress(OSError):  # the client has already closed it
             self.shutdown(SHUT_RDWR)
-
-
-class KeepAlive:
-    """The state of a connection between two requests that gunicorn handles.
-
-    The connection's greenlet sleeps in `wait`. Callbacks of gevent's loop read the requests that
-    follow, and answer those that they can. This costs a fraction of waking the greenlet. Callbacks
-    must not wait, because they block all requests of the worker.
-    """
-
-    def __init__(self, connection: Connection, size: int) -> None:
-        self.connection = connection
-        self.connection.extra_environ = {}
-        self.worker = connection.worker
-        self.size = size
-        self.sleeper = gevent.getcurrent()
-        self.loop = connection.hub.loop
-        self.readable = self.loop.io(connection.fileno(), READABLE)
-
-    def wait(self) -> tuple[bytes, bytes]:
-        """Wait until the connection's greenlet is needed. Only that greenlet may call it.
-
-        Return the unsent rest of a response, if the client reads it slowly, and the bytes of a
-        request for gunicorn. At most one of them has bytes. Both are empty at the end of the
-        stream, and when the worker stops.
-        """
-        try:
-            self._listen()
-            return self.connection.hub.switch()  # type: ignore[no-any-return]
-        finally:
-            self.readable.close()
-            self.worker.waiting_connections.pop(self.connection, None)
-
-    def _listen(self) -> None:
-        self.connection.is_idle = True
-        self.worker.waiting_connections[self.connection] = time.monotonic()
-        self.readable.start(self._read)
-
-    def _read(self) -> None:
-        try:
-            # The underlying non-blocking socket: gevent's own methods would wait.
-            data = self.connection._sock.recv(self.size)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""  # the same as the end of the stream
-        self.readable.stop()
-        self.connection.is_idle = False
-        self.worker.waiting_connections.pop(self.connection, None)
-        try:
-            if not self._handle(data):
-                self._wake(b"", data)
-        except Exception as error:  # noqa: BLE001 an error of any kind
-            # Raise it in the connection's greenlet, where gunicorn logs it. If a callback raised
-            # it, gevent's loop would go on, and nobody would answer the request.
-            self.loop.run_callback(self.sleeper.throw, error)
-
-    def _handle(self, data: bytes) -> bool:
-        """Shed a request or begin to answer it. Return False if gunicorn must handle it."""
-        connection, worker = self.connection, self.worker
-        get = WHOLE_GET.fullmatch(data) if connection.parser_is_empty else None
-        if not get:
-            connection.parser_is_empty = False
-            return False
-        if worker.should_shed(connection, get[1].decode()) and not CONNECTION_CLOSE.search(data):
-            # Shedding must cost next to nothing. `Worker.handle_request` sheds requests with
-            # `Connection: close`, after which gunicorn closes the connection.
-            self._send(worker.shed_response())
-            return True
-        # Connection draining: while the service stops, leave all requests to gunicorn, which sends
-        # `Connection: close`.
-        if not connection.fast_path or shutdown.has_begun() or not worker.alive:
-            return False
-        environ = parse_plain_get(data, connection.client_address)
-        if environ and connection.fast_path(environ, partial(self._respond, environ, data)):
-            worker.active_requests += 1
-            return True
-        connection.extra_environ = environ or {}
-        return False
-
-    def _respond(
-        self, environ: "WSGIEnvironment", data: bytes, headers: Mapping[str, str] | None
-    ) -> None:
-        self.worker.active_requests -= 1
-        if headers:
-            self._send(responses.redirect(headers))
-        else:
-            self.connection.extra_environ = environ
-            self._wake(b"", data)
-
-    def _send(self, answer: bytes) -> None:
-        try:
-            sent = self.connection._sock.send(answer)
-        except BlockingIOError:
-            sent = 0
-        except OSError:
-            self._wake(b"", b"")
-            return
-        if sent < len(answer) or not self.worker.alive:
-            self._wake(answer[sent:], b"")
-        else:
-            self._listen()
-
-    def _wake(self, unsent: bytes, data: bytes) -> None:
-        self.loop.run_callback(self.sleeper.switch, (unsent, data))

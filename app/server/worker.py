@@ -14,6 +14,7 @@ import uuid
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import islice, takewhile
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -26,6 +27,7 @@ from gunicorn.workers.ggevent import GeventWorker
 from app.server import ACCEPT_UPLOAD, fast_path, responses, shutdown
 from app.server.connection import SMALL, Connection
 from app.server.forwarded import plain_address
+from app.server.keep_alive import Found, KeepAlive
 from app.telemetry import logs, metrics, quiet_paths
 from app.telemetry.stdout import line_buffer
 
@@ -55,7 +57,11 @@ class Listener(StreamServer):
         self.worker = worker
         port = str(listening.getsockname()[1])
         self.fast_path = None if port in metrics.metrics_ports else worker.fast_path
-        super().__init__(listening, partial(worker.handle, listening))
+        # gunicorn asks for the socket's name with a connection's first request. By then the socket
+        # can be closed.
+        named = SimpleNamespace(getsockname=partial(tuple, listening.getsockname()))
+        self.serve = partial(worker.handle, named)
+        super().__init__(listening, self.serve)
 
     def do_read(self) -> tuple[Connection, Any] | None:
         """Accept a connection and return it with its address, or None if none is waiting."""
@@ -69,6 +75,22 @@ class Listener(StreamServer):
         kind = self.socket.family, self.socket.type, self.socket.proto
         return Connection(self, address, *kind, fileno=fileno), address
 
+    def do_handle(self, client: Connection, address: Any) -> None:
+        """Let a new connection wait for its first request.
+
+        If gunicorn has to handle a request, the connection gets a greenlet.
+        """
+        self.worker.begin(client)
+        KeepAlive(client, partial(self.wake, client, address))
+
+    def wake(self, client: Connection, address: Any) -> None:
+        """Start the greenlet of a connection, or close the connection if it has ended."""
+        if client.found == Found():
+            client.close()
+            self.worker.end(client)
+        else:
+            gevent.spawn(self.serve, client, address)
+
     @property
     def max_accept(self) -> int:
         """Return how many connections to accept in one turn of gevent's loop."""
@@ -76,7 +98,7 @@ class Listener(StreamServer):
 
 
 class Worker(GeventWorker):
-    """A gunicorn worker that serves each connection in its own greenlet.
+    """A gunicorn worker that serves each connection in its own greenlet, or without one.
 
     All its methods run in one thread, so its counters need no lock.
     """
@@ -183,16 +205,23 @@ class Worker(GeventWorker):
             if connection.is_idle:
                 connection.disconnect()
 
-    def handle(self, listening: socket, client: Connection, addr: Any) -> None:
-        """Serve one connection until it ends. If there are too many, close slow ones first."""
+    def begin(self, client: Connection) -> None:
+        """Count a new connection. If there are too many, close slow ones."""
         self.connections += 1
         client.is_over_capacity = self.connections > self.worker_connections
         self.evict_slow_connections()
+
+    def end(self, client: Connection) -> None:
+        """Stop counting a connection that is closed."""
+        client.release()
+        self.connections -= 1
+
+    def handle(self, listening: Any, client: Connection, addr: Any) -> None:
+        """Serve one connection, which `begin` has counted, until it ends."""
         try:
             super().handle(listening, client, addr)
         finally:
-            client.release()
-            self.connections -= 1
+            self.end(client)
 
     def evict_slow_connections(self) -> None:
         """Close as many connections as exceed the limit, those of the slowest clients first.
@@ -222,7 +251,7 @@ class Worker(GeventWorker):
                     sock.linger()
         # gunicorn may have read beyond this request if its buffer is not empty, or if the body has
         # bytes left (unknown for a chunked body). Then the next request may begin in that buffer,
-        # so only gunicorn can read it: see connection.py.
+        # so only gunicorn can read it: see keep_alive.py.
         rest = req.unreader.buf.getvalue() or getattr(req.body.reader, "length", True)
         sock.parser_is_empty = not rest
         sock.release()

@@ -20,7 +20,7 @@ from gunicorn.config import Config
 from app.server import responses
 from app.server.connection import Connection
 from app.server.fast_path import Handler, Respond
-from app.server.worker import Worker
+from app.server.worker import Listener, Worker
 from tests.support.service import RawAnswer
 
 if TYPE_CHECKING:
@@ -144,6 +144,7 @@ class Line:
         listener: Any = SimpleNamespace(worker=worker, fast_path=fast_path)
         self.connection = Connection(listener, ("192.0.2.7", 1), *kind, fileno=server.detach())
         self.readers: list[gevent.Greenlet] = []
+        self.is_served = False
 
     def receive(self) -> RawAnswer:
         """Receive the next answer and return it."""
@@ -163,10 +164,12 @@ class Line:
         return self.readers[-1]
 
     def serve(self) -> None:
-        """Serve the connection with a real worker and gunicorn's parser, in a greenlet."""
-        listening = SimpleNamespace(getsockname=lambda: ("127.0.0.1", 8000))
-        arguments = (listening, self.connection, ("192.0.2.7", 1))
-        self.readers.append(gevent.spawn(self.worker.handle, *arguments))
+        """Serve the connection with a real worker and gunicorn's parser, as a listener does."""
+        listening: Any = SimpleNamespace(
+            accept=None, family=None, getsockname=lambda: ("127.0.0.1", 8000)
+        )
+        Listener(self.worker, listening).do_handle(self.connection, ("192.0.2.7", 1))
+        self.is_served = True
 
     def hang_up(self) -> None:
         """Close the client's end."""
@@ -174,8 +177,9 @@ class Line:
         self.client.close()
 
     def end(self) -> None:
-        """Close the client's end, and check that all greenlets end."""
+        """Close the client's end, and check that the server's end closes, and all greenlets end."""
         self.hang_up()
+        wait_for(lambda: self.connection.closed or not self.is_served)
         gevent.joinall(self.readers, timeout=LIMIT)
         left = [reader for reader in self.readers if not reader.dead]
         gevent.killall(left)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
+from unittest import mock
 
 import gevent
 import pytest
@@ -13,7 +14,7 @@ from prometheus_client import REGISTRY
 from app.server.connection import Connection
 from app.server.worker import MAX_CONCURRENT_REQUESTS, Listener, Worker
 from app.telemetry import metrics
-from tests.unit.server.conftest import LIMIT, wait_for
+from tests.unit.server.conftest import LIMIT, PARSED, PLAIN, Application, redirect, wait_for
 
 PLACES = 3
 LIMIT_OF_WAIT = 50.0  # seconds
@@ -234,6 +235,33 @@ def test_listener_serves_what_it_accepts(worker: Worker, listener: Listener) -> 
     with create_connection(address, timeout=LIMIT), create_connection(address, timeout=LIMIT):
         wait_for(lambda: worker.connections == 2)
     wait_for(lambda: worker.connections == 0)
+    assert not worker.waiting_connections
+
+
+def test_greenlet_starts_with_the_first_request_for_gunicorn(
+    worker: Worker, listener: Listener, application: Application
+) -> None:
+    """A connection has no greenlet while the fast path answers. gunicorn gets the first other one.
+
+    That request is answered even if the listening socket has been closed.
+    """
+    serve = mock.Mock(wraps=listener.serve)
+    listener.serve = serve
+    listener.fast_path = redirect
+    listener.start()
+    name = listener.socket.getsockname()
+    with create_connection(name, timeout=LIMIT) as client, client.makefile("rb") as answers:
+        for _ in range(2):
+            client.sendall(PLAIN)
+            assert b" 302 " in answers.readline()
+            assert list(iter(answers.readline, b"\r\n"))
+        serve.assert_not_called()
+        listener.close()
+        client.sendall(PARSED)
+        assert b" 200 " in answers.readline()
+        serve.assert_called_once()
+    wait_for(lambda: worker.connections == 0)
+    assert application.environs[0]["SERVER_PORT"] == str(name[1])
 
 
 def test_worker_that_stops_waits_for_its_requests(worker: Worker, listening: socket) -> None:
