@@ -16,3 +16,6 @@ DROP DATABASE \`$MYSQL_DATABASE\`;
 -- Forget the transactions of this first start: the group does not have them.
 RESET BINARY LOGS AND GTIDS;
 SQL
+
+# So that new members don't join at the same moment: see member.sh.
+sleep $((5 * (${HOSTNAME##*-} - 2)))

@@ -14,5 +14,29 @@ elif [ -d /var/lib/mysql/mysql ]; then
   # If a member crashed, the group must notice that first. It would not let the member join again as
   # long as it counts its former self, and a member gives up after a minute.
   sleep 9
+  # Two members that join at the same moment hold up each other and the group, until both give up.
+  sleep $((5 * (number - 1)))
 fi
+
+# A member that has given up stays outside of the group. This lets it try again, once its own first
+# attempt is over. The condition is false after end.sh, and where an init script runs.
+# shellcheck disable=SC2016 # quotes of SQL
+outside='SELECT member_state = "OFFLINE" AND (
+    SELECT variable_value > 90 FROM performance_schema.global_status
+    WHERE variable_name = "Uptime"
+  ) AND EXISTS (
+    SELECT * FROM performance_schema.persisted_variables
+    WHERE variable_name = "group_replication_start_on_boot" AND variable_value = "ON"
+  ) FROM performance_schema.replication_group_members'
+try_again() {
+  export MYSQL_PWD
+  while sleep $((25 + 5 * number)); do
+    MYSQL_PWD=$(</run/secrets/root_password)
+    if [ "$(mysql --user=root -BNe "$outside" 2>/dev/null)" = 1 ]; then
+      mysql --user=root --execute='START GROUP_REPLICATION' || true
+    fi
+  done
+}
+try_again &
+
 exec bash /start.sh "${options[@]}"
