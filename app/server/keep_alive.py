@@ -28,7 +28,6 @@ WHOLE_GET = re.compile(
     rb"GET ([!->@-~]+)(?:\?[!-~]*)? HTTP/1\.1\r\n(?:(?!content-|transfer-)[^\r\n]+\r\n)+\r\n",
     re.IGNORECASE,
 )
-CONNECTION_CLOSE = re.compile(rb"^connection:.*close", re.IGNORECASE | re.MULTILINE)
 
 
 class Found(NamedTuple):
@@ -96,7 +95,7 @@ class KeepAlive:
         if not get:
             connection.parser_is_empty = False
             return False
-        if worker.should_shed(connection, get[1].decode()) and not CONNECTION_CLOSE.search(data):
+        if worker.should_shed(connection, get[1].decode()) and b"close" not in data.lower():
             # Shedding must cost next to nothing. `Worker.handle_request` sheds requests with
             # `Connection: close`, after which gunicorn closes the connection.
             self._send(worker.shed_response())

@@ -1,8 +1,8 @@
 """Complete HTTP responses as bytes, for requests that don't reach Flask."""
 
 import json
+import random
 import time
-import uuid
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -29,7 +29,8 @@ def _head_of_302(_second: int) -> str:
 
 def overloaded() -> bytes:
     """Return a 503 response for a shed request. The connection stays open."""
-    return _OVERLOADED.replace(_PLACEHOLDER.encode(), uuid.uuid4().hex.encode())
+    request_id = b"%032x" % random.getrandbits(128)  # no secret, and cheap
+    return _OVERLOADED.replace(_PLACEHOLDER.encode(), request_id)
 
 
 def problem(status: int, detail: str, request_id: str, header: str) -> bytes:
