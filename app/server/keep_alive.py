@@ -95,9 +95,11 @@ class KeepAlive:
         if not get:
             connection.parser_is_empty = False
             return False
-        if worker.should_shed(connection, get[1].decode()) and b"close" not in data.lower():
-            # Shedding must cost next to nothing. `Worker.handle_request` sheds requests with
-            # `Connection: close`, after which gunicorn closes the connection.
+        if worker.should_shed(connection, get[1].decode()):
+            # Shedding must cost next to nothing. `Worker.handle_request` sheds requests that may
+            # have `Connection: close`, after which gunicorn closes the connection.
+            if b"close" in data.lower():
+                return False
             self._send(worker.shed_response())
             return True
         # Connection draining: while the service stops, leave all requests to gunicorn, which sends

@@ -86,8 +86,8 @@ class Listener(StreamServer):
     def wake(self, client: Connection, address: Any) -> None:
         """Start the greenlet of a connection, or close the connection if it has ended."""
         if client.found == Found():
-            client.close()
             self.worker.end(client)
+            client.close()
         else:
             gevent.spawn(self.serve, client, address)
 

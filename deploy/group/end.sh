@@ -11,6 +11,7 @@ sql() { # sql MEMBER STATEMENTS
 
 sql db 'SELECT group_replication_set_as_primary(@@server_uuid, 1)' >/dev/null
 docker compose stop db-2 db-3
-sql db 'STOP GROUP_REPLICATION; RESET PERSIST group_replication_start_on_boot;
-  RESET PERSIST super_read_only; SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF'
+# The first statement keeps member.sh from joining again.
+sql db 'RESET PERSIST IF EXISTS group_replication_start_on_boot; STOP GROUP_REPLICATION;
+  RESET PERSIST IF EXISTS super_read_only; SET GLOBAL super_read_only = OFF; SET GLOBAL read_only = OFF'
 echo 'end: db is the only server. Remove deploy/group/compose.yaml from COMPOSE_FILE.'

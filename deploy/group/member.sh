@@ -19,21 +19,23 @@ elif [ -d /var/lib/mysql/mysql ]; then
 fi
 
 # A member that has given up stays outside of the group. This lets it try again, once its own first
-# attempt is over. The condition is false after end.sh, and where an init script runs.
+# attempt is over. The condition is false after end.sh, and on the server that runs init scripts.
 # shellcheck disable=SC2016 # quotes of SQL
-outside='SELECT member_state = "OFFLINE" AND (
+outside='SELECT NOT @@skip_networking AND member_state = "OFFLINE" AND (
     SELECT variable_value > 90 FROM performance_schema.global_status
     WHERE variable_name = "Uptime"
   ) AND EXISTS (
     SELECT * FROM performance_schema.persisted_variables
     WHERE variable_name = "group_replication_start_on_boot" AND variable_value = "ON"
   ) FROM performance_schema.replication_group_members'
+# It never begins a group: recover.sh may have been interrupted.
+again='SET GLOBAL group_replication_bootstrap_group = OFF; START GROUP_REPLICATION'
 try_again() {
   export MYSQL_PWD
   while sleep $((25 + 5 * number)); do
     MYSQL_PWD=$(</run/secrets/root_password)
     if [ "$(mysql --user=root -BNe "$outside" 2>/dev/null)" = 1 ]; then
-      mysql --user=root --execute='START GROUP_REPLICATION' || true
+      mysql --user=root --execute="$again" || true
     fi
   done
 }

@@ -58,6 +58,7 @@ PARTS = {
     ),
     "flask-smorest plugins:operation_helper.rule": Part(OPENAPI, web.helper_argument),
     "flask-smorest schemas:PaginationMetadata": Part(RESOURCES, web.pagination_schema),
+    "gevent StreamServer.do_handle": Part(WORKER, server.handling),
     "gevent StreamServer.do_read": Part(WORKER, fits(worker.Listener, StreamServer)),
     "gevent StreamServer.socket._accept": Part(WORKER, server.accept),
     "gevent socket._sock": Part(CONNECTION, server.plain_socket),

@@ -183,6 +183,13 @@ def test_primary_that_is_killed_is_replaced(grown: Group, token: str) -> None:
         wait_until(partial(has_all, member))
 
 
+def test_member_outside_of_the_group_tries_again(grown: Group) -> None:
+    """A member that is not in the group, as after an attempt that failed, joins by itself."""
+    member = next(member for member in MEMBERS if member != grown.primary())
+    grown.mysql_root("STOP GROUP_REPLICATION", member)
+    grown.wait_complete()
+
+
 def test_one_server_is_left(grown: Group, token: str) -> None:
     """The way back to one server keeps the data, and leaves no container of the group."""
     grown.end()

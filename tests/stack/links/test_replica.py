@@ -78,6 +78,19 @@ def test_only_lists_and_statistics_can_lag_behind(replicated: Stack, client: Ser
     print(f"caught up within {time.monotonic() - began:.2f} s")
 
 
+def test_replica_does_not_check_foreign_keys_above_innodb(
+    replicated: Stack, client: Service
+) -> None:
+    """The binary log does not ask for MySQL's own check, a third of a replica's work."""
+    code = client.post("/api/links", json={"url": TARGET}).json()["code"]
+    client.get(f"/{code}")
+    wait_until(lambda: counted(client, code) == 1)
+    log = replicated.mysql_root("SHOW BINARY LOG STATUS", "db")[0][0]
+    events = replicated.mysql_root(f"SHOW BINLOG EVENTS IN '{log}'", "db")
+    assert any("slipway.link_clicks" in event[-1] for event in events)
+    assert not any("USE_SQL_FOREIGN_KEY" in event[-1] for event in events)
+
+
 def test_how_far_the_replica_is_behind(replicated: Stack, client: Service) -> None:
     """New links appear in the list after a moment; the test prints how long it took."""
     delays = []

@@ -60,6 +60,20 @@ def accept(name: str) -> None:
             assert address == client.getsockname()
 
 
+def handling(name: str) -> None:
+    """Check that it gets a new connection with its address."""
+    server = StreamServer(("127.0.0.1", 0), mock.Mock())
+    server.init_socket()
+    handled = mock.patch.object(server, name)
+    with closing(server), handled as handle, socket.create_connection(server.address) as client:
+        server.start()
+        while not handle.called:
+            gevent.sleep(0.001)
+        connection, address = handle.call_args.args
+        connection.close()
+        assert address == client.getsockname()
+
+
 def settings() -> Config:
     """Return a configuration with the parser that the service uses."""
     config = Config()
