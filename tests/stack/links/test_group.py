@@ -29,10 +29,6 @@ from tests.support.waiting import wait_until
 pytestmark = pytest.mark.timed
 
 CODES = "SELECT code FROM slipway.links"
-CONSENSUS = """
-SELECT write_consensus_single_leader_capable, write_consensus_leaders_actual = @@server_uuid
-FROM performance_schema.replication_group_communication_information
-"""
 TABLES = """
 SELECT table_name FROM information_schema.tables
 WHERE table_schema = 'slipway' AND table_name != 'alembic_version'
@@ -76,11 +72,6 @@ def test_data_is_kept(grown: Group) -> None:
     """Each member has what was written before there was a group."""
     for member in MEMBERS:
         assert grown.mysql_root(CODES, member) == [["before"]]
-
-
-def test_only_the_primary_proposes(grown: Group) -> None:
-    """No other member has a turn for which a commit would have to wait."""
-    assert grown.mysql_root(CONSENSUS) == [["1", "1"]]
 
 
 def test_move_does_not_wait_for_a_transaction(grown: Group, token: str) -> None:
