@@ -93,6 +93,11 @@ NEW, EDITED = Row(1, "new", 0), Row(2, "edited", 0)
             [EDITED],
             id="one of two failed edits with effect",
         ),
+        pytest.param(
+            [create(), *(edit(f"failed {n}", 1, 503) for n in range(50)), edit("edited", 1)],
+            [EDITED],
+            id="as many failed edits as in a long outage",
+        ),
         pytest.param([create(), delete(1)], [], id="acknowledged deletion"),
         pytest.param([create(), delete(1), create()], [], id="creation repeated after a deletion"),
         pytest.param([create(), delete(1, None)], [], id="cut deletion with effect"),

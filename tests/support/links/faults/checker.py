@@ -147,9 +147,11 @@ def _reach(worlds: Iterable[World], history: list[Operation]) -> set[World]:
     while new:
         found |= new
         new = {
-            (_effect(history[number], link), still_open - {number})
+            (after, still_open - {number})
             for link, still_open in new
             for number in still_open
+            # One without an effect stays open. Otherwise each set of them would be another world.
+            if (after := _effect(history[number], link)) != link
         } - found
     return found
 
