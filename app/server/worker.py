@@ -55,12 +55,11 @@ class Listener(StreamServer):
 
     def __init__(self, worker: "Worker", listening: socket) -> None:
         self.worker = worker
-        port = str(listening.getsockname()[1])
-        self.fast_path = None if port in metrics.metrics_ports else worker.fast_path
+        name = listening.getsockname()
+        self.fast_path = None if str(name[1]) in metrics.metrics_ports else worker.fast_path
         # gunicorn asks for the socket's name with a connection's first request. By then the socket
         # can be closed.
-        named = SimpleNamespace(getsockname=partial(tuple, listening.getsockname()))
-        self.serve = partial(worker.handle, named)
+        self.serve = partial(worker.handle, SimpleNamespace(getsockname=lambda: name))
         super().__init__(listening, self.serve)
 
     def do_read(self) -> tuple[Connection, Any] | None:
