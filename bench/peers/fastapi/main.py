@@ -17,7 +17,15 @@ from sqlalchemy import JSON, BigInteger, ForeignKey, LargeBinary, String, func, 
 from sqlalchemy.dialects.mysql import DATETIME, insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    column_property,
+    joinedload,
+    mapped_column,
+    relationship,
+)
+from sqlalchemy.orm.interfaces import ORMOption
 
 SECRETS = Path("/run/secrets")
 ALPHABET = "23456789abcdefghjkmnpqrstuvwxyz"
@@ -45,6 +53,24 @@ class LinkClicks(Base):
     clicks: Mapped[int]
 
 
+class LinkHistory(Base):
+    """A change of a link. The first one says who owns the link."""
+
+    __tablename__ = "link_history"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    link_id: Mapped[int]
+    at: Mapped[datetime]
+    action: Mapped[str] = mapped_column(String(10))
+    actor: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str] = mapped_column(String(200))
+    new: Mapped[dict[str, Any] | None] = mapped_column(JSON)
+    new_link_id: Mapped[int | None]
+    owner: Mapped[str | None] = mapped_column(String(100))
+    created_at: Mapped[datetime | None]
+    lookup_key: Mapped[str | None] = mapped_column(String(64))
+
+
 class Link(Base):
     """A short code and where it leads."""
 
@@ -53,7 +79,7 @@ class Link(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     code: Mapped[str] = mapped_column(String(64))
     lookup_key: Mapped[str] = mapped_column(String(64))
-    url: Mapped[str] = mapped_column(String(2048))
+    url: Mapped[str] = mapped_column(String(3000))
     title: Mapped[str] = mapped_column(String(200))
     tags: Mapped[list[str]]
     expires_at: Mapped[datetime | None]
@@ -66,6 +92,11 @@ class Link(Base):
         .scalar_subquery(),
         expire_on_flush=False,
     )
+    first_change: Mapped[LinkHistory | None] = relationship(
+        primaryjoin="and_(Link.id == foreign(LinkHistory.link_id),"
+        " Link.id == foreign(LinkHistory.new_link_id))",
+        lazy="raise",
+    )
 
 
 class Token(Base):
@@ -75,6 +106,7 @@ class Token(Base):
 
     id: Mapped[int] = mapped_column(primary_key=True)
     digest: Mapped[bytes] = mapped_column(LargeBinary(32))
+    name: Mapped[str] = mapped_column(String(100))
     scope: Mapped[str] = mapped_column(String(10))
     expires_at: Mapped[datetime | None]
 
@@ -96,8 +128,15 @@ class Answer(Base):
 class NewLink(BaseModel, extra="forbid"):
     """The request to create a link."""
 
-    url: Annotated[str, Field(max_length=2048, pattern=r"^https?://[^\s/]+[^\s]*$")]
+    url: Annotated[str, Field(max_length=3000, pattern=r"^https?://[^\s/]+[^\s]*$")]
     title: Annotated[str, Field(max_length=200)] = ""
+
+
+class Owner(BaseModel):
+    """Who created a link."""
+
+    key: str
+    name: str
 
 
 class Shown(BaseModel):
@@ -112,6 +151,7 @@ class Shown(BaseModel):
     created_at: datetime
     updated_at: datetime
     clicks: int
+    owner: Owner | None
 
     @classmethod
     def of(cls, link: Link, request: Request) -> "Shown":
@@ -119,7 +159,9 @@ class Shown(BaseModel):
         fields: dict[str, Any] = {name: getattr(link, name, None) for name in cls.model_fields}
         for name in ("expires_at", "created_at", "updated_at"):
             fields[name] = fields[name] and fields[name].replace(tzinfo=UTC)
-        return cls(**fields | {"short_url": f"{request.base_url}{link.code}"})
+        first = link.first_change
+        owner = first and Owner(key=first.actor, name=first.name)
+        return cls(**fields | {"short_url": f"{request.base_url}{link.code}", "owner": owner})
 
 
 class Page(BaseModel):
@@ -170,7 +212,7 @@ async def create(
     idempotency_key: Annotated[str | None, Header(max_length=255)] = None,
 ) -> Response:
     """Create a link, only once for each Idempotency-Key."""
-    answer, token_id = None, token.id  # read now: a rollback expires the token
+    answer, token_id, name = None, token.id, token.name  # a rollback expires the token
     if idempotency_key:
         fingerprint = hashlib.sha256(await request.body()).digest()
         answer = Answer(
@@ -185,7 +227,18 @@ async def create(
     code = "".join(secrets.choice(ALPHABET) for _ in range(7))
     times = dict.fromkeys(("created_at", "updated_at"), now())
     fields = new.model_dump() | times
+    change = LinkHistory(
+        at=times["created_at"],
+        action="create",
+        actor=f"token:{name}",
+        name=name,
+        new=new.model_dump(),
+        owner=f"token:{name}",
+        created_at=times["created_at"],
+        lookup_key=code,
+    )
     link = Link(**fields, code=code, lookup_key=code, tags=[], revision=1, clicks=0)
+    link.first_change = change
     session.add(link)
     await session.flush()
     headers = {"Location": f"/api/links/{code}", "ETag": f'"{link.id}-{link.revision}"'}
@@ -214,7 +267,12 @@ async def listing(
     after: str | None = None,
 ) -> Page:
     """List links page by page, newest first."""
-    query = select(Link).order_by(Link.created_at.desc(), Link.id.desc()).limit(limit + 1)
+    query = (
+        select(Link)
+        .options(joinedload(Link.first_change))
+        .order_by(Link.created_at.desc(), Link.id.desc())
+        .limit(limit + 1)
+    )
     if after:
         time, number = base64.urlsafe_b64decode(after).decode().split()
         created_at = datetime.fromisoformat(time).replace(tzinfo=None)
@@ -236,7 +294,7 @@ async def read(
     code: str, request: Request, response: Response, session: Session, _token: Authenticated
 ) -> Shown:
     """Read a link and its clicks."""
-    link = await find(session, code)
+    link = await find(session, code, joinedload(Link.first_change))
     response.headers["ETag"] = f'"{link.id}-{link.revision}"'
     return Shown.of(link, request)
 
@@ -254,10 +312,10 @@ async def follow(code: str, session: Session) -> Response:
     return RedirectResponse(link.url, 302)
 
 
-async def find(session: AsyncSession, code: str) -> Link:
+async def find(session: AsyncSession, code: str, *options: ORMOption) -> Link:
     """Return the link with this code, or answer 404."""
     key = code.lower().replace("-", "")
-    link = await session.scalar(select(Link).where(Link.lookup_key == key))
+    link = await session.scalar(select(Link).where(Link.lookup_key == key).options(*options))
     if link is None:
         raise HTTPException(404)
     return link

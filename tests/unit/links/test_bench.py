@@ -1,8 +1,12 @@
-"""The ratios and tables that bench/compare makes from its measurements."""
+"""The ratios and tables that bench/compare makes, and that its peer with an API is up to date."""
+
+import ast
 
 import pytest
 
+from app.links.schemas import LinkSchema
 from bench.ratios import Target, ratios, spread, table
+from tests.support.checkout import ROOT
 
 
 def test_ratios_are_those_of_each_round() -> None:
@@ -53,3 +57,11 @@ def test_median_decides(measured: list[float], at_most: bool, row: list[str]) ->
 def test_table_is_markdown() -> None:
     """The table has a line for the head, for the separator and for each row."""
     assert table(["a", "b"], [["1", "2"]]) == "| a | b |\n| --- | --- |\n| 1 | 2 |\n"
+
+
+def test_peer_returns_the_same_fields() -> None:
+    """FastAPI's link has the fields of ours: bench/compare ends if their JSON differs."""
+    tree = ast.parse((ROOT / "bench" / "peers" / "fastapi" / "main.py").read_text())
+    [link] = [node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == "Shown"]
+    names = [node.target for node in link.body if isinstance(node, ast.AnnAssign)]
+    assert list(map(ast.unparse, names)) == list(LinkSchema().fields)
