@@ -6,16 +6,17 @@ number=1
 [ "$HOSTNAME" = db ] || number=${HOSTNAME##*-}
 options=(--server-id="$number" --report-host="$HOSTNAME"
   --loose-group-replication-local-address="$HOSTNAME:3306")
-mark=/var/lib/mysql/.begin-group
-if [ -e $mark ]; then  # from recover.sh, for one start
-  rm $mark
-  options+=(--loose-group-replication-bootstrap-group=ON)
-elif [ -d /var/lib/mysql/mysql ]; then
+if [ -d /var/lib/mysql/mysql ]; then
   # If a member crashed, the group must notice that first. It would not let the member join again as
-  # long as it counts its former self, and a member gives up after a minute.
-  sleep 9
-  # Two members that join at the same moment hold up each other and the group, until both give up.
-  sleep $((5 * (number - 1)))
+  # long as it counts its former self, and a member gives up after a minute. And two members that
+  # join at the same moment hold up each other and the group, until both give up.
+  wait=$((9 + 5 * (number - 1)))
+  begins=/var/lib/mysql/.recover  # from recover.sh, for one start without a wait
+  while ! [ -e $begins ] && ((wait-- > 0)); do sleep 1; done
+  if [ -e $begins ]; then
+    options+=(--loose-group-replication-bootstrap-group="$(<$begins)")
+    rm $begins
+  fi
 fi
 
 # A member that has given up stays outside of the group. This lets it try again, once its own first

@@ -15,6 +15,11 @@ sql() { # sql MEMBER STATEMENTS
     'MYSQL_PWD=$(</run/secrets/root_password) exec mysql --user=root --batch --skip-column-names' <<<"$2"
 }
 
+# The next start of a member is now, without a wait, and it begins the group or not.
+next_start() { # next_start MEMBER ON|OFF
+  docker compose exec -T "$1" bash -c "echo $2 >/var/lib/mysql/.recover"
+}
+
 # What a member has received but not yet applied counts too.
 has="SELECT REPLACE(CONCAT_WS(',', @@gtid_executed, (
        SELECT NULLIF(received_transaction_set, '')
@@ -37,6 +42,9 @@ if [ "$joined" ]; then
   exit 1
 fi
 
+for member in "${members[@]}"; do
+  next_start "$member" OFF || true  # it may wait, and is known below if it does not run
+done
 declare -A sets
 for member in "${members[@]}"; do
   for ((tries = 60; tries > 0; tries--)); do
@@ -60,15 +68,28 @@ if [ "$all" = 0 ]; then
   echo 'recover: no member has all transactions of the others. Nothing was changed.' >&2
   exit 1
 fi
-# Restart them: a member that tries to join would not do anything else for a minute.
-docker compose exec -T "$first" touch /var/lib/mysql/.begin-group
-docker compose restart --timeout 5 "$first"
-until [ "$(sql "$first" "$state" 2>/dev/null)" = ONLINE ]; do sleep 1; done
+# The first one begins the group, and the others join it, one after the other. All are stopped before
+# that: a member that tries to join would not do anything else for a minute.
+for member in "${members[@]}"; do
+  next_start "$member" "$([ "$member" = "$first" ] && echo ON || echo OFF)"
+done
+docker compose stop --timeout 5 "${members[@]}"
+
+start() { # start MEMBER, and wait until it has all transactions of the group
+  docker compose restart "$1"
+  echo "recover: waiting for $1"
+  for ((tries = 600; tries > 0; tries--)); do
+    [ "$(sql "$1" "$state" 2>/dev/null)" != ONLINE ] || return 0
+    sleep 1
+  done
+  echo "recover: $1 is not ONLINE after 10 minutes; see its log." >&2
+  return 1
+}
+start "$first"
 sql "$first" 'SET GLOBAL group_replication_bootstrap_group = OFF'
 echo "recover: the group began again with $first"
+result=0
 for member in "${members[@]}"; do
-  case $(sql "$member" "$state" 2>/dev/null || true) in
-    ONLINE | RECOVERING) ;;
-    *) docker compose restart --timeout 5 "$member" ;;
-  esac
+  [ "$member" = "$first" ] || start "$member" || result=1
 done
+exit $result
