@@ -89,7 +89,9 @@ class Connection(socket):
             try:
                 data = self._call_within(timeout, super().recv, size)
             except ConnectionResetError as error:
-                if self.has_request and isinstance(error.__cause__, TimeoutError):
+                # BlockingIOError: there was no time left to wait.
+                late = isinstance(error.__cause__, (TimeoutError, BlockingIOError))
+                if self.has_request and late:
                     self.is_refused = True
                     raise BadRequest(BODY_TOO_SLOW) from None
                 raise

@@ -170,11 +170,14 @@ def test_large_headers_are_counted(worker: Worker, line: Callable[[], Line]) -> 
     wait_for(lambda: worker.held_bytes == 0)
 
 
+@pytest.mark.parametrize(
+    "limit", [pytest.param(0.05, id="while it waits"), pytest.param(0, id="before it waits")]
+)
 def test_request_has_a_time_limit(
-    line: Callable[[], Line], monkeypatch: pytest.MonkeyPatch
+    line: Callable[[], Line], monkeypatch: pytest.MonkeyPatch, limit: float
 ) -> None:
     """A body that is still incomplete after REQUEST_TIMEOUT gets 400, however fast it comes."""
-    monkeypatch.setattr(module, "REQUEST_TIMEOUT", 0.05)
+    monkeypatch.setattr(module, "REQUEST_TIMEOUT", limit)
     monkeypatch.setattr(module, "MINIMUM_BYTE_RATE", 1e-9)
     client = line()
     client.client.sendall(post(b"read", LARGE) + b"x" * SMALL)
