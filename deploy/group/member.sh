@@ -11,12 +11,13 @@ if [ -d /var/lib/mysql/mysql ]; then
   # long as it counts its former self, and a member gives up after a minute. And two members that
   # join at the same moment hold up each other and the group, until both give up.
   wait=$((9 + 5 * (number - 1)))
-  begins=/var/lib/mysql/.recover  # from recover.sh, for one start without a wait
-  while ! [ -e $begins ] && ((wait-- > 0)); do sleep 1; done
-  if [ -e $begins ]; then
-    options+=(--loose-group-replication-bootstrap-group="$(<$begins)")
-    rm $begins
-  fi
+  # From recover.sh, for one start without a wait. An old mark does not count: it is left from a run
+  # that was interrupted, and would begin a second group.
+  mark=/var/lib/mysql/.recover
+  is_marked() { read -r begins at 2>/dev/null <$mark && ((EPOCHSECONDS - at < 120)); }
+  while ! is_marked && ((wait-- > 0)); do sleep 1; done
+  ! is_marked || options+=(--loose-group-replication-bootstrap-group="$begins")
+  rm -f $mark
 fi
 
 # A member that has given up stays outside of the group. This lets it try again, once its own first

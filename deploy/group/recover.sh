@@ -17,7 +17,7 @@ sql() { # sql MEMBER STATEMENTS
 
 # The next start of a member is now, without a wait, and it begins the group or not.
 next_start() { # next_start MEMBER ON|OFF
-  docker compose exec -T "$1" bash -c "echo $2 >/var/lib/mysql/.recover"
+  docker compose exec -T "$1" bash -c "echo $2 \$EPOCHSECONDS >/var/lib/mysql/.recover"
 }
 
 # What a member has received but not yet applied counts too.
@@ -28,19 +28,29 @@ has="SELECT REPLACE(CONCAT_WS(',', @@gtid_executed, (
 state="SELECT member_state FROM performance_schema.replication_group_members
        WHERE member_id = @@server_uuid"
 
-# A member that has just lost the majority notices that after 10 s.
-for ((tries = 20; tries >= 0; tries--)); do
-  joined=
+joined() { # prints a member that is in a group, if there is one
+  local member
   for member in db db-2 db-3; do
-    case $(sql "$member" "$state" 2>/dev/null || true) in ONLINE | RECOVERING) joined=$member ;; esac
+    case $(sql "$member" "$state" 2>/dev/null || true) in
+      ONLINE | RECOVERING) echo "$member" && return ;;
+    esac
   done
-  [ "$joined" ] || break
+}
+
+end_if_joined() {
+  local member
+  member=$(joined)
+  [ "$member" ] || return 0
+  echo "recover: $member is in a group, which the others join by themselves. Nothing was changed." >&2
+  exit 1
+}
+
+# A member that has just lost the majority notices that after 10 s.
+for ((tries = 20; tries > 0; tries--)); do
+  [ "$(joined)" ] || break
   sleep 1
 done
-if [ "$joined" ]; then
-  echo "recover: $joined is in a group, which the others join by themselves. Nothing was changed." >&2
-  exit 1
-fi
+end_if_joined
 
 for member in "${members[@]}"; do
   next_start "$member" OFF || true  # it may wait, and is known below if it does not run
@@ -55,6 +65,9 @@ for member in "${members[@]}"; do
     echo "recover: $member does not answer. Start it, or name the members that are left." >&2
     exit 1
   fi
+done
+end_if_joined  # a member that did not answer until now may have begun a group
+for member in "${members[@]}"; do
   sets[$member]=$(sql "$member" "$has")
 done
 for first in "${members[@]}"; do
@@ -73,10 +86,13 @@ fi
 for member in "${members[@]}"; do
   next_start "$member" "$([ "$member" = "$first" ] && echo ON || echo OFF)"
 done
+# Even after Ctrl-C, none of them stays stopped.
+# shellcheck disable=SC2064 # these containers
+trap "docker start $(docker compose ps --quiet "${members[@]}" | xargs) >/dev/null" EXIT
 docker compose stop --timeout 5 "${members[@]}"
 
 start() { # start MEMBER, and wait until it has all transactions of the group
-  docker compose restart "$1"
+  docker compose restart "$1" || return 1
   echo "recover: waiting for $1"
   for ((tries = 600; tries > 0; tries--)); do
     [ "$(sql "$1" "$state" 2>/dev/null)" != ONLINE ] || return 0
