@@ -179,19 +179,25 @@ def prepare_checkout(connection: Connection, _record: object, _proxy: object) ->
         connection.deadline = time.monotonic() + time_left(connection.limits)
 
 
-def leave_replica(context: ExceptionContext) -> None:
+def leave_server(context: ExceptionContext) -> None:
     """Close a connection whose server does not accept writes, because another one may do so.
 
     It handles SQLAlchemy's event `handle_error`. If the connection had been open for a while, its
     server has changed, so all pools replace their connections. Otherwise a server that stays
-    read-only would cost that at each write.
+    read-only would cost that at each write. They also do so if the primary among several hosts does
+    not answer: it may go on later, and not know yet that there is another one.
     """
+    if not context.connection:
+        return
     code, *_ = (*context.original_exception.args, None)
-    if context.connection and code in READ_ONLY:
-        connection: Any = context.connection.connection.dbapi_connection
+    connection: Any = context.connection.connection.dbapi_connection
+    is_read_only = code in READ_ONLY
+    if is_read_only:
         context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
-        if time.monotonic() - connection.opened > SETTLED:
-            Connection.outdated = time.monotonic()
+    elif not context.is_disconnect or (connection.host, connection.port) != Connection.primary:
+        return
+    if time.monotonic() - connection.opened > SETTLED:
+        Connection.outdated = time.monotonic()
 
 
 def connect_arguments(settings: Settings, limits: Limits) -> dict[str, Any]:

@@ -142,7 +142,7 @@ def _engine(
         **options,
     )
     if is_mysql(settings):
-        event.listen(engine, "handle_error", driver.leave_replica)
+        event.listen(engine, "handle_error", driver.leave_server)
         event.listen(engine, "do_connect", partial(driver.connect, limits))
         event.listen(engine, "checkout", driver.prepare_checkout)
     else:

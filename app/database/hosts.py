@@ -5,6 +5,7 @@ libpq knows the same as `target_session_attrs=read-write`. Any thread or greenle
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from gevent import Timeout
@@ -19,6 +20,12 @@ READS_ONLY = "SELECT @@GLOBAL.read_only OR @@GLOBAL.innodb_read_only"
 
 _last_primary: dict[str, str] = {}
 """For each list of hosts, the one that accepted writes last."""
+
+_silent: set[str] = set()
+"""The addresses that did not answer when they were last asked.
+
+A host that hung can go on as the primary that it was, until it notices that there is another one.
+So these hosts are asked last, and believed only if none of the others accepts writes."""
 
 
 def connect(connection: Callable[..., C], within: float, options: dict[str, Any]) -> C:
@@ -36,25 +43,50 @@ def connect(connection: Callable[..., C], within: float, options: dict[str, Any]
     deadline = time.monotonic() + within * 0.95  # before the caller's own limit
     first = _last_primary.get(options["host"])
     errors: list[Exception] = []
-    for place, address in enumerate(sorted(hosts, key=lambda host: host != first)):
-        host, _, port = address.rpartition(":")
-        here = options | {"host": host, "port": int(port)}
-        share = (deadline - time.monotonic()) / (len(hosts) - place)
-        try:
-            with Timeout(share, OSError(f"{host} timed out")):
-                opened = connection(**here)
-                if not _reads_only(opened):
-                    _last_primary[options["host"]] = address
-                    return opened
-        except (Error, OSError) as error:
-            errors.append(error)
-        else:
-            opened.close()
-            errors.append(Error(f"{host} is read-only"))
+    ask = partial(_ask, connection, options, errors)
+    order = sorted(hosts, key=lambda host: (host in _silent, host != first))
+    for place, address in enumerate(order):
+        was_silent = address in _silent
+        # The last host leaves half of the time for asking the others again.
+        share = (deadline - time.monotonic()) / (len(hosts) - place + was_silent)
+        if not (found := ask(address, share)):
+            continue
+        if was_silent:
+            for other in (host for host in order if host != address):
+                if better := ask(other, (deadline - time.monotonic()) / len(hosts)):
+                    found.close()
+                    return better
+            _silent.discard(address)
+        return found
     if all(isinstance(error, NotSupportedError) for error in errors):
         raise errors[0]
     reasons = "; ".join(map(str, errors))
     raise OperationalError(CR.CR_CONN_HOST_ERROR, f"No host accepts writes: {reasons}")
+
+
+def _ask(
+    connection: Callable[..., C],
+    options: dict[str, Any],
+    errors: list[Exception],
+    address: str,
+    share: float,
+) -> C | None:
+    """Return a connection if the host accepts writes. Otherwise add the reason to `errors`."""
+    host, _, port = address.rpartition(":")
+    try:
+        with Timeout(share, OSError(f"{host} timed out")):
+            opened = connection(**options | {"host": host, "port": int(port)})
+            if not _reads_only(opened):
+                _last_primary[options["host"]] = address
+                return opened
+    except (Error, OSError) as error:
+        _silent.add(address)
+        errors.append(error)
+    else:
+        opened.close()
+        _silent.discard(address)
+        errors.append(Error(f"{host} is read-only"))
+    return None
 
 
 def _reads_only(connection: Connection) -> bool:
