@@ -78,7 +78,7 @@ def connect(servers: Servers) -> Callable[[], str]:
 
     def find() -> str:
         servers.asked, servers.opened = [], []
-        connection: Any = hosts.connect(servers.connect, WITHIN, {"host": HOSTS})  # type: ignore[type-var]
+        connection: Any = hosts.connect(servers.connect, WITHIN, {"host": HOSTS})
         assert [opened for opened in servers.opened if opened.is_open] == [connection]
         return str(connection.host)
 
@@ -152,7 +152,7 @@ def test_silent_host_leaves_time_for_the_others(
 
     monkeypatch.setattr(hosts, "Timeout", timeout)
     monkeypatch.setattr(hosts, "_silent", {"a:1"})
-    hosts.connect(servers.connect, WITHIN, {"host": HOSTS})  # type: ignore[type-var]
+    hosts.connect(servers.connect, WITHIN, {"host": HOSTS})
     assert servers.asked[2] == "a"
     assert shares[2] < WITHIN / 2
 
