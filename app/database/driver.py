@@ -187,14 +187,14 @@ def leave_server(context: ExceptionContext) -> None:
     read-only would cost that at each write. They also do so if the primary among several hosts does
     not answer: it may go on later, and not know yet that there is another one.
     """
-    if not context.connection:
-        return
     code, *_ = (*context.original_exception.args, None)
-    connection: Any = context.connection.connection.dbapi_connection
     is_read_only = code in READ_ONLY
+    if not context.connection or not (is_read_only or context.is_disconnect):
+        return
+    connection: Any = context.connection.connection.dbapi_connection
     if is_read_only:
         context.is_disconnect, context.invalidate_pool_on_disconnect = True, False
-    elif not context.is_disconnect or (connection.host, connection.port) != Connection.primary:
+    elif (connection.host, connection.port) != Connection.primary:
         return
     if time.monotonic() - connection.opened > SETTLED:
         Connection.outdated = time.monotonic()
