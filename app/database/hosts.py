@@ -32,7 +32,8 @@ def connect(connection: Callable[..., C], within: float, options: dict[str, Any]
     """Return a connection to the host, or to the one of several that accepts writes.
 
     :param connection: opens a connection, with `options` as its keyword arguments.
-    :param within: seconds for all hosts together. A host that does not answer gets its share.
+    :param within: seconds for all hosts together. A host that does not answer gets its share, and
+        is asked last until it answers.
     :param options: `host` is one host, or several as `database_url.parse` returns them.
     :raises pymysql.err.OperationalError: none of several hosts accepts writes; it says why.
     :raises pymysql.err.NotSupportedError: all of several hosts raised it.

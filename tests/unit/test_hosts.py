@@ -17,7 +17,7 @@ WITHIN = 0.5
 
 
 class Servers:
-    """Three servers. `primaries` accept writes, and `silent` ones answer after their time."""
+    """Three servers. `primaries` accept writes, and `silent` ones do not answer."""
 
     def __init__(self) -> None:
         self.primaries: set[str] = set()
