@@ -55,7 +55,7 @@ OPTIONS = [
 KNOWN = {name: (values.split(), text) for names, values, text in OPTIONS for name in names.split()}
 NAME = re.compile("[A-Za-z][A-Za-z_-]{0,40}")
 PARTED = re.compile("(.*?://(?:.*@)?|)([^/?]*)(.*)", re.DOTALL)
-PORT, PORTS = 3306, {None, *range(1, 65_536)}
+PORT, PORTS = 3306, range(1, 65_536)
 
 
 def parse(address: str) -> URL:
@@ -112,7 +112,7 @@ def _has_host(url: URL) -> bool:
         host.encode("idna")  # as Python does to find its address
     except UnicodeError:
         return False
-    return re.fullmatch(r"\S+", host) is not None and url.port in PORTS
+    return re.fullmatch(r"\S+", host) is not None and (url.port is None or url.port in PORTS)
 
 
 def _plain(text: str) -> str:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from io import BytesIO
 from typing import Any
 
-import segno
 from flask import Response, abort, jsonify, render_template, request
 from sqlalchemy import Row
 from werkzeug.routing import BaseConverter
@@ -113,6 +112,8 @@ def qr_file(arguments: dict[str, int], code: str, image_format: str) -> Response
 
 def _drawn(link: Row[Any], image_format: str, size: int | None = None) -> Response:
     """Return the QR code of a link's short URL, of at most this width in pixels."""
+    import segno  # noqa: PLC0415 until the first image, it takes no time and no memory
+
     qr = segno.make_qr(f"{own_url()}/{link.code}")
     scale = max(size // qr.symbol_size()[0], 1) if size else SCALE
     image = BytesIO()

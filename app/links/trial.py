@@ -1,7 +1,6 @@
 """A trial of an import: what it would do, without a change of the database."""
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -22,6 +21,8 @@ class Trial:
     """
 
     def __init__(self, sort: Sort) -> None:
+        import sqlite3  # noqa: PLC0415 a service on MySQL has no use for it
+
         self._sort = sort
         self._seen = sqlite3.connect("", isolation_level=None)
         self._seen.execute("CREATE TABLE seen (key TEXT PRIMARY KEY, digest BLOB) WITHOUT ROWID")

@@ -61,6 +61,7 @@ PARTS = {
     "gevent StreamServer.do_handle": Part(WORKER, server.handling),
     "gevent StreamServer.do_read": Part(WORKER, fits(worker.Listener, StreamServer)),
     "gevent StreamServer.socket._accept": Part(WORKER, server.accept),
+    "gevent events.notify_and_call_entry_points": Part(CONFIGURATION, server.patch_hooks),
     "gevent socket._sock": Part(CONNECTION, server.plain_socket),
     "gevent socket.hub": Part(CONNECTION, server.socket_hub),
     "gunicorn Arbiter.WORKERS": Part(CONFIGURATION, exists(Arbiter)),

@@ -6,6 +6,8 @@ In the docstrings, "it" is the private part that a function checks.
 import os
 import select
 import socket
+import subprocess
+import sys
 from contextlib import closing
 from operator import attrgetter
 from types import SimpleNamespace
@@ -44,6 +46,14 @@ def socket_hub(name: str) -> None:
     """Check that it is the gevent hub of the current thread."""
     with gevent.socket.socket() as ours:
         assert getattr(ours, name) is gevent.get_hub()
+
+
+def patch_hooks(name: str) -> None:
+    """Check that the monkey patch calls it, and takes whatever is there at that time."""
+    script = f"events.{name} = print; monkey.patch_time()"
+    command = (sys.executable, "-c", f"from gevent import events, monkey; {script}")
+    printed = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "GeventWillPatchModuleEvent" in printed
 
 
 def accept(name: str) -> None:
