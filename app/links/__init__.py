@@ -13,6 +13,7 @@ from app.links import (
     fast_redirect,
     history_api,  # history
     preview,
+    reads,
     redirect,
     schemas,
     sources,
@@ -43,5 +44,6 @@ def init_app(app: Flask, api: Api) -> None:
     sources.init()
     app.cli.add_command(cli.links)
     clicks.init_app(app)
+    reads.init_app(app)
     creates.init_app(app)
     fast_redirect.init_app(app)

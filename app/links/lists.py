@@ -19,7 +19,8 @@ from app.links.tables import LINK_TAGS, LINKS
 
 LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
 
-SORTS = ("-created_at", "code", *rankings.RANGES)
+QUICK_SORTS = ("-created_at", "code")
+SORTS = (*QUICK_SORTS, *rankings.RANGES)
 """How a list can be sorted: newest first, by lookup key, or by the clicks of a time range."""
 MAX_COUNT = 1000  # links that are counted: above, a page says "more than 1,000"
 

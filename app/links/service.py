@@ -1,6 +1,7 @@
 """The operations on links, independent of HTTP: shared by the API and the pages.
 
-Each function takes the database to use, and can be called from any thread or greenlet.
+Each function takes the database to use, and can be called from any thread or greenlet. `find` and
+`list_links` also need the context of the app.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -20,6 +21,7 @@ from app.links import (
     lists,
     queries,
     rankings,
+    reads,
     search,
 )
 from app.links.queries import Check, CodesTakenError, CodeTakenError
@@ -55,8 +57,7 @@ def find(database: Database, code: str) -> Row[Any]:
 
     :raises UnknownCodeError: there is no such link.
     """
-    with database.read() as connection:
-        link = known(queries.find(connection, code), code)
+    link: Row[Any] = known(reads.find(code), code)
     roll_up(database, [link])
     return link
 
@@ -136,8 +137,11 @@ def list_links(
     long = "q" in arguments or sort in rankings.RANGES
     if sort in rankings.RANGES:
         rankings.keep(database)
-    with _reject_too_broad(), database.read(long=long, replica=True) as connection:
-        links, more = lists.list_links(connection, sort=sort, after=after, **arguments)
+    if after is None and sort in lists.QUICK_SORTS and arguments.keys() == {"limit"}:
+        links, more = reads.first_page(sort, **arguments)
+    else:
+        with _reject_too_broad(), database.read(long=long, replica=True) as connection:
+            links, more = lists.list_links(connection, sort=sort, after=after, **arguments)
     roll_up(database, links)
     backwards = after is not None and after.backwards
     ends = [lists.position(link, sort) for link in (*links[:1], *links[-1:])]

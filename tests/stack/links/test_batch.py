@@ -1,6 +1,7 @@
 """The work that a batch causes in MySQL."""
 
 import subprocess
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -8,6 +9,9 @@ import pytest
 
 from tests.support.compose import Stack
 from tests.support.links.client import TARGET, Links
+from tests.support.mysql import RootSession
+
+READS = 25  # requests of each kind
 
 
 @pytest.fixture
@@ -51,3 +55,24 @@ def test_batch_waits_longer_than_a_single_link(stack: Stack, links: Links) -> No
         assert links.service.post("/api/links", json={"url": TARGET}).status_code == 503
         locker.stdin.close()
         assert batch.result().status_code == 201
+
+
+def test_reads_share_statements(stack: Stack, links: Links) -> None:
+    """Reads and first pages that wait at the same time share statements."""
+
+    def selects() -> int:
+        return int(stack.mysql_root("SHOW GLOBAL STATUS LIKE 'Com_select'")[0][1])
+
+    codes = [links.create()["code"] for _ in range(READS)]
+    with RootSession(stack) as other, ThreadPoolExecutor(2 * READS) as pool:
+        other.run("LOCK TABLES links WRITE")
+        before = selects()
+        paths = [f"/api/links/{code}" for code in codes] + ["/api/links?limit=1"] * READS
+        answers = [pool.submit(links.service.again().get, path) for path in paths]
+        time.sleep(0.5)  # until nearly all of them wait
+        other.run("UNLOCK TABLES")
+        found = [answer.result().json() for answer in answers]
+    assert [link["code"] for link in found[:READS]] == codes
+    assert {len(page["links"]) for page in found[READS:]} == {1}
+    # With those for tokens. Without sharing, each request would need one more.
+    assert selects() - before < len(paths)

@@ -160,12 +160,14 @@ def test_clicks_that_are_rolled_up_are_not_summed(filled: RootSession) -> None:
     since = {int(number): datetime.fromisoformat(f"{until}Z") for number, until in found}
     recent = written(click_queries.recent_clicks(since))
     summed = filled.run(recent)
-    counts = {sql: rows_read(filled, sql) for sql in (read, recent)}
+    both = written(queries.BY_KEYS.params(keys=["plan1", "plan2"]))
+    counts = {sql: rows_read(filled, sql) for sql in (read, both, recent)}
     plans = [plan(filled, sql) for sql in counts]
     filled.run(FORGET)
     assert "10000" in link
     assert [clicks for _, clicks in summed] == [str(SINCE)] * 2
     assert counts[read] <= SINCE + 10, plans
+    assert counts[both] <= 10, plans
     assert counts[recent] <= 2 * SINCE + 10, plans
 
 
