@@ -136,16 +136,14 @@ def when_ready(server: Any) -> None:
             " X-Forwarded-Host say. Set it, or make the proxy replace both headers."
         )
     shutdown.delay(settings.shutdown_delay)
-    on_reload(server)
+    # Imported objects are never garbage. After `gc.freeze`, the garbage collector of a worker does
+    # not visit them. Each visit writes to an object, and so copies its memory page (copy-on-write).
+    # Don't call `gc.collect` first: workers would put new objects into the memory that it frees,
+    # and so copy the pages around them.
+    gc.freeze()
+    gc.enable()
 
 
 def on_reload(_server: object) -> None:
-    """Start the garbage collector, which this file stopped, before the fork of new workers.
-
-    Imported objects are never garbage. After `gc.freeze`, the collector of a worker does not visit
-    them. Each visit writes to an object, and so copies its memory page (copy-on-write). Don't call
-    `gc.collect` first: workers would put new objects into the memory that it frees, and so copy the
-    pages around them.
-    """
-    gc.freeze()
+    """Start the garbage collector again, after SIGHUP and before the fork of new workers."""
     gc.enable()

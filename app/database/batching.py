@@ -7,6 +7,7 @@ most requests share a statement or a commit.
 
 import _thread
 import contextvars
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -75,13 +76,14 @@ class Batcher(Generic[T, R]):
         self._leadership = threading.Lock()
         self._last_was_shared = False
 
-    def __call__(self, item: T) -> R:
+    def __call__(self, item: T, within: float = math.inf) -> R:
         """Submit an item, wait for its result, and return it.
 
         `work` starts only after the item is submitted, so its result is never stale.
 
-        :raises sqlalchemy.exc.TimeoutError: the request's time budget ended first. The work may
-            still be done.
+        :param within: seconds to wait for others. If the caller leads, it does the work anyway.
+        :raises sqlalchemy.exc.TimeoutError: the wait or the request's time budget ended first. The
+            work may still be done.
         :raises Exception: any error of `work`.
         """
         outcomes: SimpleQueue[R | BaseException] = SimpleQueue()
@@ -89,7 +91,7 @@ class Batcher(Generic[T, R]):
             if self._enqueue(item, outcomes.put) and self._lead():
                 self._lead_in_background()
             try:
-                outcome = outcomes.get(timeout=max(time_left(), 0))
+                outcome = outcomes.get(timeout=max(min(within, time_left()), 0))
             except Empty:
                 raise PoolTimeoutError("Timed out waiting for a shared batch.") from None
         if isinstance(outcome, BaseException):

@@ -45,7 +45,7 @@ def list_links(
     :param filters: see `list_query`.
     """
     query = list_query(connection.dialect.name, sort, after, **filters)
-    values = {"count": limit + 1} | _values(connection, sort)
+    values = {"count": limit + 1} | _values(connection, sort, **filters)
     found = connection.execute(query, values).all()
     links = add_recent_clicks(connection, found[:limit])
     backwards = after is not None and after.backwards
@@ -56,15 +56,18 @@ def count_links(connection: sa.Connection, sort: str, **filters: Any) -> int:
     """Return the number of links in a list, or `MAX_COUNT` + 1 if there are more."""
     query = list_query(connection.dialect.name, sort, **filters).with_only_columns(LINKS.c.id)
     some = query.order_by(None).subquery()
-    values = {"count": MAX_COUNT + 1} | _values(connection, sort)
+    values = {"count": MAX_COUNT + 1} | _values(connection, sort, **filters)
     count = sa.select(sa.func.count()).select_from(some)
     return connection.scalar(count, values) or 0
 
 
-def _values(connection: sa.Connection, sort: str) -> dict[str, Any]:
+def _values(
+    connection: sa.Connection, sort: str, *, mine: str | None = None, **_filters: Any
+) -> dict[str, Any]:
     """Return the parameters of a list's query."""
+    owner = {"owner": actor().key} if mine == "true" else {}
     ranges = rankings.hours(connection, sort) if sort in rankings.RANGES else {}
-    return {"owner": actor().key, **ranges}
+    return {**owner, **ranges}
 
 
 def list_tags(connection: sa.Connection, limit: int) -> list[str]:

@@ -164,7 +164,10 @@ def find(connection: sa.Connection, code: str, *, clicks: bool = True) -> sa.Row
 
 
 def find_all(connection: sa.Connection, codes: Sequence[str]) -> list[Any]:
-    """Return a link with clicks or None for each of these codes, with one or two statements."""
+    """Return a link with clicks or None for each of these codes, with one or two statements.
+
+    As in a list, clicks since the roll-up are missing if a link is renamed between the two.
+    """
     if len(codes) == 1:
         return [find(connection, codes[0])]  # this costs less
     keys = [key_of(code) for code in codes]

@@ -1,7 +1,7 @@
 """The operations on links, independent of HTTP: shared by the API and the pages.
 
 Each function takes the database to use, and can be called from any thread or greenlet. `find` and
-`list_links` also need the context of the app.
+`list_links` also need the context of the app, whose database it must be.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -52,12 +52,12 @@ class Page(NamedTuple):
     previous: lists.Position | None
 
 
-def find(database: Database, code: str) -> Row[Any]:
+def find(database: Database, code: str) -> Any:
     """Return the link with this code, in any spelling, with its clicks.
 
     :raises UnknownCodeError: there is no such link.
     """
-    link: Row[Any] = known(reads.find(code), code)
+    link = known(reads.find(code), code)
     roll_up(database, [link])
     return link
 

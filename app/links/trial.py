@@ -21,7 +21,7 @@ class Trial:
     """
 
     def __init__(self, sort: Sort) -> None:
-        import sqlite3  # noqa: PLC0415 a service on MySQL has no use for it
+        import sqlite3  # noqa: PLC0415 until the first trial, it takes no memory
 
         self._sort = sort
         self._seen = sqlite3.connect("", isolation_level=None)

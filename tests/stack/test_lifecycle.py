@@ -130,7 +130,7 @@ def test_health_tells_the_truth(stack: Stack) -> None:
 
 
 def test_workers_import_nothing(stack: Stack, tmp_path: Path) -> None:
-    """All modules are imported before the fork, so that workers share their memory."""
+    """A first request imports nothing, so that workers share the memory of modules."""
     settings = tmp_path / "imports.py"
     settings.write_text(IMPORTS)
     once = ("run", "--rm", "--no-deps", "--no-TTY", "--env=WEB_CONCURRENCY=1")

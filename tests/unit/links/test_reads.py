@@ -1,14 +1,25 @@
 """Reads of several requests that share a statement."""
 
-from typing import Any
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from threading import Event
+from typing import Any, NoReturn
 from unittest import mock
 
 import pytest
+from flask import Flask
+from sqlalchemy import insert, select
 
 from app.database import Database
+from app.database.batching import Batcher
+from app.database.errors import UnavailableError
 from app.links import lists, reads, service
+from app.links.click_counts import upsert_counts
+from app.links.tables import LINK_CLICK_ROLLUPS, LINKS
+from tests.support.waiting import wait_until
 
 CODES = ["Guide", "v1.2", "wiki", "a-b"]
+DAY = datetime(2020, 1, 1, tzinfo=UTC)
 ODD = ["unknown", "", "\0", "%", "🚀", "\ud800", "x" * 3000]
 
 
@@ -46,6 +57,48 @@ def test_each_request_gets_its_own_page(links: Database) -> None:
         (["a-b", "Guide", "v1.2", "wiki"], False),
         first,
     ]
+
+
+def test_shared_reads_have_the_clicks_of_their_own_links(links: Database) -> None:
+    """Clicks before and after a roll-up are added for each link, as for a read alone."""
+    with links.transactional.begin() as connection:
+        ids = dict(connection.execute(select(LINKS.c.code, LINKS.c.id)).all())
+        for place, code in enumerate(CODES):
+            for days in range(3):
+                upsert_counts(connection, DAY + timedelta(days), {ids[code]: 10**place})
+        until = {"until": DAY + timedelta(1), "clicks": 1000}
+        connection.execute(
+            insert(LINK_CLICK_ROLLUPS), [until | {"link_id": ids[code]} for code in CODES[:2]]
+        )
+    clicks = [link.clicks for link in reads._find_all(links, CODES)]
+    assert clicks == [1002, 1020, 300, 3000]
+    assert clicks == [reads._find_all(links, [code])[0].clicks for code in CODES]
+
+
+@pytest.mark.parametrize("fails", [True, False], ids=["fails", "takes long"])
+def test_reads_go_on_alone(links: Database, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+    """If what is shared fails or takes long, each request reads for itself."""
+    app = Flask(__name__)
+    app.extensions["database"] = links
+    reads.init_app(app)
+    monkeypatch.setattr(reads, "WAIT", 0.05)
+    may_end = Event()
+
+    def work(_items: object) -> NoReturn:
+        may_end.wait(10)
+        raise UnavailableError("", None, OSError())
+
+    shared: Batcher[Any, Any] = Batcher("reads", work)
+    app.extensions["reads"] = app.extensions["first_pages"] = shared
+    with app.app_context(), ThreadPoolExecutor(1) as leader:
+        if fails:
+            may_end.set()
+        else:
+            leader.submit(shared, "leads")
+            wait_until(shared._leadership.locked)
+        assert reads.find("wiki").code == "wiki"
+        assert [link.code for link in reads.first_page("code", 1)[0]] == ["a-b"]
+        may_end.set()
 
 
 @pytest.mark.parametrize(
