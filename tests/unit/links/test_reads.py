@@ -1,5 +1,6 @@
 """Reads of several requests that share a statement."""
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Event
@@ -8,12 +9,12 @@ from unittest import mock
 
 import pytest
 from flask import Flask
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from app.database import Database
 from app.database.batching import Batcher
 from app.database.errors import UnavailableError
-from app.links import lists, reads, service
+from app.links import lists, queries, reads, service
 from app.links.click_counts import upsert_counts
 from app.links.tables import LINK_CLICK_ROLLUPS, LINKS
 from tests.support.waiting import wait_until
@@ -29,6 +30,15 @@ def links(database: Database) -> Database:
     for code in CODES:
         service.create(database, {"url": f"https://example.com/{code}", "code": code})
     return database
+
+
+@pytest.fixture
+def app(links: Database) -> Flask:
+    """An application that reads these links."""
+    app = Flask(__name__)
+    app.extensions["database"] = links
+    reads.init_app(app)
+    return app
 
 
 def test_each_code_gets_its_own_link(links: Database) -> None:
@@ -75,12 +85,36 @@ def test_shared_reads_have_the_clicks_of_their_own_links(links: Database) -> Non
     assert clicks == [reads._find_all(links, [code])[0].clicks for code in CODES]
 
 
+def test_concurrent_reads_share_a_statement(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reads that arrive while a statement runs share the next one."""
+    monkeypatch.setattr(reads, "WAIT", 10)
+    waiting, given, may_end = app.extensions["reads"]._waiting, [], Event()
+    find_all = queries.find_all
+
+    def held(connection: Connection, codes: Sequence[str]) -> list[Any]:
+        given.append(sorted(codes))
+        assert may_end.wait(10)
+        return find_all(connection, codes)
+
+    monkeypatch.setattr(queries, "find_all", held)
+
+    def read(code: str) -> Any:
+        with app.app_context():
+            return reads.find(code).code
+
+    with ThreadPoolExecutor(len(CODES)) as pool:
+        first = pool.submit(read, CODES[0])
+        wait_until(lambda: given)
+        others = pool.map(read, CODES[1:])
+        wait_until(lambda: len(waiting) == len(CODES) - 1)
+        may_end.set()
+        assert [first.result(), *others] == CODES
+    assert given == [CODES[:1], sorted(CODES[1:])]
+
+
 @pytest.mark.parametrize("fails", [True, False], ids=["fails", "takes long"])
-def test_reads_go_on_alone(links: Database, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
+def test_reads_go_on_alone(app: Flask, monkeypatch: pytest.MonkeyPatch, fails: bool) -> None:
     """If what is shared fails or takes long, each request reads for itself."""
-    app = Flask(__name__)
-    app.extensions["database"] = links
-    reads.init_app(app)
     monkeypatch.setattr(reads, "WAIT", 0.05)
     may_end = Event()
 
