@@ -233,7 +233,7 @@ class Workload:
         self.popular: list[tuple[str, str]] = []
         """Names and codes of the links that all clients follow."""
         self.stopping = threading.Event()
-        # `wait_felt` waits only for these clients. The others are too slow for that.
+        # `wait_felt` waits for these clients and the last probe. The others are too slow for that.
         self.fast = [Client(self, number, work) for number in range(CLIENTS)]
         probes = map(probe, ("livez", "readyz", "readyz/database"))
         others = [*[slow_work] * 2, *probes]
@@ -258,11 +258,11 @@ class Workload:
                 client.join()
 
     def wait_felt(self, moment: float) -> None:
-        """Wait until each fast client has finished a request that began after a moment.
+        """Wait until the fast clients and the last probe had an answer to a request that began later.
 
-        :param moment: seconds since the epoch.
+        :param moment: later than this, in seconds since the epoch.
         """
-        wait_until(lambda: all(client.felt > moment for client in self.fast))
+        wait_until(lambda: all(client.felt > moment for client in (*self.fast, self.clients[-1])))
 
     def repeat_creates(self) -> None:
         """Repeat all creates with their Idempotency-Keys, as a client can do at any time."""
