@@ -258,9 +258,9 @@ class Workload:
                 client.join()
 
     def wait_felt(self, moment: float) -> None:
-        """Wait until the fast clients and the last probe had an answer to a request that began later.
+        """Wait until the fast clients and the last probe have finished a request that began later.
 
-        :param moment: later than this, in seconds since the epoch.
+        :param moment: seconds since the epoch.
         """
         wait_until(lambda: all(client.felt > moment for client in (*self.fast, self.clients[-1])))
 
