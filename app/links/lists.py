@@ -1,7 +1,7 @@
 """SQL for lists of links: page by page, in several orders, with filters."""
 
 import operator
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -18,9 +18,10 @@ from app.links.click_queries import ROLLED_UP_CLICKS, ROLLED_UP_UNTIL, add_recen
 from app.links.tables import LINK_TAGS, LINKS
 
 LIST = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
+BY_KEYS = LIST.where(LINKS.c.lookup_key.in_(sa.bindparam("keys", expanding=True)))
+BY_KEYS = BY_KEYS.add_columns(history.OWNER)  # history
 
-QUICK_SORTS = ("-created_at", "code")
-SORTS = (*QUICK_SORTS, *rankings.RANGES)
+SORTS = ("-created_at", "code", *rankings.RANGES)
 """How a list can be sorted: newest first, by lookup key, or by the clicks of a time range."""
 MAX_COUNT = 1000  # links that are counted: above, a page says "more than 1,000"
 
@@ -79,6 +80,15 @@ def after_id(connection: sa.Connection, after: int, limit: int) -> Sequence[Any]
     """Return up to `limit` links with ids greater than `after`, in order of id, with clicks."""
     query = LIST.where(LINKS.c.id > after).order_by(LINKS.c.id).limit(limit)
     return add_recent_clicks(connection, connection.execute(query).all())
+
+
+def by_keys(connection: sa.Connection, keys: Iterable[str]) -> dict[str, Any]:
+    """Return the links with these lookup keys, with clicks, by lookup key.
+
+    As in all lists, clicks since the roll-up are missing if a link is renamed meanwhile.
+    """
+    links = connection.execute(BY_KEYS, {"keys": list(set(keys))}).all()
+    return {link.lookup_key: link for link in add_recent_clicks(connection, links)}
 
 
 @lru_cache  # for the first page, which is requested most often

@@ -17,12 +17,7 @@ from app.links import (
     history,  # history
 )
 from app.links.aliases import GoalError
-from app.links.click_queries import (
-    CLICKS,
-    ROLLED_UP_CLICKS,
-    ROLLED_UP_UNTIL,
-    add_recent_clicks,
-)
+from app.links.click_queries import CLICKS, ROLLED_UP_UNTIL
 from app.links.tables import LINK_TAGS, LINKS
 
 # The most frequent queries, built only once.
@@ -31,9 +26,6 @@ UNIQUE_KEY = "links.lookup_key"  # what MySQL and SQLite both report for a taken
 BY_KEY = sa.select(LINKS).where(LINKS.c.lookup_key == sa.bindparam("key"))
 BY_KEY_WITH_CLICKS = BY_KEY.add_columns(CLICKS, ROLLED_UP_UNTIL)
 BY_KEY_WITH_CLICKS = BY_KEY_WITH_CLICKS.add_columns(history.OWNER)  # history
-BY_KEYS = sa.select(LINKS, ROLLED_UP_CLICKS, ROLLED_UP_UNTIL)
-BY_KEYS = BY_KEYS.where(LINKS.c.lookup_key.in_(sa.bindparam("keys", expanding=True)))
-BY_KEYS = BY_KEYS.add_columns(history.OWNER)  # history
 
 OPTIONAL_FIELDS: dict[str, Any] = {"title": "", "tags": [], "expires_at": None}
 """The fields that a client can omit, with their defaults."""
@@ -161,19 +153,6 @@ def find(connection: sa.Connection, code: str, *, clicks: bool = True) -> sa.Row
     """
     query = BY_KEY_WITH_CLICKS if clicks else BY_KEY
     return connection.execute(query, {"key": key_of(code)}).first()
-
-
-def find_all(connection: sa.Connection, codes: Sequence[str]) -> list[Any]:
-    """Return a link with clicks or None for each of these codes, with one or two statements.
-
-    As in a list, clicks since the roll-up are missing if a link is renamed between the two.
-    """
-    if len(codes) == 1:
-        return [find(connection, codes[0])]  # this costs less
-    keys = [key_of(code) for code in codes]
-    links = connection.execute(BY_KEYS, {"keys": list({*keys})}).all()
-    found = {link.lookup_key: link for link in add_recent_clicks(connection, links)}
-    return [found.get(key) for key in keys]
 
 
 def key_of(code: str) -> str:

@@ -50,7 +50,11 @@ def _shared(name: str, work: Any, item: Any) -> Any:
 
 def _find_all(database: Database, codes: Sequence[str]) -> list[Any]:
     with database.read() as connection:
-        return queries.find_all(connection, codes)
+        if len(codes) == 1:
+            return [queries.find(connection, codes[0])]  # this costs less
+        keys = [queries.key_of(code) for code in codes]
+        found = lists.by_keys(connection, keys)
+        return [found.get(key) for key in keys]
 
 
 def _first_pages(database: Database, wanted: Sequence[tuple[str, int]]) -> list[Page]:

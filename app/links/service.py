@@ -137,7 +137,7 @@ def list_links(
     long = "q" in arguments or sort in rankings.RANGES
     if sort in rankings.RANGES:
         rankings.keep(database)
-    if after is None and sort in lists.QUICK_SORTS and arguments.keys() == {"limit"}:
+    if after is None and not long and arguments.keys() == {"limit"}:
         links, more = reads.first_page(sort, **arguments)
     else:
         with _reject_too_broad(), database.read(long=long, replica=True) as connection:

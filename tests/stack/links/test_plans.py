@@ -160,7 +160,7 @@ def test_clicks_that_are_rolled_up_are_not_summed(filled: RootSession) -> None:
     since = {int(number): datetime.fromisoformat(f"{until}Z") for number, until in found}
     recent = written(click_queries.recent_clicks(since))
     summed = filled.run(recent)
-    both = written(queries.BY_KEYS.params(keys=["plan1", "plan2"]))
+    both = written(lists.BY_KEYS.params(keys=["plan1", "plan2"]))
     counts = {sql: rows_read(filled, sql) for sql in (read, both, recent)}
     plans = [plan(filled, sql) for sql in counts]
     filled.run(FORGET)

@@ -9,12 +9,12 @@ from unittest import mock
 
 import pytest
 from flask import Flask
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import insert, select
 
 from app.database import Database
 from app.database.batching import Batcher
 from app.database.errors import UnavailableError
-from app.links import lists, queries, reads, service
+from app.links import lists, reads, service
 from app.links.click_counts import upsert_counts
 from app.links.tables import LINK_CLICK_ROLLUPS, LINKS
 from tests.support.waiting import wait_until
@@ -88,15 +88,15 @@ def test_shared_reads_have_the_clicks_of_their_own_links(links: Database) -> Non
 def test_concurrent_reads_share_a_statement(app: Flask, monkeypatch: pytest.MonkeyPatch) -> None:
     """Reads that arrive while a statement runs share the next one."""
     monkeypatch.setattr(reads, "WAIT", 10)
-    waiting, given, may_end = app.extensions["reads"]._waiting, [], Event()
-    find_all = queries.find_all
+    batcher, given, may_end = app.extensions["reads"], [], Event()
+    work = batcher._work
 
-    def held(connection: Connection, codes: Sequence[str]) -> list[Any]:
+    def held(codes: Sequence[str]) -> Any:
         given.append(sorted(codes))
         assert may_end.wait(10)
-        return find_all(connection, codes)
+        return work(codes)
 
-    monkeypatch.setattr(queries, "find_all", held)
+    monkeypatch.setattr(batcher, "_work", held)
 
     def read(code: str) -> Any:
         with app.app_context():
@@ -106,7 +106,7 @@ def test_concurrent_reads_share_a_statement(app: Flask, monkeypatch: pytest.Monk
         first = pool.submit(read, CODES[0])
         wait_until(lambda: given)
         others = pool.map(read, CODES[1:])
-        wait_until(lambda: len(waiting) == len(CODES) - 1)
+        wait_until(lambda: len(batcher._waiting) == len(CODES) - 1)
         may_end.set()
         assert [first.result(), *others] == CODES
     assert given == [CODES[:1], sorted(CODES[1:])]
