@@ -64,7 +64,7 @@ def smoke(  # noqa: PLR0913, PLR0917
     network = ["--network", cluster.name, "--label", cluster.label]
     docker("run", "--detach", "--name", client, *network, stack.image, *wait)
 
-    def run(fault: str = "") -> subprocess.CompletedProcess[str]:
+    def run(fault: str = "", *checks: str) -> subprocess.CompletedProcess[str]:
         image, _, tag = stack.image.partition(":")
         environ = os.environ | {
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
@@ -73,7 +73,7 @@ def smoke(  # noqa: PLR0913, PLR0917
             "FAKE": json.dumps(fake | {"fault": fault}),
         }
         return subprocess.run(
-            [project / "deploy/kubernetes/smoke.sh"],
+            [project / "deploy/kubernetes/smoke.sh", *checks],
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -155,7 +155,8 @@ def test_reason_of_a_failure_is_last(smoke: Smoke, fault: str, reason: str) -> N
 
     The last lines give the reason, after the logs of the pods.
     """
-    done = smoke(fault)
+    done = smoke(fault, "policies_hold")
+    assert {each.split(": ")[1] for each in results(done)} == {"all gets ready", "policies hold"}
     [line, *others] = summary(done)
     word = "SKIPPED" if fault == "only incoming" else "FAILED"
     assert fnmatch(line, f"{word}: policies hold: *{reason}")
