@@ -42,8 +42,9 @@ token: .venv/run ## create a token for the service of make run, named NAME (defa
 check: lint ## run lint, unit tests and tests of the API on SQLite: no Docker
 	pytest -n 3 --dist loadfile -m 'not engine' tests/unit tests/api tests/docs/test_pages.py
 
-# The files with tests that have this mark, because to import all of them takes seconds.
-marked = $$(grep -rlw --include '*.py' 'mark\.$(1)' tests | sort)
+# The files with tests that have this mark, because to import all of them takes seconds. In this
+# order, the one that takes longest is not the last.
+marked = $$(grep -rlw --include '*.py' 'mark\.$(1)' tests | sort --reverse)
 
 test: export SKIPPED := $(CURDIR)/.pytest_cache/skipped.json
 test: lint ## run lint and all tests, on stacks separate from yours
@@ -162,7 +163,7 @@ kubernetes-restore: need-kubectl ## the same as restore, for deploy/kubernetes/l
 	@db/restore.sh $(FILE)
 
 # Programs that a target needs besides Python, so that it names a missing one before it begins.
-ONE_OF_chromium = chromium chromium-browser google-chrome
+ONE_OF_chromium = chromium-headless-shell chromium chromium-browser google-chrome
 INSTALL_chromium = On Debian: apt install chromium
 INSTALL_docker = With Compose: https://docs.docker.com/engine/install
 INSTALL_kubectl = On Debian: apt install kubernetes-client
