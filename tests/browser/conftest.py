@@ -22,7 +22,8 @@ from tests.conftest import NO_BROWSER, NO_NODE
 from tests.support.checkout import ROOT
 from tests.support.compose import Stack, run
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# The first has no user interface, and takes a fifth less time.
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 ARTEFACTS = ROOT / "tests/browser/artefacts"
 WIDE = ViewportSize(width=1280, height=800)
 # axe does not check target sizes by default, but WCAG 2.2 AA requires it.

@@ -4,6 +4,7 @@ The tests run on SQLite, because they need one database without links and one wi
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ from tests.browser.conftest import ARTEFACTS, WIDE, Axe, Open, stored_session
 WEIGHT = ARTEFACTS / "weight.txt"
 Theme = Literal["light", "dark"]
 # Each size has the themes of its screenshots. axe runs once per size, in the theme set last.
+# Screenshots are for people, and take a quarter of the time: set PICTURES to get them.
 SIZES: tuple[tuple[str, ViewportSize, tuple[Theme, ...]], ...] = (
     ("wide", WIDE, ("dark", "light")),
     ("zoomed", {"width": 640, "height": 400}, ()),  # as WIDE at a zoom of 200 %
@@ -203,8 +205,8 @@ def test_state(
 ) -> None:
     """axe finds no violation at any screen size, and nothing is wider than the screen.
 
-    Each state is saved as screenshots. A first visit loads less than 60 kB (more for /docs), only
-    from this service, and the layout hardly shifts.
+    A first visit loads less than 60 kB (more for /docs), only from this service, and the layout
+    hardly shifts. With PICTURES, each state is saved as screenshots.
     """
     site, path, steps, shown = STATES[state]
     url = sites[site or "filled"].service.url
@@ -220,8 +222,9 @@ def test_state(
         page.set_viewport_size(size)
         for theme in themes:
             page.emulate_media(color_scheme=theme)
-            picture = ARTEFACTS / f"{state}-{name}-{theme}.png"
-            page.screenshot(path=picture, full_page=state != "docs")
+            if "PICTURES" in os.environ:
+                picture = ARTEFACTS / f"{state}-{name}-{theme}.png"
+                page.screenshot(path=picture, full_page=state != "docs")
         axe(page)
         assert page.evaluate("document.documentElement.scrollWidth") <= size["width"]
     if steps:
