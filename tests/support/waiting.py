@@ -10,17 +10,20 @@ import requests
 def wait_until(condition: Callable[[], object], limit: float = 60) -> None:
     """Wait until the condition is true. A refused connection or time-out counts as false.
 
+    Asking starts a process in many cases, so the longer it takes, the less often it is asked.
+
     :param limit: seconds after which the test fails.
     """
-    deadline = time.monotonic() + limit
+    begun = time.monotonic()
     while True:
         try:
             if condition():
                 return
         except (requests.ConnectionError, requests.Timeout):
             pass
-        assert time.monotonic() < deadline, f"{condition} is still false after {limit} s"
-        time.sleep(0.1)
+        waited = time.monotonic() - begun
+        assert waited < limit, f"{condition} is still false after {limit} s"
+        time.sleep(min(max(0.1, waited / 10), 0.5))
 
 
 def free_port() -> int:
