@@ -1,6 +1,7 @@
 """A small SQLite database for links."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -13,10 +14,10 @@ from app.database.types import metadata
 from app.links import sources
 
 
-@pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    """An empty database."""
-    database = Database(Settings(make_url(f"sqlite:///{tmp_path}/links.db")))
+@contextmanager
+def empty_database(folder: Path) -> Iterator[Database]:
+    """Make a database in an empty folder."""
+    database = Database(Settings(make_url(f"sqlite:///{folder}/links.db")))
     metadata.create_all(database.transactional)
     yield database
     for engine in (
@@ -26,6 +27,13 @@ def database(tmp_path: Path) -> Iterator[Database]:
         database.long_autocommit,
     ):
         engine.dispose()
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    """An empty database."""
+    with empty_database(tmp_path) as database:
+        yield database
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -12,18 +13,30 @@ from sqlalchemy import event
 from app.database import Database
 from app.database.errors import UNAVAILABLE
 from app.identity import sessions
-from app.links import nearest, redirect, service
+from app.links import nearest, queries, redirect, service
+from tests.unit.links.conftest import empty_database
 
 CODES = ("docs", "docker", "Release-Notes", "k8s", "standup", "wiki", "kubernetes-dashboard")
 
 
-@pytest.fixture(name="connection")
-def _connection(database: Database) -> Iterator[sa.Connection]:
-    """A connection to a database with a few links, and many others before and after them."""
+@pytest.fixture(scope="module", name="crowded")
+def _crowded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Database]:
+    """A database with a few links, and many others before and after them."""
     crowd = [f"{first}{number:04}" for first in "ajz" for number in range(300)]
-    for code in (*CODES, *crowd):
-        service.create(database, {"code": code, "url": "https://example.com"})
-    with database.read() as connection:
+
+    def create(connection: sa.Connection) -> None:
+        for code in (*CODES, *crowd):
+            queries.create(connection, {"code": code, "url": "https://example.com"})
+
+    with empty_database(tmp_path_factory.mktemp("crowded")) as database:
+        database.write(create)
+        yield database
+
+
+@pytest.fixture(name="connection")
+def _connection(crowded: Database) -> Iterator[sa.Connection]:
+    """A connection to the database with many links."""
+    with crowded.read() as connection:
         yield connection
 
 
@@ -80,12 +93,16 @@ def test_expired_link_is_not_offered(database: Database) -> None:
 
 
 @pytest.mark.parametrize("code", ["a", "docx", "x" * 64, "j0150"])
-def test_work_is_bounded(database: Database, connection: sa.Connection, code: str) -> None:
+def test_work_is_bounded(crowded: Database, connection: sa.Connection, code: str) -> None:
     """A few statements read a limited number of keys, and Python compares no more than these."""
     ran: list[tuple[str, int]] = []
-    engine = database.autocommit
-    event.listen(engine, "before_cursor_execute", lambda *args: ran.append((args[2], len(args[3]))))
+
+    def record(*args: Any) -> None:
+        ran.append((args[2], len(args[3])))
+
+    event.listen(crowded.autocommit, "before_cursor_execute", record)
     nearest.similar(connection, code)
+    event.remove(crowded.autocommit, "before_cursor_execute", record)
     assert 3 <= len(ran) <= 4
     for statement, values in ran:
         assert re.search(r"LIMIT \?|lookup_key IN", statement), statement
