@@ -118,8 +118,10 @@ def test_each_metric_that_we_name_exists(seen: Seen) -> None:
 def test_rules_are_evaluated(seen: Seen) -> None:
     """Prometheus has loaded all rules, and none has failed."""
     groups = seen.prometheus.ask("rules")["groups"]
+    ours = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yaml").read_text())["groups"]
     assert {rule["health"] for group in groups for rule in group["rules"]} == {"ok"}
-    assert sum(len(group["rules"]) for group in groups) > 8
+    loaded, written = (sum(len(group["rules"]) for group in each) for each in (groups, ours))
+    assert loaded == written > 0
 
 
 def test_exporter_can_read_what_it_collects(seen: Seen) -> None:

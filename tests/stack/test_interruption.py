@@ -41,7 +41,7 @@ def test_interrupted_run_leaves_nothing(send: Callable[[int, int], None], tmp_pa
     project = copy_project(tmp_path / "slipway")
     (project / "tests" / "test_waits.py").write_text(TESTS)
     keep_out = {"TEST_RUN", "PYTEST_XDIST_WORKER"}
-    name = f"slipway-test-{zlib.crc32(bytes(project)):08x}"
+    name = f"test-{zlib.crc32(bytes(project)):08x}"
     listings = (["ps", "--all"], ["network", "ls"], ["volume", "ls"])
     started = [project / f"{number}.started" for number in (1, 2)]
     with subprocess.Popen(

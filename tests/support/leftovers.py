@@ -10,8 +10,10 @@ import zlib
 
 from tests.support.checkout import ROOT
 
-# Test runs in another clone have other names, so that cleaning here does not disturb them.
-CHECKOUT = f"slipway-test-{zlib.crc32(bytes(ROOT)):08x}"
+# Test runs in another clone have other names, so that cleaning here does not disturb them. Names
+# with a suffix are host names, of at most 63 characters. So the service's name, of up to 30, is not
+# in them.
+CHECKOUT = f"test-{zlib.crc32(bytes(ROOT)):08x}"
 # All processes of one run share this variable, even if a test runs pytest in a copy of the project.
 IS_MAIN = "TEST_RUN" not in os.environ
 RUN = os.environ.setdefault("TEST_RUN", f"{CHECKOUT}-{secrets.token_hex(2)}")

@@ -27,7 +27,7 @@ fi
 DOCKER = """#!/bin/sh
 case "$*" in
   *format*)
-    echo slipway-test-{checkout:08x}-1
+    echo test-{checkout:08x}-1
     echo slipway-bench-compare
     echo slipway ;;
   *) echo "$@" >> calls ;;
@@ -96,7 +96,7 @@ def test_clean_keeps_data(tmp_path: Path) -> None:
     command = ["make", "clean", f"PYTHON={sys.executable}"]
     subprocess.run(command, cwd=project, env=env, check=True, capture_output=True)
     calls = project / "calls"
-    removed = f"slipway-test-{zlib.crc32(bytes(project)):08x}-1"
+    removed = f"test-{zlib.crc32(bytes(project)):08x}-1"
     removals = ["rm --force --volumes", "network rm", "volume rm", "image rm --force"]
     assert calls.read_text().splitlines() == [
         f"{removal} {name}" for name in (removed, "slipway-bench-compare") for removal in removals
