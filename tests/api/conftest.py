@@ -59,17 +59,10 @@ class Deployment:
 
         The line can appear a moment after the answer.
         """
-        found: list[dict[str, Any]] = []
-
-        def is_found() -> bool:
-            naming = [line for line in self.log().splitlines() if request_id in line]
-            lines = map(json.loads, naming)
-            found[:] = [line for line in lines if line.get("request_id") == request_id]
-            return bool(found)
-
-        wait_until(is_found)
-        (line,) = found
-        return line
+        wait_until(lambda: request_id in self.log())
+        lines = [json.loads(line) for line in self.log().splitlines() if request_id in line]
+        (found,) = [line for line in lines if line.get("request_id") == request_id]
+        return dict(found)
 
 
 @cache
