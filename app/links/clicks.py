@@ -26,6 +26,7 @@ from sqlalchemy.exc import TimeoutError as DatabaseTimeoutError
 from app.database import Database
 from app.database.batching import BATCH_LIMIT, Batcher, run_in_background
 from app.database.errors import is_conflict, is_orphan
+from app.database.kept_connection import KeptConnection
 from app.links.click_counts import (
     Target,
     count_clicks,
@@ -97,6 +98,7 @@ class Resolver:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._packets = KeptConnection(database.packets)
         self._batcher = Batcher("clicks", self._resolve_all)
         self._locked_batcher = Batcher("locked clicks", self._resolve_free)
         self._locked_keys: set[str] = set()  # until a click on the link is counted
@@ -136,6 +138,7 @@ class Resolver:
         """Try again to count clicks on locked rows, and fail requests that have waited too long."""
         while True:
             time.sleep(ANSWER_WITHIN / 20)
+            self._packets.release()
             for _ in range(len(self._locked)):
                 again = self._locked.popleft()
                 self._locked_batcher.submit(again, again.resolve)
@@ -166,7 +169,7 @@ class Resolver:
         deadline = time.monotonic() + RETRY_WITHIN
         while True:
             try:
-                with self._database.packets.connect() as connection:
+                with self._packets.use() as connection:
                     keys = {request.key for request in pending}
                     targets = find_and_count(connection, keys, _clicks(pending))
                     return {request: targets.get(request.key) for request in pending}

@@ -32,6 +32,48 @@ with ExitStack() as stack:
     print(len(ids))
 """
 
+# Uses a kept connection in several situations, and prints how many connections the pool has lent.
+KEEP = """
+import time
+from contextlib import suppress
+from sqlalchemy import text
+from sqlalchemy.exc import TimeoutError
+from app import create_app
+from app.database import kept_connection
+from app.database.deadline import Budget, budget
+
+database = create_app().extensions["database"]
+kept = kept_connection.KeptConnection(database.packets)
+
+def use():
+    with kept.use() as connection:
+        return connection.scalar(text("SELECT CONNECTION_ID()"))
+
+def lent(situation):
+    print(situation, database.packets.pool.checkedout())
+
+kept_connection.KEEP = 60
+first = use()
+kept.release()
+lent(f"young: again {use() == first}")
+with database.read() as other:
+    other.execute(text(f"KILL {first}"))
+time.sleep(1)  # MySQL closes it soon
+lent(f"killed: again {use() == first}")
+budget.set(Budget(spent=2))
+with suppress(TimeoutError):
+    lent(f"no time: again {use()}")
+budget.set(None)
+lent("error:")
+kept_connection.KEEP = 0
+use()
+lent("old:")
+kept_connection.KEEP = 0.2
+use()
+while database.packets.pool.checkedout():
+    kept.release()
+"""
+
 
 def test_connections_are_as_documented(stack: Stack) -> None:
     """With full pools, a process has as many connections as documented.
@@ -47,6 +89,16 @@ def test_connections_are_as_documented(stack: Stack) -> None:
     assert (str(found), limit) == (documented, allowed)
     assert f"{documented} * WEB_CONCURRENCY * replicas" in page
     assert found * 2 * 2 < int(limit)
+
+
+def test_connection_is_kept_as_long_as_it_works(stack: Stack) -> None:
+    """A kept connection is checked before each use, and returns to the pool soon."""
+    assert stack.python("app", KEEP).splitlines() == [
+        "young: again True 1",
+        "killed: again False 1",
+        "error: 0",
+        "old: 0",
+    ]
 
 
 @pytest.mark.alone

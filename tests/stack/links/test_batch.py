@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.compose import Stack
 from tests.support.links.client import TARGET, Links
+from tests.support.mysql import RootSession
+from tests.support.waiting import wait_until
 
 READS = 25  # requests of each kind
 
@@ -53,6 +55,20 @@ def test_batch_waits_longer_than_a_single_link(stack: Stack, links: Links) -> No
         assert links.service.post("/api/links", json={"url": TARGET}).status_code == 503
         locker.stdin.close()
         assert batch.result().status_code == 201
+
+
+def test_connection_that_was_cut_costs_no_redirect(stack: Stack, links: Links) -> None:
+    """A batch soon after another one notices that MySQL has closed their connection."""
+    code = links.create()["code"]
+    sessions = "SELECT id FROM performance_schema.processlist WHERE user = 'app'"
+    with RootSession(stack) as root:
+        for _ in range(10):
+            assert links.service.get(f"/{code}").status_code == 302
+            for [session] in root.run(sessions):
+                root.run(f"KILL {session}")
+            wait_until(lambda: not root.run(sessions))
+            assert links.service.get(f"/{code}").status_code == 302
+    assert links.service.get(f"/api/links/{code}").json()["clicks"] == 20
 
 
 def test_concurrent_reads_get_their_own_links(links: Links) -> None:
