@@ -116,6 +116,15 @@ def test_all_passes(smoke: Smoke, project: Path, tmp_path: Path) -> None:
     assert "delete namespace slipway-smoke-" in (tmp_path / "log").read_text().splitlines()[-1]
 
 
+def test_unknown_check_is_refused_before_anything_is_deployed(smoke: Smoke, tmp_path: Path) -> None:
+    """A misspelt name of a check ends the script at once."""
+    done = smoke("", "policies_hold", "bugdet_holds")
+    assert done.returncode == 2
+    names = " ".join(check.replace(" ", "_") for check in CHECKS[1:])
+    assert done.stdout == f"bugdet_holds is none of the checks: {names}\n"
+    assert not (tmp_path / "log").exists()
+
+
 def test_missing_features_of_a_cluster_are_skipped(smoke: Smoke) -> None:
     """Checks that need NetworkPolicies or a metrics-server are skipped; all others still run."""
     done = smoke("bare")
