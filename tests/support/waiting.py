@@ -1,8 +1,10 @@
 """Functions that wait for a condition, and find free ports."""
 
+import secrets
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import requests
 
@@ -34,12 +36,15 @@ def free_port() -> int:
 
 
 def free_port_pair() -> tuple[int, int]:
-    """Return two free ports of 127.0.0.1 with consecutive numbers."""
+    """Return two free ports of 127.0.0.1 with consecutive numbers.
+
+    They are below the ports of outgoing connections, so no connection can take one before the
+    caller does. A port of `free_port` is safe, because Linux prefers even numbers for connections
+    and odd ones for `bind`, but then the next one is not.
+    """
     while True:
-        first = free_port()
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", first + 1))
-            except OSError:
-                continue
-        return first, first + 1
+        first = 7000 + secrets.randbelow(2000)
+        with suppress(OSError), socket.socket() as one, socket.socket() as other:
+            one.bind(("127.0.0.1", first))
+            other.bind(("127.0.0.1", first + 1))
+            return first, first + 1
