@@ -56,6 +56,12 @@ kept_connection.KEEP = 60
 first = use()
 kept.release()
 lent(f"young: again {use() == first}")
+charged = Budget()
+budget.set(charged)
+with kept.use():
+    time.sleep(0.1)
+lent(f"time: charged {charged.spent >= 0.1}")
+budget.set(None)
 with database.read() as other:
     other.execute(text(f"KILL {first}"))
 time.sleep(1)  # MySQL closes it soon
@@ -70,8 +76,9 @@ use()
 lent("old:")
 kept_connection.KEEP = 0.2
 use()
-while database.packets.pool.checkedout():
-    kept.release()
+time.sleep(0.3)
+kept.release()
+lent("released:")
 """
 
 
@@ -95,9 +102,11 @@ def test_connection_is_kept_as_long_as_it_works(stack: Stack) -> None:
     """A kept connection is checked before each use, and returns to the pool soon."""
     assert stack.python("app", KEEP).splitlines() == [
         "young: again True 1",
+        "time: charged True 1",
         "killed: again False 1",
         "error: 0",
         "old: 0",
+        "released: 0",
     ]
 
 
