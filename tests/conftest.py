@@ -30,6 +30,7 @@ NO_ROOT = "only root can add a name to /etc/hosts"
 SKIP_REASONS = (NO_ENGINE, NO_PROMTOOL, NO_NODE, NO_BROWSER, NO_CURL, NO_ROOT, *NO_PROXY)
 # Has one file for each worker: PROCESS_ID.running, then PROCESS_ID.ending during its teardown.
 WORKERS = Path(tempfile.gettempdir()) / leftovers.RUN
+HIDDEN = pytest.StashKey[pytest.MonkeyPatch]()
 STOP_TRIES, STOP_INTERVAL = 12, 10  # how often workers are interrupted, and how many seconds apart
 
 
@@ -38,6 +39,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "engine" in getattr(item, "fixturenames", ()):
             item.add_marker("engine")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Hide Docker from a test that has no mark, so that it fails as it would without Docker."""
+    if not item.get_closest_marker("engine"):
+        item.stash[HIDDEN] = pytest.MonkeyPatch()
+        item.stash[HIDDEN].setenv("DOCKER_HOST", "unix:///hidden")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_teardown(item: pytest.Item) -> None:
+    """Show Docker again, before fixtures of other tests are torn down."""
+    if hidden := item.stash.get(HIDDEN, None):
+        hidden.undo()
 
 
 def _interrupt(*_: Any) -> None:

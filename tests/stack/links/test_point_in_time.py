@@ -94,7 +94,7 @@ class Past(NamedTuple):
 
 
 @pytest.fixture(scope="module", name="past")
-def _past(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:
+def _past(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Past]:  # noqa: ARG001
     """What a stack has left behind.
 
     The second backup is of the state at `between`, when one log ended and the next had not begun.
