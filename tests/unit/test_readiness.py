@@ -8,12 +8,14 @@ import pytest
 
 from app import create_app
 from app.health.probes import VERSIONS, known_migrations
+from tests.unit.conftest import dispose
 
 
 def test_replica_waits_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A replica waits for its migrations when it starts. From then on it stays ready."""
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/test.db")
-    client = create_app().test_client()
+    app = create_app()
+    client = app.test_client()
     with closing(sqlite3.connect(tmp_path / "test.db", isolation_level=None)) as database:
         database.execute("CREATE TABLE alembic_version (version_num TEXT)")
         for path in ("/readyz", "/readyz/database"):
@@ -28,3 +30,4 @@ def test_replica_waits_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         database.execute("DELETE FROM alembic_version")
         assert client.get("/readyz").status_code == 200
         assert client.get("/readyz/database").status_code == 503
+    dispose(app.extensions["database"])

@@ -143,6 +143,7 @@ def handle_exception(name: str) -> None:
             getattr(connection, name)(sqlite3.IntegrityError(), "INSERT", None, None, None)
         assert handled == ["INSERT"]
         assert not connection.invalidated
+    engine.dispose()
 
 
 def queue_class(name: str) -> None:

@@ -12,6 +12,7 @@ from app.config import Settings
 from app.database import Database
 from app.database.types import metadata
 from app.links import sources
+from tests.unit.conftest import dispose
 
 
 @contextmanager
@@ -20,13 +21,7 @@ def empty_database(folder: Path) -> Iterator[Database]:
     database = Database(Settings(make_url(f"sqlite:///{folder}/links.db")))
     metadata.create_all(database.transactional)
     yield database
-    for engine in (
-        database.autocommit,
-        database.packets,
-        database.transactional,
-        database.long_autocommit,
-    ):
-        engine.dispose()
+    dispose(database)
 
 
 @pytest.fixture

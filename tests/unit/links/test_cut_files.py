@@ -11,11 +11,10 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from app.config import Settings
 from app.database import Database
-from app.database.types import metadata
 from app.links import imports, records
 from app.links.tables import LINKS
+from tests.unit.links.conftest import empty_database
 
 LINKS_OF_FILE = {
     "one": 'https://example.com/ä,"?q="x"',
@@ -29,12 +28,8 @@ def database(tmp_path: Path) -> Iterator[Database]:
     """An empty database, and an application for the rules of fields."""
     app = Flask(__name__)
     app.config["PUBLIC_URL"] = "https://go.test"
-    there = Database(Settings(sa.make_url(f"sqlite:///{tmp_path}/links.db")))
-    metadata.create_all(there.transactional)
-    with app.app_context():
-        yield there
-    for engine in (there.transactional, there.long_transactional, there.long_autocommit):
-        engine.dispose()
+    with app.app_context(), empty_database(tmp_path) as database:
+        yield database
 
 
 def take(database: Database, file: str | bytes, layout: str) -> tuple[dict[str, str], int]:
