@@ -22,6 +22,7 @@ from pathlib import Path
 import pytest
 from tests.support.compose import Stack
 
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("number", [1, 2])
 def test_waits(number):
     with Stack() as stack, subprocess.Popen(["sleep", "300"]) as process:
