@@ -22,7 +22,8 @@ def _no_connection_is_left() -> Iterator[None]:
     left: set[int] = set()
 
     def opened(connection: Any, _record: object) -> None:
-        left.update({id(connection)} if isinstance(connection, sqlite3.Connection) else ())
+        if isinstance(connection, sqlite3.Connection):
+            left.add(id(connection))
 
     def closed(connection: Any, _record: object) -> None:
         left.discard(id(connection))
