@@ -15,8 +15,10 @@ if [[ $snapshot != '-- Snapshot: '* || $gtids != '-- GTIDs: '* ]]; then
   exit 1
 fi
 trap 'sql --execute="SET GLOBAL super_read_only = ON"' EXIT
+# It forgets which transactions it has received: it would not ask for them again.
 sql <<SQL
 STOP REPLICA;
+RESET REPLICA;
 SET GLOBAL super_read_only = OFF;
 DROP DATABASE IF EXISTS slipway;
 CREATE DATABASE slipway;

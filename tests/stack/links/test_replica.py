@@ -166,3 +166,16 @@ def test_replica_starts_from_a_backup(replicated: Stack, client: Service, tmp_pa
     _, gtids, *sql = gzip.decompress(file.read_bytes()).decode().splitlines()
     assert gtids == f"-- GTIDs: {executed}".replace("\\n", "")
     assert after in "".join(sql)
+
+
+def test_backup_is_loaded_into_a_replica_that_works(
+    replicated: Stack, client: Service, tmp_path: Path
+) -> None:
+    """A replica that has received more than the backup has gets it again."""
+    file = tmp_path / "it.sql.gz"
+    replicated.make("backup", FILE=file)
+    code = client.post("/api/links", json={"url": TARGET}).json()["code"]
+    wait_until(lambda: code in codes(client))
+    script = LOAD.replace("backups/monday.sql.gz", str(file))
+    subprocess.run(["bash", "-ec", script], cwd=replicated.root, env=replicated.env, check=True)
+    wait_until(lambda: code in codes(client))
