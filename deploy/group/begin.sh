@@ -17,10 +17,17 @@ if [ "$state" = ONLINE ] || [ "$started" = 1 ]; then
   exit 1
 fi
 
+if primary=$(bash /primary.sh); then
+  echo "begin: $primary is the primary of a group. See docs/group.md. Nothing was changed." >&2
+  exit 1
+fi
+
 bash /channel.sh
+# A new server rejects writes until now: see first.sh.
 # Clients find the primary by super_read_only. So it is persisted on every member: a server that
 # starts outside of the group must not look like a primary, and take writes that the group lacks.
 sql <<SQL
+SET GLOBAL super_read_only = OFF;
 CREATE USER IF NOT EXISTS replicator IDENTIFIED BY '$replicator_password' REQUIRE SSL;
 GRANT REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM ON *.* TO replicator;
 SET GLOBAL group_replication_bootstrap_group = ON;

@@ -18,4 +18,4 @@ RESET BINARY LOGS AND GTIDS;
 SQL
 
 # So that new members don't join at the same moment: see member.sh.
-sleep $((5 * (${HOSTNAME##*-} - 1)))
+[ "$HOSTNAME" = db ] || sleep $((5 * (${HOSTNAME##*-} - 1)))

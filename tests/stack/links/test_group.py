@@ -9,7 +9,7 @@ from subprocess import CalledProcessError
 
 import pytest
 
-from tests.support.compose import Stack, run
+from tests.support.compose import Stack, docker, run
 from tests.support.faults.group import (
     MEMBERS,
     PAGE,
@@ -66,6 +66,12 @@ def _token(grown: Group) -> str:
 def create(client: Service) -> int:
     """Create a link, and return the status."""
     return client.post("/api/links", json={"url": TARGET}).status_code
+
+
+def lose_data(grown: Group) -> None:
+    """Remove `db` with its data."""
+    docker("rm", "--force", grown.id("db"))
+    docker("volume", "rm", f"{grown.project}_data")
 
 
 def test_data_is_kept(grown: Group) -> None:
@@ -182,6 +188,26 @@ def test_primary_that_is_killed_is_replaced(grown: Group, token: str) -> None:
         wait_until(partial(has_all, member))
 
 
+def test_first_member_can_lose_its_data(grown: Group, token: str) -> None:
+    """An empty `db` begins no second group and takes no writes, but gets all data again."""
+    if grown.primary() == "db":
+        move(grown, "db")
+    primary = grown.primary()
+    leave = "STOP GROUP_REPLICATION; SET PERSIST group_replication_start_on_boot = OFF"
+    grown.mysql_root(leave, "db")
+    with pytest.raises(CalledProcessError) as refused:
+        run("bash", "-ec", blocks(PAGE.read_text(), "sh")[1], cwd=grown.root, env=grown.env)
+    assert f"begin: {primary} is the primary of a group." in refused.value.stderr
+    lose_data(grown)
+    with Service(grown.url, token) as client:
+        grown.up("--no-deps", "db")
+        assert create(client) == 201
+        grown.wait_complete()
+        assert create(client) == 201
+    wait_until(lambda: grown.mysql_root(CODES, "db") == grown.mysql_root(CODES))
+    assert grown.primary() == primary
+
+
 def test_one_server_is_left(grown: Group, token: str) -> None:
     """The way back to one server keeps the data, and leaves no container of the group."""
     grown.end()
@@ -189,3 +215,15 @@ def test_one_server_is_left(grown: Group, token: str) -> None:
     with Service(grown.url, token) as client:
         assert client.get("/before").status_code == 302
         assert client.post("/api/links", json={"url": TARGET}).status_code == 201
+
+
+def test_new_stack_begins_as_a_group(grown: Group) -> None:
+    """A new `db` rejects writes until it has begun the group."""
+    lose_data(grown)
+    setting, start, *_ = blocks(PAGE.read_text(), "sh")
+    grown.env["COMPOSE_FILE"] = setting.partition("COMPOSE_FILE=")[2].partition("'")[0]
+    grown.up("--build", "db")
+    assert grown.mysql_root("SELECT @@super_read_only", "db") == [["1"]]
+    run("bash", "-ec", start, cwd=grown.root, env=grown.env)
+    assert grown.mysql_root("SELECT @@super_read_only", "db") == [["0"]]
+    grown.compose("run", "--rm", "--no-TTY", "migrate")
