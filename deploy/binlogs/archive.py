@@ -17,6 +17,8 @@ import places
 import pymysql
 
 DATA = Path("/var/lib/mysql")
+STATE = """SELECT member_state FROM performance_schema.replication_group_members
+WHERE member_id = @@server_uuid"""
 HEALTHY = Path("/tmp/healthy")  # noqa: S108 - a tmpfs of this container
 INTERVAL = float(os.environ.get("INTERVAL", "45"))  # seconds
 
@@ -41,6 +43,7 @@ def close_log(done: str) -> tuple[str, str]:
     """Make MySQL begin a new log, unless it has executed nothing since `done`.
 
     :return: the server's UUID, and what it has executed.
+    :raises LookupError: the server is of a group, but not in it, so others have what it lacks.
     """
     verified = ssl.create_default_context(cafile="/run/secrets/ca.pem")
     password = Path("/run/secrets/password").read_text().strip()
@@ -48,6 +51,12 @@ def close_log(done: str) -> tuple[str, str]:
         host="db", user="archiver", password=password, ssl=verified, read_timeout=60
     )
     with closing(connection), connection.cursor() as cursor:
+        cursor.execute("SHOW VARIABLES LIKE 'group_replication_group_name'")
+        if cursor.fetchall():
+            cursor.execute(STATE)
+            ((state,),) = cursor.fetchall()
+            if state != "ONLINE":
+                raise LookupError(f"db is {state} in its group")
         cursor.execute("SELECT @@server_uuid, @@GLOBAL.gtid_executed")
         ((server, executed),) = cursor.fetchall()
         if executed != done:

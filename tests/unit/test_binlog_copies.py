@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -134,6 +135,43 @@ def test_failed_round_is_repeated(
     error, copied = capsys.readouterr().out.splitlines()
     assert error.startswith("error: OSError('no route').")
     assert copied == f"copied {name_of(1)}"
+
+
+@pytest.mark.parametrize(
+    ("group", "state"),
+    [
+        pytest.param(False, "", id="one server"),
+        pytest.param(True, "ONLINE", id="in the group"),
+        pytest.param(True, "RECOVERING", id="catches up"),
+        pytest.param(True, "OFFLINE", id="outside of the group"),
+    ],
+)
+def test_server_outside_of_its_group_fails_the_round(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: bool, state: str
+) -> None:
+    """A server outside of its group lacks what the others have, so copies of its logs do too."""
+    answers = {
+        "SHOW": [("name",)] if group else [],
+        "SELECT member_state": [(state,)],
+        "SELECT @@server_uuid": [(SERVER, "1")],
+    }
+
+    def answer() -> object:
+        statement = cursor.execute.call_args[0][0]
+        return next(rows for start, rows in answers.items() if statement.startswith(start))
+
+    connection = MagicMock()
+    cursor = connection.cursor.return_value.__enter__.return_value
+    cursor.fetchall.side_effect = answer
+    monkeypatch.setattr(archive.pymysql, "connect", lambda **_: connection)
+    monkeypatch.setattr(archive.ssl, "create_default_context", lambda **_: None)
+    (tmp_path / "password").write_text("word")
+    monkeypatch.setattr(archive, "Path", lambda _: tmp_path / "password")
+    if group and state != "ONLINE":
+        with pytest.raises(LookupError, match=f"db is {state} in its group"):
+            archive.close_log("1")
+    else:
+        assert archive.close_log("1") == (SERVER, "1")
 
 
 def test_sidecar_has_the_services_driver() -> None:
