@@ -20,6 +20,14 @@ ECR_PUSH = f"make push IMAGE={registries.ECR_HOST}/slipway TAG=1.2.3"
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 RUN = ["run", "--rm", "--read-only", "--tmpfs=/tmp", "--env=DATABASE_URL=sqlite:////tmp/test.db"]
 
+# A registry that does not know an image before it is asked for the second time.
+NO_DIGEST = """#!/bin/sh
+case $* in
+*imagetools*) mkdir "$DOCKER_CONFIG" && echo ERROR: x: not found && exit 1 ;;
+esac 2>/dev/null
+true
+"""
+
 
 def run_pulled(checkout: Checkout, tag: str, digest: str) -> None:
     """Remove a pushed image from this machine, pull it by its digest, and run it."""
@@ -74,6 +82,15 @@ def test_no_login(hub: str, checkout: Checkout) -> None:
     image = f"{hub}/you/slipway"
     error = f"push: No access to {image}, or it does not exist. Try: docker login {hub} ("
     assert checkout.error(image, "1.2.3").startswith(error)
+
+
+def test_registry_that_does_not_say_the_digest(checkout: Checkout) -> None:
+    """A push whose digest is unknown fails: what follows, such as a signature, needs it."""
+    docker = checkout.folder.parent / "bin" / "docker"
+    docker.write_text(NO_DIGEST)
+    docker.chmod(0o755)
+    error = f"push: {HUB_IMAGE}:1.0 was pushed, but the registry does not say its digest."
+    assert checkout.error(HUB_IMAGE, "1.0") == error
 
 
 def test_page(pushed: Pushed) -> None:

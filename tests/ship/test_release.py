@@ -4,7 +4,9 @@ import os
 import re
 import subprocess
 import tomllib
+from pathlib import Path
 
+import pytest
 import yaml
 
 from tests.support.checkout import ROOT
@@ -38,6 +40,23 @@ def test_version_is_in_one_place() -> None:
     ]
     found = subprocess.check_output(places, cwd=ROOT, text=True).split()
     assert {"pyproject.toml", "CHANGELOG.md"} >= set(found)
+
+
+@pytest.mark.parametrize(
+    "docker", ["exit 1", "exit 0"], ids=["registry fails", "registry knows no image"]
+)
+def test_release_without_an_attestation_fails(tmp_path: Path, docker: str) -> None:
+    """The release workflow fails if it finds no image whose SBOM it can attest."""
+    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
+    assert workflow["defaults"]["run"]["shell"] == "bash"  # for GitHub, with these options:
+    script = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
+    [attest] = [s for s in workflow["jobs"]["image"]["steps"] if "Attest" in s.get("name", "")]
+    for name, text in {"docker": docker, "jq": "cat"}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    environ = {"PATH": path, "PUSHED": "ghcr.io/you/slipway@sha256:1", "GITHUB_REF_NAME": "v1.0"}
+    assert subprocess.call([*script, attest["run"]], cwd=tmp_path, env=environ) == 1
 
 
 def test_workflow_checks_its_tag() -> None:
