@@ -93,6 +93,7 @@ lint: .venv/dev ## check style and types
 
 audit: .venv/dev ## check the packages for known vulnerabilities
 	pip-audit --strict --disable-pip --require-hashes --requirement requirements/run.txt
+	pip-audit --strict --disable-pip --require-hashes --requirement deploy/binlogs/requirements.txt
 
 lock: need-npm .venv/dev ## update the lock files from pyproject.toml
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --custom-compile-command 'make lock' --upgrade pyproject.toml --output-file requirements/run.txt

@@ -7,7 +7,7 @@ set -euo pipefail
 file=$1
 IN_DATABASE=${IN_DATABASE:-docker compose exec -T $(db/find.sh)}
 read -ra in_database <<<"$IN_DATABASE"
-migrate=${MIGRATE:-docker compose run --rm migrate}
+migrate=${MIGRATE:-docker compose run --rm --no-deps migrate}
 
 refuse() {
   echo "restore: $1 Nothing was changed." >&2

@@ -191,4 +191,4 @@ def test_restore_names_a_migration_that_failed(
     monkeypatch.setitem(empty.env, "LOG_LEVEL", "loud")  # stops the migration
     error = refused(empty, "restore", FILE=file)
     assert "The data is loaded, but the migration failed." in error
-    assert "docker compose run --rm migrate" in error
+    assert "docker compose run --rm --no-deps migrate" in error

@@ -21,7 +21,12 @@ from tests.support.waiting import free_port, wait_until
 pytestmark = pytest.mark.timed
 
 CLIENTS = 3
-MIGRATE = ("run", "--rm", "--no-TTY", "--no-deps", "migrate")
+[COMMAND] = re.findall(
+    r"^\$ docker compose run (.* migrate)$",
+    (ROOT / "docs" / "operate.md").read_text(),
+    re.MULTILINE,
+)
+MIGRATE = ("run", "--no-TTY", *COMMAND.split())
 
 # The new version's migration is the example in docs/migrations.md.
 [EXAMPLE] = re.findall(
@@ -140,8 +145,13 @@ def me(url: str, token: str) -> object:
 
 @pytest.fixture(scope="module", name="versions")
 def _versions(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upgrade]:
-    """This version, which is running, and a later one with one more migration, which is built."""
+    """This version, which is running, and a later one, which is built.
+
+    The later one has one more migration, and gives the database more memory.
+    """
     later = copy_project(tmp_path_factory.mktemp("later"))
+    compose_file = later / "docker-compose.yaml"
+    compose_file.write_text(compose_file.read_text().replace("mem_limit: 1g", "mem_limit: 1100m"))
     (later / "db/migrations/versions/0006_teams.py").write_text(HEAD + EXAMPLE)
     auth = later / "app" / "identity" / "tokens.py"
     text = auth.read_text()
@@ -175,7 +185,7 @@ def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
     The new version becomes ready only after its migration. Both versions then work side by side,
     and clients can move to the new one and back.
     """
-    old, app = upgrade.old, upgrade.old.id("app")
+    old, app, database = upgrade.old, upgrade.old.id("app"), upgrade.old.id("db")
     load = Load(old.url, upgrade.token)
     with load.running(), upgrade.beside() as (container, url):
         wait_until(lambda: requests.get(f"{url}/livez", timeout=5).ok)
@@ -183,6 +193,7 @@ def test_upgrade_under_load_fails_no_request(upgrade: Upgrade) -> None:
         assert (ready.status_code, "0006" in ready.json()["detail"]) == (503, True)
 
         upgrade.migrate()
+        assert old.id("db") == database
         wait_until(lambda: requests.get(f"{url}/readyz", timeout=5).ok)
         assert requests.get(f"{old.url}/readyz/database", timeout=5).status_code == 200
         assert docker("inspect", "--format", "{{.RestartCount}}", container).strip() == "0"
