@@ -97,7 +97,9 @@ def http_error(error: exceptions.HTTPException) -> Response:
             fields="; ".join(" ".join(field.values()) for field in body["errors"])[:LOG_LIMIT]
         )
     add_log_context(error=body["detail"])
-    if not is_api() and prefers_html():
+    # For an impossible host, Flask can't build the URLs of a page.
+    can_link = not isinstance(request.routing_exception, exceptions.BadHost)
+    if can_link and not is_api() and prefers_html():
         # An exception can name a template that shows more.
         page = render_template(getattr(error, "page", "error.html"), problem=body, error=error)
         response = Response(page)

@@ -42,6 +42,8 @@ ALLOWED_HEADERS = {
     *("host", "connection", "x-request-id", "traceparent", "tracestate"),
     *("x-forwarded-for", "x-forwarded-proto", "x-forwarded-host"),
 }
+# A host with a label that is empty or longer than 63 characters, to which Flask answers 400.
+IMPOSSIBLE_HOST = re.compile(r"(?:^|[., ])\.|[^.:, ]{64}")
 
 
 def parse_plain_get(data: bytes, client_address: str) -> "WSGIEnvironment | None":
@@ -60,6 +62,7 @@ def parse_plain_get(data: bytes, client_address: str) -> "WSGIEnvironment | None
         or not headers.keys() <= ALLOWED_HEADERS
         or "host" not in headers
         or headers.get("connection", "keep-alive").lower() != "keep-alive"
+        or IMPOSSIBLE_HOST.search(f"{headers['host']},{headers.get('x-forwarded-host', '')}")
     ):
         return None
     path, _, query = target.partition("?")

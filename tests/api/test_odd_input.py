@@ -121,6 +121,19 @@ def test_odd_request_is_a_problem(service: Service, sent: bytes, status: int) ->
 
 
 @pytest.mark.parametrize(
+    "host",
+    [pytest.param("a..b", id="empty label"), pytest.param("x" * 64, id="long label")],
+)
+def test_browser_with_an_impossible_host_gets_no_page(
+    service: Service, deployment: Deployment, host: str
+) -> None:
+    """A request of a browser whose host can't exist gets 400 and one log line."""
+    answer = service.raw("/sign-in", Host=host, Accept="text/html")
+    assert_problem(answer, 400)
+    assert deployment.line(answer.headers["X-Request-Id"])["status"] == 400
+
+
+@pytest.mark.parametrize(
     "sent",
     [
         pytest.param(b"GET /livez HTTP/1.0\r\n\r\n", id="HTTP/1.0"),

@@ -34,6 +34,7 @@ ODD_HEADERS = {
     "bare LF": b"X: a\nContent-Length: 1",
     "value that is not ASCII": b"X: \xff",
     "no colon": b"X",
+    "impossible forwarded host": b"X-Forwarded-Host: a, .b",
 }
 
 
@@ -58,6 +59,11 @@ def test_plain_request_is_parsed() -> None:
     [
         pytest.param(b"", id="nothing"),
         pytest.param(b"GET /a HTTP/1.1\r\n\r\n", id="no host"),
+        pytest.param(b"GET /a HTTP/1.1\r\nHost: a..b\r\n\r\n", id="empty label in the host"),
+        pytest.param(b"GET /a HTTP/1.1\r\nHost: .a\r\n\r\n", id="dot before the host"),
+        pytest.param(
+            b"GET /a HTTP/1.1\r\nHost: " + b"a" * 64 + b"\r\n\r\n", id="long label of the host"
+        ),
         pytest.param(b"GET /a HTTP/1.0\r\n" + HOST + b"\r\n", id="HTTP/1.0"),
         pytest.param(b"get /a HTTP/1.1\r\n" + HOST + b"\r\n", id="lower-case method"),
         pytest.param(b"HEAD /a HTTP/1.1\r\n" + HOST + b"\r\n", id="HEAD"),

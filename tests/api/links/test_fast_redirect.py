@@ -99,6 +99,25 @@ def test_both_ways_have_one_limit_of_headers(
     assert service.speak(head(f"/{links.create()['code']}", names)).status == status
 
 
+@pytest.mark.parametrize("more", [b"", LONG_WAY], ids=["fast path", "normal path"])
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        pytest.param("a..b", 400, id="empty label"),
+        pytest.param(".a", 400, id="dot at the start"),
+        pytest.param("a.", 302, id="dot at the end"),
+        pytest.param("x" * 64, 400, id="label of 64"),
+        pytest.param("x" * 63 + ":8000", 302, id="label of 63"),
+    ],
+)
+def test_both_ways_accept_the_same_hosts(
+    service: Service, links: Links, host: str, more: bytes, status: int
+) -> None:
+    """A host that can't exist is rejected on both paths."""
+    sent = f"GET /{links.create()['code']} HTTP/1.1\r\nHost: {host}\r\n".encode()
+    assert service.speak(sent + more + b"\r\n").status == status
+
+
 def test_one_connection_can_go_both_ways(service: Service, links: Links) -> None:
     """Requests on one connection can alternate between the fast path and the normal path."""
     targets = [f"{TARGET}/{number}" for number in range(4)]
