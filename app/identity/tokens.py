@@ -133,9 +133,9 @@ def authenticate() -> None:
         return
     if "Authorization" not in request.headers:
         raise RefusedError(401, "A token is missing. Send Authorization: Bearer TOKEN.")
-    given = request.authorization
-    secret = given.token if given and given.type == "bearer" else None
-    token = find_by_secret(secret) if secret else None
+    # `request.authorization` would raise an error if other schemes are malformed.
+    scheme, _, secret = request.headers["Authorization"].partition(" ")
+    token = find_by_secret(secret.strip(" \t")) if scheme.lower() == "bearer" else None
     if token is None:
         count_failed_attempt()
         detail = "The token is invalid, revoked or expired."

@@ -43,18 +43,22 @@ def test_public_paths_need_no_token(deployment: Deployment, path: str) -> None:
         pytest.param("Bearer ", id="empty token"),
         pytest.param("Bearer x", id="unknown token"),
         pytest.param("Basic eDp5", id="Basic"),
+        pytest.param("Basic \xff", id="Basic that is not ASCII"),
+        pytest.param("Basic !", id="Basic that is not Base64"),
+        pytest.param("Digest a*=b''%ff", id="Digest"),
         pytest.param("bearer \xe4", id="not ASCII"),
         pytest.param("x", id="no scheme"),
         pytest.param("Bearer " + "x" * 5000, id="long token"),
     ],
 )
 def test_wrong_token_is_refused(deployment: Deployment, header: str) -> None:
-    """A missing, malformed or unknown token is rejected with 401."""
+    """A missing, malformed or unknown token is rejected with 401, and counts as an attempt."""
     with Service(deployment.url) as anyone:
         headers = address() | {"Authorization": header.encode("latin-1")}
         answer = anyone.get("/api/me", headers=headers)
     assert answer.status_code == 401
     assert 'error="invalid_token"' in answer.headers["WWW-Authenticate"]
+    assert answer.headers["RateLimit"].startswith('"auth";r=29;')
     assert answer.json()["title"] == "Unauthorized"
 
 
