@@ -27,10 +27,11 @@ def _head_of_302(_second: int) -> str:
     )
 
 
-def overloaded() -> bytes:
+def overloaded(method: str = "GET") -> bytes:
     """Return a 503 response for a shed request. The connection stays open."""
     request_id = b"%032x" % random.getrandbits(128)  # no secret, and cheap
-    return _OVERLOADED.replace(_PLACEHOLDER.encode(), request_id)
+    response = _OVERLOADED_HEAD if method == "HEAD" else _OVERLOADED
+    return response.replace(_PLACEHOLDER.encode(), request_id)
 
 
 def problem(status: int, detail: str, request_id: str, header: str) -> bytes:
@@ -55,3 +56,4 @@ def problem(status: int, detail: str, request_id: str, header: str) -> bytes:
 _PLACEHOLDER = "0" * 32  # each response has its own request id here
 _DETAIL = "The service is overloaded. Try again."
 _OVERLOADED = problem(503, _DETAIL, _PLACEHOLDER, f"Retry-After: {RETRY_AFTER}")
+_OVERLOADED_HEAD = _OVERLOADED.partition(b"{")[0]  # without the body

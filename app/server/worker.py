@@ -163,10 +163,10 @@ class Worker(GeventWorker):
                 connection.disconnect()
         return excess <= 0
 
-    def shed_response(self) -> bytes:
+    def shed_response(self, method: str = "GET") -> bytes:
         """Count a shed request, and return its response."""
         metrics.SHED.inc()
-        return responses.overloaded()
+        return responses.overloaded(method)
 
     def timeout_ctx(self) -> AbstractContextManager[None]:
         """Disable gunicorn's keep-alive time-out. `close_idle` closes idle connections instead."""
@@ -236,7 +236,7 @@ class Worker(GeventWorker):
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request, or shed it if the worker is overloaded."""
         if self.should_shed(sock, req.path):
-            sock.sendall(self.shed_response())
+            sock.sendall(self.shed_response(req.method))
         else:
             if shutdown.has_begun():
                 req.force_close()  # send `Connection: close`, so that clients leave before the stop

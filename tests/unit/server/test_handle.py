@@ -2,6 +2,7 @@
 
 import json
 import signal
+from http.client import parse_headers
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -147,6 +148,17 @@ def test_requests_beyond_the_limit_are_shed(
     assert (answer.status, answer.headers["Retry-After"]) == (503, "1")
     assert worker.active_requests == MAX_CONCURRENT_REQUESTS
     assert not application.environs
+    worker.active_requests = 0
+    line.client.sendall(PARSED)
+    assert line.receive().status == 200
+
+
+def test_shed_head_gets_no_body(worker: Worker, line: Line) -> None:
+    """A shed HEAD gets only headers, so the next answer begins where its client expects it."""
+    worker.active_requests = MAX_CONCURRENT_REQUESTS
+    line.client.sendall(PARSED.replace(b"GET", b"HEAD"))
+    assert line.answers.readline().startswith(b"HTTP/1.1 503 ")
+    assert parse_headers(line.answers)["Retry-After"] == "1"
     worker.active_requests = 0
     line.client.sendall(PARSED)
     assert line.receive().status == 200
