@@ -268,6 +268,7 @@ def _finish_request(response: Response) -> Response:
     if response.is_streamed:
         context = structlog.contextvars.get_contextvars()
         response.response = _observe_stream(response.response, context)
+        response.direct_passthrough = False  # else werkzeug calls nothing at the end of a file
         response.call_on_close(partial(write, context))
     else:
         write({})

@@ -2,6 +2,8 @@
 
 import secrets
 
+import pytest
+
 from tests.api.conftest import Deployment
 from tests.support.service import Service
 
@@ -33,6 +35,19 @@ def test_no_trace_is_made_up(deployment: Deployment, service: Service) -> None:
     """With tracing off, a malformed traceparent is ignored and no new trace begins."""
     answer = service.get("/api/me", headers={"traceparent": f"00-{TRACE}-{SPAN}-01-x"})
     assert "trace_id" not in deployment.line(answer.headers["X-Request-Id"])
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "identity"])
+def test_file_is_logged_and_counted(
+    deployment: Deployment, service: Service, encoding: str
+) -> None:
+    """A request for a static file has one log line and is counted once."""
+    labels = 'method="GET",route="/static/<path:name>",status="200"'
+    sample = f"slipway_requests_total{{{labels}}}"
+    before = deployment.metrics.read().get(sample, 0)
+    answer = service.get("/static/page.css", headers={"Accept-Encoding": encoding})
+    assert deployment.line(answer.headers["X-Request-Id"])["status"] == 200
+    assert deployment.metrics.read()[sample] == before + 1
 
 
 def test_line_tells_why_a_request_was_refused(deployment: Deployment, service: Service) -> None:
