@@ -129,7 +129,7 @@ class Connection(socket):
     def begin_request(self) -> None:
         """Count the bytes of the next request, and give it its own time."""
         self.is_counted = True
-        self.last_deadline = time.monotonic() + REQUEST_TIMEOUT
+        self.deadline = None
 
     def linger(self) -> None:
         """Read what a refused client is still sending, so that it gets the answer and no reset."""

@@ -125,7 +125,7 @@ def test_body_that_looks_like_a_request_is_none(
     line.receive()
     wait_for(lambda: line.connection.is_idle)
     line.client.sendall(PLAIN)
-    wait_for(lambda: not line.connection.is_idle)
+    wait_for(lambda: line.connection.is_counted)  # the body has been skipped
     line.client.sendall(PARSED)
     line.receive()
     assert [environ["PATH_INFO"] for environ in application.environs] == ["/unread", "/parsed"]
@@ -133,6 +133,21 @@ def test_body_that_looks_like_a_request_is_none(
     line.client.sendall(PLAIN)
     line.receive()
     assert asked == ["/plain"]
+
+
+def test_skipped_body_does_not_hurry_the_next_request(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a body that nobody has read, the connection is idle and has its whole idle time."""
+    monkeypatch.setattr("app.server.connection.HEAD_TIMEOUT", 0)
+    line.client.sendall(UNREAD + FOUR)
+    line.receive()
+    wait_for(lambda: line.connection.is_idle)
+    line.client.sendall(b"body")
+    wait_for(lambda: line.connection.is_counted)  # the body has been skipped
+    assert line.connection.is_idle
+    line.client.sendall(PARSED)
+    assert line.receive().status == 200
 
 
 def test_requests_beyond_the_limit_are_shed(
