@@ -5,6 +5,7 @@ Validators raise ValidationError; its text completes the message "NAME: …".
 
 import re
 import ssl
+from ipaddress import IPv6Address
 from typing import Any
 
 from marshmallow import ValidationError, fields
@@ -14,7 +15,8 @@ from app import database_url
 
 MAX_PORT = 65_535
 LOOPBACK = {"127.0.0.1", "localhost", "[::1]"}  # oidc
-HOST = r"([a-z0-9.-]+|\[[0-9a-f:.]+\])(?::([0-9]{1,5}))?"
+LABEL = "[a-z0-9-]{1,63}"
+HOST = rf"({LABEL}(?:\.{LABEL})*\.?|\[[0-9a-f:.]+\])(?::([0-9]{{1,5}}))?"
 
 
 class DatabaseURL(fields.Field[URL]):
@@ -44,8 +46,18 @@ def has_certificates(path: str) -> None:
 def is_base_url(value: str) -> None:
     """Check that a URL is a scheme and a host."""
     found = re.fullmatch(f"https?://{HOST}", value)
-    if not found or not 0 < int(found[2] or 1) <= MAX_PORT:
+    if not found or not _can_exist(found[1], found[2]):
         raise ValidationError("Must be http(s)://host[:port], in lower case, without a path.")
+
+
+def _can_exist(host: str, port: str | None) -> bool:
+    """Return whether a host and a port that HOST has matched can exist."""
+    if host.startswith("["):
+        try:
+            IPv6Address(host[1:-1])
+        except ValueError:
+            return False
+    return 0 < int(port or 1) <= MAX_PORT
 
 
 # oidc
@@ -64,7 +76,7 @@ def is_issuer(value: str) -> None:
     found = re.fullmatch(rf"(https?)://{HOST}(/[!-~]*)?", value)
     if (
         not found
-        or not 0 < int(found[3] or 1) <= MAX_PORT
+        or not _can_exist(found[2], found[3])
         or (found[1] == "http" and found[2] not in LOOPBACK)
         or set("?#") & set(value)
     ):

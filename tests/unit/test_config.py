@@ -92,6 +92,13 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         ),
         pytest.param({"PUBLIC_URL": "https://[x"}, "PUBLIC_URL", id="broken public URL"),
         pytest.param(
+            {"PUBLIC_URL": "https://go..example.com"}, "PUBLIC_URL", id="public URL, empty label"
+        ),
+        pytest.param(
+            {"PUBLIC_URL": f"https://{'x' * 64}.com"}, "PUBLIC_URL", id="public URL, long label"
+        ),
+        pytest.param({"PUBLIC_URL": "http://[::1::2]"}, "PUBLIC_URL", id="public URL, wrong IPv6"),
+        pytest.param(
             {"PUBLIC_URL": "https://go.example.com/?x"}, "PUBLIC_URL", id="public URL with a query"
         ),
         pytest.param(
@@ -114,6 +121,12 @@ def test_secret_comes_from_a_file(tmp_path: Path) -> None:
         pytest.param(
             {"OIDC_ISSUER": "https://login.example.com/?a"}, "OIDC_ISSUER", id="issuer with a query"
         ),
+        pytest.param(
+            {"OIDC_ISSUER": "https://.login.example.com"}, "OIDC_ISSUER", id="issuer, empty label"
+        ),
+        pytest.param(
+            {"OIDC_ISSUER": "https://[1::2::3]/a"}, "OIDC_ISSUER", id="issuer, wrong IPv6"
+        ),
         pytest.param({"OIDC_SCOPES": "profile"}, "OIDC_SCOPES", id="scopes without openid"),
         pytest.param({"LOG_LEVEL": "loud"}, "LOG_LEVEL", id="unknown log level"),
         pytest.param({"LOG_FORMAT": "xml"}, "LOG_FORMAT", id="unknown log format"),
@@ -124,6 +137,22 @@ def test_wrong_setting_is_named(environ: dict[str, str], named: str) -> None:
     with pytest.raises(SettingsError, match=f"^{named}: ") as caught:
         Settings.from_environ({"DATABASE_URL": MYSQL} | environ)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        pytest.param("http://localhost:8000", id="name"),
+        pytest.param(f"https://{'x' * 63}.xn--p1ai.", id="longest label and final dot"),
+        pytest.param("http://192.0.2.7", id="IPv4"),
+        pytest.param("https://[::ffff:192.0.2.7]:8000", id="IPv6"),
+    ],
+)
+def test_url_has_any_possible_host(url: str) -> None:
+    """Addresses of the service and of the provider can have any kind of host."""
+    environ = {"DATABASE_URL": MYSQL, "PUBLIC_URL": url}
+    environ["OIDC_ISSUER"] = url.replace("http:", "https:")
+    assert Settings.from_environ(environ).public_url == url
 
 
 def test_issuer_needs_other_settings() -> None:
