@@ -19,6 +19,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug import exceptions
 from werkzeug.routing import IntegerConverter
 from werkzeug.wrappers import Response
+from werkzeug.wsgi import LimitedStream
 
 from app.api import problems
 from app.api.openapi import ABOUT, CommonParts
@@ -77,7 +78,8 @@ class StrictJsonParser(FlaskParser):
         body = req.get_data()
         if len(body) < (req.content_length or 0):
             raise exceptions.BadRequest("The body is shorter than its Content-Length.")
-        if req.environ["wsgi.input"].read(1):  # werkzeug cuts chunked bodies at the limit
+        # werkzeug cuts chunked bodies at the limit. LimitedStream gives 400 if the client has left.
+        if LimitedStream(req.environ["wsgi.input"], 1, is_max=True).read(1):
             raise exceptions.RequestEntityTooLarge
         try:
             return strict_json(body)

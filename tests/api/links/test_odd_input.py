@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from tests.api.conftest import Deployment
 from tests.api.test_odd_input import assert_problem
 from tests.support.links.client import TARGET, Links
 from tests.support.service import RawAnswer, Service
@@ -82,6 +83,16 @@ def whole(body: bytes) -> bytes:
 def test_odd_creation_is_a_problem(service: Service, rest: bytes, status: int) -> None:
     """A body that is incomplete, too long, compressed or invalid gets problem details."""
     assert_problem(post(service, rest), status)
+
+
+def test_client_that_leaves_at_the_limit_of_a_body_is_no_fault(
+    deployment: Deployment, service: Service
+) -> None:
+    """A chunked body that is cut off exactly at its limit gets 400, and a line without an error."""
+    answer = post(service, CHUNKED + LARGE)
+    assert_problem(answer, 400)
+    line = deployment.line(str(answer.headers["X-Request-Id"]))
+    assert (line["level"], "exception" in line) == ("info", False)
 
 
 @pytest.mark.parametrize(
