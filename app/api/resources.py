@@ -79,7 +79,9 @@ class StrictJsonParser(FlaskParser):
         if len(body) < (req.content_length or 0):
             raise exceptions.BadRequest("The body is shorter than its Content-Length.")
         # werkzeug cuts chunked bodies at the limit. LimitedStream gives 400 if the client has left.
-        if LimitedStream(req.environ["wsgi.input"], 1, is_max=True).read(1):
+        rest = LimitedStream(req.environ["wsgi.input"], 1, is_max=True)
+        # After a body of known length, Flask's development server would wait for the client.
+        if req.content_length is None and rest.read(1):
             raise exceptions.RequestEntityTooLarge
         try:
             return strict_json(body)

@@ -2,6 +2,7 @@
 
 import re
 import time
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -50,6 +51,18 @@ def documented(client: FlaskClient) -> dict[str, Any]:
     """Return the field's schema in the OpenAPI document."""
     note = client.application.extensions["document"]["components"]["schemas"]["Note"]
     return dict(note["properties"]["text"])
+
+
+def test_nothing_is_read_beyond_a_body(client: FlaskClient) -> None:
+    """After a body of known length, nothing is read: Flask's development server would wait."""
+    sent = BytesIO(b'{"text": "a"}and more')
+    answer = client.post(
+        "/notes",
+        input_stream=sent,
+        content_type="application/json",
+        environ_overrides={"CONTENT_LENGTH": "13"},
+    )
+    assert (answer.status_code, sent.read()) == (200, b"and more")
 
 
 @pytest.mark.parametrize(
