@@ -64,7 +64,7 @@ class LinkImportSchema(LinkCreateSchema):
     # Checked even if it is not kept, because a stray quote in CSV can pull whole rows into it.
     clicks = WholeNumber(validate=validate.Range(min=0))
     short_url = fields.Raw()
-    owner = fields.Raw()
+    owner = fields.Raw(allow_none=True)
 
     @post_load
     def without_results(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from werkzeug.exceptions import ServiceUnavailable
 from app.api import resources
 from app.database import Database
 from app.links import codes, edits, exports, imports, lists, queries, records
+from app.links.schemas import LinkSchema
 
 URL = "https://example.com"
 
@@ -118,6 +119,20 @@ def test_others_get_their_turn_beside_an_import(
     file = io.BytesIO(b"code,url\n" + f"{line}\n".encode() * 50)
     list(imports.run(database, file, file_format, imports.ImportReport()))
     assert len(sleeps) > 50
+
+
+@pytest.mark.usefixtures("import_app")
+def test_links_of_the_api_are_taken(database: Database) -> None:
+    """An import takes a link with all fields that the API returns, null where they can be null."""
+    create(database, {"code": "linked"})
+    with database.read() as connection:
+        shown = LinkSchema().dump(queries.find(connection, "linked"))
+    delete(database, "linked")
+    nulls = {name: None for name, field in LinkSchema().fields.items() if field.allow_none}
+    report = imports.ImportReport()
+    file = io.BytesIO(json.dumps(shown | nulls).encode())
+    assert list(imports.run(database, file, "jsonl", report)) == [{}]
+    assert report["created"] == 1
 
 
 def test_line_with_too_many_fields_is_refused(database: Database) -> None:
