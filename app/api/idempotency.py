@@ -81,10 +81,10 @@ def once(work: Callable[[sa.Connection], Response], *, long: bool = False) -> Re
 
         return database().write(transaction, long=long)
 
-    return once_by(run)
+    return once_by(run, long=long)
 
 
-def once_by(run: Callable[[Key | None], Response]) -> Response:
+def once_by(run: Callable[[Key | None], Response], *, long: bool = False) -> Response:
     """Do the same as `once`, for work that has a transaction of its own.
 
     :param run: takes the key, or None without one. It must `keep` the key in its transaction.
@@ -105,7 +105,7 @@ def once_by(run: Callable[[Key | None], Response]) -> Response:
         except Exception as error:
             # After any error, look for a stored response. The work of a retry can fail because the
             # first request has already done it, for example if it takes a unique name.
-            if replay := _replay(row):
+            if replay := _replay(row, long=long):
                 return replay
             if not isinstance(error, RepeatedError):
                 raise
@@ -144,14 +144,15 @@ def keep(connection: sa.Connection, answers: Sequence[tuple[Key, Response]]) -> 
         raise
 
 
-def _replay(row: Key) -> Response | None:
+def _replay(row: Key, *, long: bool) -> Response | None:
     """Return the stored response, or None if there is none. Delete an expired one.
 
+    :param long: the work was long, so it can have taken all the time of a short read.
     :raises UnprocessableEntity: the key was used for a different request.
     """
     too_old = datetime.now(UTC) - TTL
     this = (IDEMPOTENCY_KEYS.c.token_id == row["token_id"], IDEMPOTENCY_KEYS.c.key == row["key"])
-    with database().autocommit.connect() as connection:
+    with database().read(long=long) as connection:
         first = connection.execute(sa.select(IDEMPOTENCY_KEYS).where(*this)).first()
         if first and first.created_at < too_old:
             # Compare the time again: meanwhile, another request can have reused the expired key.

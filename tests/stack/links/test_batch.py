@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
 import pytest
+import requests
 
 from tests.support.compose import Stack
 from tests.support.links.client import TARGET, Links
@@ -56,6 +57,23 @@ def test_batch_waits_longer_than_a_single_link(stack: Stack, links: Links) -> No
         assert links.service.post("/api/links", json={"url": TARGET}).status_code == 503
         locker.stdin.close()
         assert batch.result().status_code == 201
+
+
+def test_slow_retry_of_a_batch_gets_the_first_answer(stack: Stack, links: Links) -> None:
+    """The retry of a batch gets its stored answer, even if it waited longer than short work can."""
+    headers = {"Idempotency-Key": links.new_code()}
+
+    def send() -> requests.Response:
+        body = {"links": [{"url": TARGET}]}
+        return links.service.post("/api/links/batch", json=body, headers=headers)
+
+    first = send()
+    links.codes += [link["code"] for link in first.json()["links"]]
+    with RootSession(stack) as other, ThreadPoolExecutor() as pool:
+        other.run("LOCK TABLES links WRITE")
+        pool.submit(other.run, "DO SLEEP(2.5); UNLOCK TABLES")
+        again = send()
+    assert (again.status_code, again.content) == (201, first.content)
 
 
 def test_connection_that_was_cut_costs_no_redirect(stack: Stack, links: Links) -> None:
