@@ -62,12 +62,13 @@ def find(database: Database, code: str) -> Any:
     return link
 
 
-def find_without_clicks(database: Database, code: str) -> Row[Any]:
+def find_without_clicks(database: Database, code: str, *, long: bool = False) -> Row[Any]:
     """Return the link with this code, in any spelling.
 
+    :param long: use LONG_LIMITS.
     :raises UnknownCodeError: there is no such link.
     """
-    with database.read() as connection:
+    with database.read(long=long) as connection:
         return known(queries.find(connection, code, clicks=False), code)
 
 

@@ -43,17 +43,18 @@ class NotUndoableError(Exception):
 
 
 def list_changes(
-    database: Database, code: str, limit: int, after: int | None = None
+    database: Database, code: str, limit: int, after: int | None = None, *, long: bool = False
 ) -> tuple[Sequence[Any], int | None]:
     """Return a link's changes, newest first, and `after` for the next page or None.
 
     If no link has the code, these are the changes of the one that had it last, for 30 days.
 
     :param after: only changes with a smaller id.
+    :param long: use LONG_LIMITS.
     :raises UnknownCodeError: there is no such link.
     """
     key = queries.key_of(code)
-    with database.read() as connection:
+    with database.read(long=long) as connection:
         link = connection.execute(sa.select(LINKS.c.id).where(LINKS.c.lookup_key == key)).first()
         if link is None:
             deleted = _deleted().where(LINK_DELETIONS.c.lookup_key == key).limit(1)
@@ -64,7 +65,7 @@ def list_changes(
 
 def recent_changes(database: Database, link: sa.Row[Any], limit: int) -> Sequence[sa.Row[Any]]:
     """Return the newest changes of a link."""
-    with database.read() as connection:
+    with database.read(long=True) as connection:  # a rename can have waited long before
         return connection.execute(history.page(link.id, limit)).all()
 
 

@@ -151,7 +151,8 @@ def show(code: str) -> Any:
     except queries.CodeTakenError:
         return _link_page(link, form, {"code": CODE_TAKEN}, 409)
     except forms.ChangedError:
-        link = service.find(database(), code)
+        with database().read(long=True) as connection:  # a rename can have waited long before
+            link = service.known(queries.find(connection, code), code)
         return _link_page(link, form, {"": f"{CHANGED} {EDIT_KEPT}"}, 412)
     flash("Saved." if fields else "Nothing was changed.")
     return redirect(url_for("pages.show", code=changed.code), 303)
@@ -257,14 +258,15 @@ def _recent_changes(link: Row[Any]) -> Any:
 
 def _changes_page(code: str, error: str = "", status: int = 200) -> Any:
     """Show a page of a link's history, and why a change could not be undone."""
+    long = bool(error)  # the undo can have waited long before
     try:
         arguments = HistoryArgumentsSchema(unknown=EXCLUDE).load(request.args)
     except ValidationError as wrong:
         arguments, error, status = {"limit": 20}, " ".join(forms.field_errors(wrong).values()), 422
-    found, more = undo.list_changes(database(), code, **arguments)
+    found, more = undo.list_changes(database(), code, **arguments, long=long)
     shown = HistorySchema().dump({"changes": found})["changes"]
     try:
-        revision = etag(service.find_without_clicks(database(), code))
+        revision = etag(service.find_without_clicks(database(), code, long=long))
     except service.UnknownCodeError:
         revision = ""
     page = render_template(
