@@ -15,6 +15,7 @@ from sqlalchemy.exc import InternalError
 from app.database import Database
 from app.links import (
     click_queries,
+    codes,
     edits,
     histogram,
     history,  # history
@@ -108,9 +109,8 @@ def change(database: Database, code: str, fields: Mapping[str, Any], check: Chec
     :raises CodeTakenError: another link has the new code.
     """
     # A rename moves the clicks of all hours.
-    changed = database.write(
-        lambda c: edits.change(c, code, dict(fields), check), long="code" in fields
-    )
+    is_rename = "code" in fields and codes.lookup_key(fields["code"]) != queries.key_of(code)
+    changed = database.write(lambda c: edits.change(c, code, dict(fields), check), long=is_rename)
     return known(changed, code)
 
 

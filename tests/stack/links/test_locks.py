@@ -47,27 +47,27 @@ class Case(NamedTuple):
     method: str
     path: str
     body: dict[str, Any] | None = None
-    chooses_code: bool = True
+    sends_code: bool = True
 
     def send(self, service: Service, code: str) -> requests.Response:
         """Send the request from another thread, with an idempotency key."""
         path = self.path.format(code=code)
-        body = self.body and self.body | (
-            {"code": code} if self.method == "POST" and self.chooses_code else {}
-        )
+        body = self.body and self.body | ({"code": code} if self.sends_code else {})
         with service.again() as client:
             return client.request(self.method, path, json=body, headers={"Idempotency-Key": code})
 
 
+EDIT = Case(TAG, LINK, 200, "PATCH", "/api/links/{code}", {"tags": ["new"]})
 CASES = {
     "create": Case(NEW_LINK, None, 201, "POST", "/api/links", {"url": TARGET}),
-    "change": Case(TAG, LINK, 200, "PATCH", "/api/links/{code}", {"tags": ["new"]}),
+    "change": EDIT._replace(sends_code=False),
+    "change with its code": EDIT,
     "delete": Case(TAG, LINK, 204, "DELETE", "/api/links/{code}"),
     "follow": Case(LINK, None, 302, "GET", "/{code}"),
 }
 WRITES = ("create", "change", "delete")
 KEYED = CASES["create"]._replace(held=KEY, crossed=NEW_LINK)
-RANDOM = KEYED._replace(chooses_code=False)
+RANDOM = KEYED._replace(sends_code=False)
 
 
 def prepare(case: Case, links: Links) -> dict[str, str]:
