@@ -52,17 +52,25 @@ LOCK_FREE_ROWS = text("""
 
 
 class Target(NamedTuple):
-    """The part of a link that a redirect needs. For an alias, the URL is that of its goal."""
+    """The part of a link that a redirect needs. For an alias, the URL is that of its goal.
+
+    An alias without a goal keeps its own URL.
+    """
 
     id: int
     url: str
     expired: bool
 
+    @property
+    def is_live(self) -> bool:
+        """Whether the link redirects, and so counts clicks."""
+        return not self.expired and not is_alias(self.url)
+
 
 def find_and_count(
     connection: Connection, keys: Iterable[str], clicks: Mapping[str, int]
 ) -> dict[str, Target]:
-    """Return the targets of lookup keys, and add clicks to those that have not expired.
+    """Return the targets of lookup keys, and add clicks to those that are live.
 
     With MySQL, that takes one packet, and the clicks are committed when it returns.
 
@@ -81,7 +89,7 @@ def find_and_count(
     for key, id_, url, old, goal in json.loads(rows or "[]"):
         link = Target(id_, url, bool(old))
         targets[key] = _follow(link, goal and Target(*goal)) if is_alias(url) else link
-    alive = {key: targets[key] for key in clicks if key in targets and not targets[key].expired}
+    alive = {key: targets[key] for key in clicks if key in targets and targets[key].is_live}
     # Numbers that are equal prove nothing if a key had no link: it can have got one, and another
     # link can have lost its own.
     if counted == len(alive) and (not counted or alive.keys() == clicks.keys()):
@@ -95,11 +103,11 @@ def find_and_count(
 def unchanged(before: Mapping[str, Target], after: Mapping[str, Target]) -> dict[str, Target]:
     """Return the links that existed before and after clicks were counted, and so meanwhile.
 
-    Others were created or deleted meanwhile, so their clicks may be missing. A link that had
-    expired before or after has expired.
+    Others were created or deleted meanwhile, so their clicks may be missing. A link that was not
+    live before or after is not live.
     """
     return {
-        key: Target(target.id, target.url, target.expired or before[key].expired)
+        key: target if before[key].is_live else before[key]
         for key, target in after.items()
         if key in before and before[key].id == target.id
     }
@@ -108,8 +116,7 @@ def unchanged(before: Mapping[str, Target], after: Mapping[str, Target]) -> dict
 def find_targets(connection: Connection, keys: Iterable[str]) -> dict[str, Target]:
     """Return the targets of lookup keys, without those that no link has.
 
-    An alias keeps its own id, so a click is counted for the alias. Without a goal it counts as
-    expired, and keeps its URL.
+    An alias keeps its own id, so a click is counted for the alias.
     """
     found = _find(connection, keys)
     goals = {key: goal_key(link.url) for key, link in found.items() if is_alias(link.url)}
@@ -121,7 +128,7 @@ def find_targets(connection: Connection, keys: Iterable[str]) -> dict[str, Targe
 
 def _follow(alias: Target, goal: Target | None) -> Target:
     if goal is None or is_alias(goal.url):
-        return Target(alias.id, alias.url, expired=True)
+        return alias
     return Target(alias.id, goal.url, expired=bool(alias.expired or goal.expired))
 
 
@@ -147,7 +154,7 @@ def lock_free_rows(connection: Connection, targets: Collection[Target]) -> set[i
 def count_clicks(
     connection: Connection, clicks: Mapping[str, int], targets: Mapping[str, Target]
 ) -> None:
-    """Add clicks to the current hour of links, apart from those that have expired.
+    """Add clicks to the current hour of links, apart from those that are not live.
 
     :param clicks: clicks by the lookup key.
     :raises sqlalchemy.exc.IntegrityError: a link was deleted.
@@ -156,7 +163,7 @@ def count_clicks(
     counts = {
         target.id: clicks[key]
         for key, target in sorted(targets.items(), key=lambda item: item[1].id)
-        if clicks.get(key) and not target.expired
+        if clicks.get(key) and target.is_live
     }
     if counts:
         upsert_counts(connection, _this_hour(), counts)

@@ -203,7 +203,7 @@ class Resolver:
                     for request in pending
                     if request.counts
                     and (target := targets.get(request.key))
-                    and not target.expired
+                    and target.is_live
                     and target.id not in free
                 }
                 counted = [request for request in pending if request not in later]

@@ -160,14 +160,15 @@ def location(target: Target | None, code: str, rest: str, query: str) -> str:
     :param rest: the path after the code, as received.
     :param query: the query, as received, without "?".
     :raises UnknownCodeError: there is no such link.
+    :raises NotFound: it is an alias that leads nowhere.
     :raises Gone: the link has expired.
     """
     if target is None:
         raise UnknownCodeError(code)
     if target.expired:
-        if aliases.is_alias(target.url):
-            raise NotFound(f"This link leads to {target.url}, but that leads nowhere.")
         raise Gone("This link has expired.")
+    if aliases.is_alias(target.url):
+        raise NotFound(f"This link leads to {target.url}, but that leads nowhere.")
     return targets.location_of(target.url, rest, query)
 
 

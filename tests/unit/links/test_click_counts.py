@@ -43,7 +43,7 @@ def test_uncounted_clicks_are_not_followed(
     monkeypatch.setattr(click_counts, "find_targets", lambda *_: found)
     connection: Any = SimpleNamespace(dialect=SimpleNamespace(name="mysql"))
     targets = click_counts.find_and_count(connection, ["new", "old"], {"new": 1, "old": 1})
-    assert [key for key, target in targets.items() if not target.expired] == []
+    assert [key for key, target in targets.items() if target.is_live] == []
 
 
 def test_all_that_was_counted_is_followed(monkeypatch: pytest.MonkeyPatch) -> None:
