@@ -17,7 +17,8 @@ def bucket_range(
 
     By default, the range ends now and has `DEFAULT_BUCKETS` buckets.
 
-    :raises ValueError: the range is empty, too long, or ends after the year 9999.
+    :raises ValueError: the range is empty or too long.
+    :raises OverflowError: it ends after the year 9999.
     """
     size = BUCKET_SIZES[by]
     try:
@@ -27,7 +28,7 @@ def bucket_range(
             last += size
         first = bucket_start(start, by) if start else last - size * DEFAULT_BUCKETS[by]
     except OverflowError:
-        raise ValueError("The time range must not end after the year 9999.") from None
+        raise OverflowError("The time range must not end after the year 9999.") from None
     if first >= last:
         raise ValueError("The time range must end after it begins.")
     if (last - first) / size > BUCKET_LIMIT:

@@ -277,8 +277,9 @@ class SeriesArgumentsSchema(Schema):
         by = data["by"]
         try:
             first, last = histogram.bucket_range(data.get("from"), data.get("to"), by)
-        except ValueError as error:
-            raise ValidationError(str(error), "from") from None
+        except (ValueError, OverflowError) as error:
+            wrong = "to" if isinstance(error, OverflowError) else "from"
+            raise ValidationError(str(error), wrong) from None
         return {"first": first, "last": last, "by": by}
 
 

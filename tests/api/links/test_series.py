@@ -54,9 +54,10 @@ def test_series_takes_whole_buckets(service: Service, links: Links) -> None:
         ),
         pytest.param(
             "from=9999-12-31T23:00:00Z&to=9999-12-31T23:30:00Z",
-            "from",
+            "to",
             id="last hour of the calendar",
         ),
+        pytest.param("to=9999-12-31T23:30:00Z", "to", id="end in the last hour, no start"),
     ],
 )
 def test_wrong_span_is_named(service: Service, links: Links, query: str, parameter: str) -> None:
