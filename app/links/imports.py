@@ -21,7 +21,7 @@ from app.links import codes, exports, queries
 from app.links.click_counts import upsert_counts
 from app.links.records import FormatError, Lines, csv_rows, from_cells, json_lines, lines_of
 from app.links.schemas import LinkCreateSchema
-from app.links.trial import TAKEN, Trial
+from app.links.trial import TAKEN, Trial, differs
 
 BATCH = 1000  # lines
 REASON_LIMIT = 500  # characters of the reason why a line is refused
@@ -68,8 +68,9 @@ class LinkImportSchema(LinkCreateSchema):
 
     @post_load
     def without_results(self, data: dict[str, Any], **_kwargs: Any) -> dict[str, Any]:
-        """Drop results, and the clicks: an export has only their sum, not their hours."""
-        return {name: data[name] for name in data.keys() - {"short_url", "clicks", "owner"}}
+        """Add defaults, and drop results. Of clicks, an export has only the sum, not the hours."""
+        given = {name: data[name] for name in data.keys() - {"short_url", "clicks", "owner"}}
+        return queries.OPTIONAL_FIELDS | given
 
 
 schema = LinkImportSchema()
@@ -271,9 +272,7 @@ def _sort(
         other = existing.setdefault(row["lookup_key"], row)
         if other is row:
             created[lines] = row
-        elif any(
-            other[name] != value for name, value in (queries.OPTIONAL_FIELDS | link.fields).items()
-        ):
+        elif differs(other, link.fields):
             taken[lines] = TAKEN
     return created, taken
 

@@ -1,6 +1,8 @@
 """Imports from other programs: times, clicks, codes, titles and dry runs."""
 
+import json
 from datetime import UTC, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -62,6 +64,28 @@ def test_trial_knows_earlier_batches(database: Database, monkeypatch: pytest.Mon
     assert (trial.sums, trial.links) == ("2 created, 1 unchanged, 2 refused", {})
     assert trial.lines == [f"Line {number}: {TAKEN}" for number in (4, 6)]
     assert Result(database, text).sums == trial.sums
+
+
+def test_trial_compares_as_an_import_does(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dry run calls a line of a later batch unchanged exactly if the import does.
+
+    Fields that a line lacks count as empty, but times that it lacks are not compared.
+    """
+    monkeypatch.setattr(imports, "BATCH", 1)
+    a: dict[str, Any] = {"code": "a", "url": "https://a.example"}
+    b = a | {"code": "b"}
+    at, other = "2024-05-01T12:00:00Z", "2024-05-02T12:00:00Z"
+    lines = [a | {"created_at": at}, a, a | {"created_at": at, "updated_at": at}]
+    lines += [a | {"title": "", "tags": [], "expires_at": None}]
+    lines += [a | {"created_at": other}, a | {"title": "other"}, b, b | {"created_at": at}]
+    text = "\n".join(map(json.dumps, lines)).encode()
+    trial = Result(database, text, dry_run=True)
+    assert (trial.sums, trial.links) == ("2 created, 3 unchanged, 3 refused", {})
+    assert trial.lines == [f"Line {number}: {TAKEN}" for number in (5, 6, 8)]
+    imported = Result(database, text)
+    assert (imported.sums, imported.lines) == (trial.sums, trial.lines)
 
 
 def test_bookmarks_without_a_code_get_the_same_again(database: Database) -> None:
