@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from werkzeug import exceptions
 from werkzeug.datastructures import Headers
 from werkzeug.http import HTTP_STATUS_CODES
+from werkzeug.wsgi import LimitedStream
 
 from app.api.headers import is_api, prefers_html
 from app.database.errors import UNAVAILABLE, info_of_violated
@@ -132,6 +133,8 @@ def body_too_large(error: exceptions.RequestEntityTooLarge) -> Response:
     Without this, a client that is still sending sees a connection reset instead of the response.
     """
     body = request.environ["wsgi.input"]
+    if request.content_length is not None:  # at its end, Flask's development server would wait
+        body = LimitedStream(body, request.content_length)
     with suppress(Exception):  # whatever is wrong with the rest, the response is 413
         for _ in range(0, (request.max_content_length or 0) + DRAIN_LIMIT, 65_536):
             if not body.read(65_536):

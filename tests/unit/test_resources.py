@@ -53,16 +53,27 @@ def documented(client: FlaskClient) -> dict[str, Any]:
     return dict(note["properties"]["text"])
 
 
-def test_nothing_is_read_beyond_a_body(client: FlaskClient) -> None:
-    """After a body of known length, nothing is read: Flask's development server would wait."""
-    sent = BytesIO(b'{"text": "a"}and more')
+@pytest.mark.parametrize(
+    ("length", "sent", "status"),
+    [
+        pytest.param("13", b'{"text": "a"}', 200, id="body"),
+        pytest.param("", b"", 400, id="no body"),
+        pytest.param("21", b"x" * 21, 413, id="body that is too large"),
+    ],
+)
+def test_nothing_is_read_beyond_a_body(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, length: str, sent: bytes, status: int
+) -> None:
+    """After a body, nothing is read: Flask's development server would wait."""
+    monkeypatch.setitem(client.application.config, "MAX_CONTENT_LENGTH", 20)
+    stream = BytesIO(sent + b"and more")
     answer = client.post(
         "/notes",
-        input_stream=sent,
+        input_stream=stream,
         content_type="application/json",
-        environ_overrides={"CONTENT_LENGTH": "13"},
+        environ_overrides={"CONTENT_LENGTH": length},
     )
-    assert (answer.status_code, sent.read()) == (200, b"and more")
+    assert (answer.status_code, stream.read()) == (status, b"and more")
 
 
 @pytest.mark.parametrize(
