@@ -77,11 +77,12 @@ class Connection(socket):
         :raises BadRequest: the body did not come in time.
         :raises ServiceUnavailable: the worker has no memory left for the body.
         """
-        if self.deadline is None:
+        if self.deadline is None and not self.has_request:
             data = self._next_request()
-            self.deadline = time.monotonic() + HEAD_TIMEOUT
-            self.last_deadline = time.monotonic() + REQUEST_TIMEOUT
+            self.deadline, self.last_deadline = _deadlines()
         else:
+            if self.deadline is None:  # the headers came together with the request before
+                self.deadline, self.last_deadline = _deadlines()
             # If bytes are there already, gevent reads them without letting other greenlets run.
             if time.time() - self.hub.loop.now() > TURN:
                 gevent.sleep(0.001)  # after a sleep of 0, gevent might not read other sockets first
@@ -211,3 +212,9 @@ class Connection(socket):
         """Shut the connection down. A greenlet that reads it sees the end of the stream."""
         with suppress(OSError):  # the client has already closed it
             self.shutdown(SHUT_RDWR)
+
+
+def _deadlines() -> tuple[float, float]:
+    """Return both deadlines of a request that begins now."""
+    now = time.monotonic()
+    return now + HEAD_TIMEOUT, now + REQUEST_TIMEOUT

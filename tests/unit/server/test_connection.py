@@ -118,6 +118,21 @@ def test_client_that_reads_slowly_gets_all_of_its_answer(connect: Connect) -> No
     assert line.worker.waiting_connections == {}
 
 
+def test_wait_for_a_body_is_not_idle(connect: Connect) -> None:
+    """A connection that waits for a body is not idle, even if it has not read the headers itself.
+
+    They can have come together with the end of the request before.
+    """
+    line = connect()
+    line.connection.has_request = True
+    reader = line.next_request()
+    wait_for(lambda: line.connection in line.worker.waiting_connections)
+    assert not line.connection.is_idle
+    assert line.connection.deadline is not None
+    line.client.sendall(b"body")
+    assert reader.get(timeout=LIMIT) == b"body"
+
+
 def test_client_that_is_gone_is_an_error_that_gunicorn_ignores(connect: Connect) -> None:
     """Sending to a client that has closed raises ConnectionResetError."""
     line = connect()
