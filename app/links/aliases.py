@@ -1,7 +1,8 @@
 """Aliases: links that lead to another link here, their goal. Their target is `/` and its code.
 
-A redirect follows an alias one step only: if the goal is gone, or an alias itself, it gets 404. So
-there is no loop, in whatever order links are edited, renamed, deleted, restored and imported.
+A redirect follows an alias one step only: if the goal is gone, or an alias itself, it gets 404, or
+410 if the alias has expired. So there is no loop, in whatever order links are edited, renamed,
+deleted, restored and imported.
 """
 
 from collections.abc import Mapping, Sequence

@@ -63,9 +63,14 @@ def list_changes(
     return changes[:limit], changes[limit - 1].id if len(changes) > limit else None
 
 
-def recent_changes(database: Database, link: sa.Row[Any], limit: int) -> Sequence[sa.Row[Any]]:
-    """Return the newest changes of a link."""
-    with database.read(long=True) as connection:  # a rename can have waited long before
+def recent_changes(
+    database: Database, link: sa.Row[Any], limit: int, *, long: bool = False
+) -> Sequence[sa.Row[Any]]:
+    """Return the newest changes of a link.
+
+    :param long: use LONG_LIMITS.
+    """
+    with database.read(long=long) as connection:
         return connection.execute(history.page(link.id, limit)).all()
 
 

@@ -242,7 +242,8 @@ def _link_page(
 ) -> Any:
     """Show a link, its clicks, and a form with the submitted entries or the link's own fields."""
     shown, form = forms.link_for_template(link), form or forms.form_of(link)
-    shown["changes"] = _recent_changes(link)  # history
+    # After a change that has failed, there can be no time left for a short read.
+    shown["changes"] = _recent_changes(link, long=bool(errors))  # history
     chart = charts.chart(link, request.args)
     page = render_template(
         "link.html", link=shown, chart=chart, ranges=charts.RANGES, form=form, errors=dict(errors)
@@ -251,8 +252,8 @@ def _link_page(
 
 
 # history
-def _recent_changes(link: Row[Any]) -> Any:
-    found = undo.recent_changes(database(), link, RECENT_CHANGES)
+def _recent_changes(link: Row[Any], *, long: bool) -> Any:
+    found = undo.recent_changes(database(), link, RECENT_CHANGES, long=long)
     return HistorySchema().dump({"changes": found})["changes"]
 
 
