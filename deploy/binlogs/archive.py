@@ -30,7 +30,13 @@ def main() -> None:
         try:
             server, done = close_log(done)
             if not last.startswith(server):
-                last = max((n for n in place.names() if n.startswith(server)), default="")
+                names = place.names()
+                last = max((n for n in names if n.startswith(server)), default="")
+                if names and not last:
+                    log(
+                        "warning: this MySQL server is new. Make a new backup: older ones can't be "
+                        "brought to moments from now on."
+                    )
             last = copy(place, server, last)
             HEALTHY.touch()
         except Exception as error:  # noqa: BLE001 - whatever it is, the next round can succeed

@@ -107,8 +107,14 @@ def test_failed_round_is_repeated(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """A round that fails logs why; the next one copies everything, and only then it is healthy."""
+    """A round that fails logs why; the next one copies everything, and only then it is healthy.
+
+    A warning says once that copies of another server don't lead here.
+    """
     answers = iter([OSError("no route"), (SERVER, "1"), (SERVER, "1")])
+    other = tmp_path / name_of(9).replace(SERVER, SERVER[::-1])
+    other.parent.mkdir()
+    other.touch()
     (data / "binlog.000001").write_bytes(log(1))
     write_index(data, 1, 2)
     healthy, seen = tmp_path / "healthy", []
@@ -132,8 +138,9 @@ def test_failed_round_is_repeated(
     with pytest.raises(SystemExit):
         archive.main()
     assert seen == [False, False, True]
-    error, copied = capsys.readouterr().out.splitlines()
+    error, new, copied = capsys.readouterr().out.splitlines()
     assert error.startswith("error: OSError('no route').")
+    assert new.startswith("warning: this MySQL server is new. Make a new backup")
     assert copied == f"copied {name_of(1)}"
 
 
