@@ -23,9 +23,9 @@ if primary=$(bash /primary.sh); then
 fi
 
 bash /channel.sh
-# A new server rejects writes until now: see first.sh.
 # Clients find the primary by super_read_only. So it is persisted on every member: a server that
 # starts outside of the group must not look like a primary, and take writes that the group lacks.
+# A new server has it already: see first.sh.
 sql <<SQL
 SET GLOBAL super_read_only = OFF;
 CREATE USER IF NOT EXISTS replicator IDENTIFIED BY '$replicator_password' REQUIRE SSL;

@@ -4,7 +4,14 @@
 # empty server that accepts writes for the primary.
 set -eo pipefail
 
-if primary=$(bash /primary.sh); then
+# If this was the primary, the others need some seconds to elect another one.
+for ((tries = 60; tries > 0; tries--)); do
+  status=0
+  primary=$(bash /primary.sh) || status=$?
+  [ "$status" = 2 ] || break
+  sleep 1
+done
+if [ "$status" = 0 ]; then
   echo "first: $primary has the group's data"
   bash /join.sh
   exec bash /init/99-finished.sh

@@ -1,12 +1,13 @@
 #!/bin/bash
-# Prints another server of the group that accepts writes, and fails if there is none. Runs in a
-# member's container.
+# Prints another server of the group that accepts writes. Its exit status is 1 if no other server
+# answers, and 2 if none of those that answer accepts writes. Runs in a member's container.
 set -eo pipefail
 
 export MYSQL_PWD
 MYSQL_PWD=$(</run/secrets/root_password)
 seeds=$(mysql --user=root -BNe 'SELECT @@group_replication_group_seeds')
 MYSQL_PWD=$(</run/secrets/replicator_password)
+status=1
 for address in ${seeds//,/ }; do
   host=${address%:*}
   [ "$host" != "$HOSTNAME" ] || continue
@@ -17,5 +18,6 @@ for address in ${seeds//,/ }; do
     echo "$host"
     exit
   fi
+  status=2
 done
-exit 1
+exit $status

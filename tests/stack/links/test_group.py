@@ -68,12 +68,6 @@ def create(client: Service) -> int:
     return client.post("/api/links", json={"url": TARGET}).status_code
 
 
-def lose_data(grown: Group) -> None:
-    """Remove `db` with its data."""
-    docker("rm", "--force", grown.id("db"))
-    docker("volume", "rm", f"{grown.project}_data")
-
-
 def test_data_is_kept(grown: Group) -> None:
     """Each member has what was written before there was a group."""
     for member in MEMBERS:
@@ -189,23 +183,32 @@ def test_primary_that_is_killed_is_replaced(grown: Group, token: str) -> None:
 
 
 def test_first_member_can_lose_its_data(grown: Group, token: str) -> None:
-    """An empty `db` begins no second group and takes no writes, but gets all data again."""
-    if grown.primary() == "db":
-        move(grown, "db")
-    primary = grown.primary()
-    leave = "STOP GROUP_REPLICATION; SET PERSIST group_replication_start_on_boot = OFF"
-    grown.mysql_root(leave, "db")
-    with pytest.raises(CalledProcessError) as refused:
-        run("bash", "-ec", blocks(PAGE.read_text(), "sh")[1], cwd=grown.root, env=grown.env)
-    assert f"begin: {primary} is the primary of a group." in refused.value.stderr
-    lose_data(grown)
+    """The primary loses its data: it takes no writes until it has all data of the group again."""
+    if (primary := grown.primary()) != "db":
+        move(grown, primary)
+    before = sorted(grown.mysql_root(CODES))
+    [commands] = [block for block in blocks(PAGE.read_text(), "sh") if "volume rm" in block]
+    commands = commands.replace("slipway_data", f"{grown.project}_data")
+    run("bash", "-ec", commands, cwd=grown.root, env=grown.env)
+    assert grown.mysql_root("SELECT @@super_read_only", "db") == [["1"]]
+    grown.wait_complete()
+    assert grown.primary() != "db"
+    wait_until(lambda: sorted(grown.mysql_root(CODES, "db")) == before)
     with Service(grown.url, token) as client:
-        grown.up("--no-deps", "db")
-        assert create(client) == 201
-        grown.wait_complete()
-        assert create(client) == 201
-    wait_until(lambda: grown.mysql_root(CODES, "db") == grown.mysql_root(CODES))
-    assert grown.primary() == primary
+        wait_until(lambda: create(client) == 201)
+
+
+def test_second_group_can_not_begin(grown: Group) -> None:
+    """`begin.sh` refuses if another server is the primary of the group."""
+    grown.mysql_root("STOP GROUP_REPLICATION", "db")
+    grown.mysql_root("SET PERSIST group_replication_start_on_boot = OFF", "db")
+    _, start, *_ = blocks(PAGE.read_text(), "sh")
+    with pytest.raises(CalledProcessError) as refused:
+        run("bash", "-ec", start, cwd=grown.root, env=grown.env)
+    assert f"begin: {grown.primary()} is the primary of a group." in refused.value.stderr
+    grown.mysql_root("SET PERSIST group_replication_start_on_boot = ON", "db")
+    grown.mysql_root("START GROUP_REPLICATION", "db")
+    grown.wait_complete()
 
 
 def test_one_server_is_left(grown: Group, token: str) -> None:
@@ -219,7 +222,8 @@ def test_one_server_is_left(grown: Group, token: str) -> None:
 
 def test_new_stack_begins_as_a_group(grown: Group) -> None:
     """A new `db` rejects writes until it has begun the group."""
-    lose_data(grown)
+    docker("rm", "--force", grown.id("db"))
+    docker("volume", "rm", f"{grown.project}_data")
     setting, start, *_ = blocks(PAGE.read_text(), "sh")
     grown.env["COMPOSE_FILE"] = setting.partition("COMPOSE_FILE=")[2].partition("'")[0]
     grown.up("--build", "db")
