@@ -1,5 +1,6 @@
 """Functions that wait for a condition, and find free ports."""
 
+import os
 import secrets
 import socket
 import time
@@ -7,6 +8,11 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import requests
+
+# Of each pair of ports, pytest-xdist's process with this number takes both, and others none.
+INDEX = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+COUNT = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+_taken: set[int] = set()
 
 
 def wait_until(condition: Callable[[], object], limit: float = 60) -> None:
@@ -29,22 +35,34 @@ def wait_until(condition: Callable[[], object], limit: float = 60) -> None:
 
 
 def free_port() -> int:
-    """Return a free port of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a free port of 127.0.0.1 that no other test of this run gets."""
+    while True:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = int(probe.getsockname()[1])
+        if _take(port):
+            return port
 
 
 def free_port_pair() -> tuple[int, int]:
-    """Return two free ports of 127.0.0.1 with consecutive numbers.
+    """Return two free ports of 127.0.0.1 with consecutive numbers that no other test gets.
 
     They are below the ports of outgoing connections, so no connection can take one before the
     caller does. A port of `free_port` is safe, because Linux prefers even numbers for connections
     and odd ones for `bind`, but then the next one is not.
     """
     while True:
-        first = 7000 + secrets.randbelow(2000)
+        first = 7000 + 2 * secrets.randbelow(1000)
         with suppress(OSError), socket.socket() as one, socket.socket() as other:
             one.bind(("127.0.0.1", first))
             other.bind(("127.0.0.1", first + 1))
-            return first, first + 1
+            if _take(first):
+                return first, first + 1
+
+
+def _take(port: int) -> bool:
+    """Return whether this process may use a free port: another test can have got it just before."""
+    if port // 2 % COUNT != INDEX or port in _taken:
+        return False
+    _taken.add(port)
+    return True
