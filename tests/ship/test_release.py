@@ -12,6 +12,13 @@ import yaml
 from tests.support.checkout import ROOT
 
 VERSION = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
+
+
+def script_of(name: str) -> str:
+    """Return the script of a step of the release workflow."""
+    [step] = [step for step in WORKFLOW["jobs"]["image"]["steps"] if step.get("name") == name]
+    return str(step["run"])
 
 
 def test_changelog_has_the_version() -> None:
@@ -47,22 +54,25 @@ def test_version_is_in_one_place() -> None:
 )
 def test_release_without_an_attestation_fails(tmp_path: Path, docker: str) -> None:
     """The release workflow fails if it finds no image whose SBOM it can attest."""
-    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
-    assert workflow["defaults"]["run"]["shell"] == "bash"  # for GitHub, with these options:
+    assert WORKFLOW["defaults"]["run"]["shell"] == "bash"  # for GitHub, with these options:
     script = ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c"]
-    [attest] = [s for s in workflow["jobs"]["image"]["steps"] if "Attest" in s.get("name", "")]
     for name, text in {"docker": docker, "jq": "cat"}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n")
         (tmp_path / name).chmod(0o755)
     path = f"{tmp_path}:{os.environ['PATH']}"
     environ = {"PATH": path, "PUSHED": "ghcr.io/you/slipway@sha256:1", "GITHUB_REF_NAME": "v1.0"}
-    assert subprocess.call([*script, attest["run"]], cwd=tmp_path, env=environ) == 1
+    assert (
+        subprocess.call(
+            [*script, script_of("Attest the SBOM of each platform's image")],
+            cwd=tmp_path,
+            env=environ,
+        )
+        == 1
+    )
 
 
 def test_workflow_checks_its_tag() -> None:
     """The release workflow stops if the tag is not `v` with the version in pyproject.toml."""
-    workflow = yaml.safe_load((ROOT / ".github/workflows/release.yaml").read_text())
-    [check] = [s for s in workflow["jobs"]["image"]["steps"] if s.get("name") == "Check the tag"]
     for tag, code in ((f"v{VERSION}", 0), (f"v{VERSION}0", 1), (VERSION, 1)):
-        script = ["bash", "-e", "-c", check["run"]]
+        script = ["bash", "-e", "-c", script_of("Check the tag")]
         assert subprocess.call(script, cwd=ROOT, env={**os.environ, "GITHUB_REF_NAME": tag}) == code

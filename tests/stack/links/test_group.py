@@ -13,6 +13,7 @@ from tests.support.compose import Stack, docker, run
 from tests.support.faults.group import (
     MEMBERS,
     PAGE,
+    STEPS,
     Group,
     kill_members,
     move,
@@ -202,9 +203,8 @@ def test_second_group_can_not_begin(grown: Group) -> None:
     """`begin.sh` refuses if another server is the primary of the group."""
     grown.mysql_root("STOP GROUP_REPLICATION", "db")
     grown.mysql_root("SET PERSIST group_replication_start_on_boot = OFF", "db")
-    _, start, *_ = blocks(PAGE.read_text(), "sh")
     with pytest.raises(CalledProcessError) as refused:
-        run("bash", "-ec", start, cwd=grown.root, env=grown.env)
+        run("bash", "-ec", STEPS[0], cwd=grown.root, env=grown.env)
     assert f"begin: {grown.primary()} is the primary of a group." in refused.value.stderr
     grown.mysql_root("SET PERSIST group_replication_start_on_boot = ON", "db")
     grown.mysql_root("START GROUP_REPLICATION", "db")
@@ -224,10 +224,9 @@ def test_new_stack_begins_as_a_group(grown: Group) -> None:
     """A new `db` rejects writes until it has begun the group."""
     docker("rm", "--force", grown.id("db"))
     docker("volume", "rm", f"{grown.project}_data")
-    setting, start, *_ = blocks(PAGE.read_text(), "sh")
-    grown.env["COMPOSE_FILE"] = setting.partition("COMPOSE_FILE=")[2].partition("'")[0]
+    grown.use_files()
     grown.up("--build", "db")
     assert grown.mysql_root("SELECT @@super_read_only", "db") == [["1"]]
-    run("bash", "-ec", start, cwd=grown.root, env=grown.env)
+    run("bash", "-ec", STEPS[0], cwd=grown.root, env=grown.env)
     assert grown.mysql_root("SELECT @@super_read_only", "db") == [["0"]]
     grown.compose("run", "--rm", "--no-TTY", "migrate")

@@ -12,6 +12,8 @@ from tests.support.pages import blocks
 from tests.support.waiting import wait_until
 
 FOLDER, PAGE = ROOT / "deploy" / "group", ROOT / "docs" / "group.md"
+# The commands of the page that make a stack a group.
+SETTING, *STEPS = blocks(PAGE.read_text(), "sh")[:3]
 MEMBERS = ["db", "db-2", "db-3"]
 TABLE = "performance_schema.replication_group_members"
 STATES = f"SELECT member_host, member_state FROM {TABLE}"
@@ -22,12 +24,15 @@ class Group(Stack):
 
     def begin(self) -> None:
         """Make the running stack a group, with the commands of docs/group.md."""
-        setting, *commands = blocks(PAGE.read_text(), "sh")[:3]
-        files = setting.partition("COMPOSE_FILE=")[2].partition("'")[0]
-        self.env |= {"COMPOSE_FILE": files, "COMPOSE_DISABLE_ENV_FILE": "1"}
-        for each in commands:
+        self.use_files()
+        for each in STEPS:
             run("bash", "-ec", each, cwd=self.root, env=self.env)
         self.wait_complete()
+
+    def use_files(self) -> None:
+        """Make Compose read the group's files too."""
+        files = SETTING.partition("COMPOSE_FILE=")[2].partition("'")[0]
+        self.env |= {"COMPOSE_FILE": files, "COMPOSE_DISABLE_ENV_FILE": "1"}
 
     def end(self) -> None:
         """Make it a stack with one server again, as docs/group.md says."""
