@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import requests
 
-# Of each pair of ports, pytest-xdist's process with this number takes both, and others none.
+# Each process of pytest-xdist takes other pairs of ports: see `_take`.
 INDEX = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
 COUNT = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
 _taken: set[int] = set()

@@ -151,7 +151,9 @@ def _versions(stack: Stack, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     """
     later = copy_project(tmp_path_factory.mktemp("later"))
     compose_file = later / "docker-compose.yaml"
-    compose_file.write_text(compose_file.read_text().replace("mem_limit: 1g", "mem_limit: 1100m"))
+    text = compose_file.read_text()
+    assert text.count("mem_limit: 1g\n") == 1
+    compose_file.write_text(text.replace("mem_limit: 1g\n", "mem_limit: 1100m\n"))
     (later / "db/migrations/versions/0006_teams.py").write_text(HEAD + EXAMPLE)
     auth = later / "app" / "identity" / "tokens.py"
     text = auth.read_text()
