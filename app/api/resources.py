@@ -79,10 +79,9 @@ class StrictJsonParser(FlaskParser):
         if len(body) < (req.content_length or 0):
             raise exceptions.BadRequest("The body is shorter than its Content-Length.")
         # werkzeug cuts chunked bodies at the limit. LimitedStream gives 400 if the client has left.
-        rest = LimitedStream(req.environ["wsgi.input"], 1, is_max=True)
         # At the end of other bodies, Flask's development server would wait for the client.
         is_chunked = req.content_length is None and "wsgi.input_terminated" in req.environ
-        if is_chunked and rest.read(1):
+        if is_chunked and LimitedStream(req.environ["wsgi.input"], 1, is_max=True).read(1):
             raise exceptions.RequestEntityTooLarge
         try:
             return strict_json(body)

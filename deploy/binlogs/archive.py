@@ -57,6 +57,7 @@ def close_log(done: str) -> tuple[str, str]:
         host="db", user="archiver", password=password, ssl=verified, read_timeout=60
     )
     with closing(connection), connection.cursor() as cursor:
+        # Only a member of a group has this. Accounts of older stacks without one can't read STATE.
         cursor.execute("SHOW VARIABLES LIKE 'group_replication_group_name'")
         if cursor.fetchall():
             cursor.execute(STATE)
