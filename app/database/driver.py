@@ -123,11 +123,12 @@ class Connection(AnyConnection):
     def find_and_insert(self, statements: str, values: Mapping[str, Any]) -> tuple[Any, int]:
         """Run a SELECT of one value and an INSERT … SELECT, in one packet.
 
-        Return the value, and the number of rows that the INSERT has inserted or updated.
+        Return the value, None if there is no row, and the number of rows that the INSERT has
+        inserted or updated.
         """
         with self.cursor() as cursor:
             cursor.execute(statements, values)
-            [value] = cursor.fetchone()
+            [value] = cursor.fetchone() or [None]
             cursor.nextset()
             # "Records: 2  Duplicates: 1  Warnings: 0", in the server's language.
             [records, *_] = re.findall(rb": *(\d+)", self._result.message)

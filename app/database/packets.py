@@ -14,8 +14,9 @@ def find_and_insert(
 ) -> tuple[Any, int]:
     """Run a SELECT of one value and an INSERT … SELECT, both of which commit themselves.
 
-    Return the value, and the number of rows that the INSERT has inserted or updated. Another
-    transaction can commit between the two statements. If the SELECT fails, the INSERT doesn't run.
+    Return the value, None if there is no row, and the number of rows that the INSERT has inserted
+    or updated. Another transaction can commit between the two statements. If the SELECT fails, the
+    INSERT doesn't run.
 
     :param connection: a connection of `Database.packets`, to MySQL.
     :param statements: both statements with PyMySQL's placeholders, such as `%(name)s`.

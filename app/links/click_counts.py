@@ -38,6 +38,14 @@ FIND_AND_COUNT = """
     "{goal_key}",
     "CONVERT(LOWER(REPLACE(SUBSTR(l.url, 2), '-', '')) USING ascii) COLLATE ascii_bin",
 )
+# The same for one lookup key, but aliases get no click. It takes MySQL less time.
+FIND_AND_COUNT_ONE = """
+    SELECT JSON_ARRAY(JSON_ARRAY(lookup_key, id, url, expires_at <= %(now)s, NULL))
+    FROM links WHERE lookup_key IN %(keys)s;
+    INSERT INTO link_clicks (link_id, hour, clicks)
+    SELECT id, %(hour)s, %(sum)s FROM links WHERE lookup_key IN %(keys)s
+    AND (expires_at IS NULL OR expires_at > %(now)s) AND url NOT LIKE '/%%'
+    ON DUPLICATE KEY UPDATE clicks = link_clicks.clicks + %(sum)s"""
 # A click changes the row of its hour. For a new row, and for the foreign key of an existing one, it
 # also locks the link's row. A join alone can't tell a locked row of clicks from a missing one.
 LOCK_FREE_ROWS = text("""
@@ -72,7 +80,8 @@ def find_and_count(
 ) -> dict[str, Target]:
     """Return the targets of lookup keys, and add clicks to those that are live.
 
-    With MySQL, that takes one packet, and the clicks are committed when it returns.
+    With MySQL, that takes one packet, or two for an alias or an expired link alone. The clicks are
+    committed when it returns.
 
     :param clicks: clicks by the lookup key.
     :raises sqlalchemy.exc.IntegrityError: a link was deleted, and nothing was counted.
@@ -81,14 +90,14 @@ def find_and_count(
         targets = find_targets(connection, keys)
         count_clicks(connection, clicks, targets)
         return targets
-    now = datetime.now(UTC)
-    values = {"keys": list(keys), "now": now, "hour": bucket_start(now, "hour")}
-    values["clicks"] = json.dumps(sorted(clicks.items()))
-    rows, counted = find_and_insert(connection, FIND_AND_COUNT, values)
-    targets = {}
-    for key, id_, url, old, goal in json.loads(rows or "[]"):
-        link = Target(id_, url, bool(old))
-        targets[key] = _follow(link, goal and Target(*goal)) if is_alias(url) else link
+    keys, now = list(keys), datetime.now(UTC)
+    values = {"keys": keys, "now": now, "hour": bucket_start(now, "hour")}
+    values |= {"clicks": json.dumps(sorted(clicks.items())), "sum": sum(clicks.values())}
+    is_one = len(keys) == 1
+    statements = FIND_AND_COUNT_ONE if is_one else FIND_AND_COUNT
+    targets, counted = _find_and_count(connection, statements, values)
+    if is_one and targets and not counted:  # it can be an alias, or was one at the INSERT
+        targets, counted = _find_and_count(connection, FIND_AND_COUNT, values)
     alive = {key: targets[key] for key in clicks if key in targets and targets[key].is_live}
     # Numbers that are equal prove nothing if a key had no link: it can have got one, and another
     # link can have lost its own.
@@ -98,6 +107,17 @@ def find_and_count(
     if counted == len(clicks):  # each key had a link that was counted
         return after | alive
     return unchanged(targets, after)
+
+
+def _find_and_count(
+    connection: Connection, statements: str, values: Mapping[str, object]
+) -> tuple[dict[str, Target], int]:
+    rows, counted = find_and_insert(connection, statements, values)
+    targets = {}
+    for key, id_, url, old, goal in json.loads(rows or "[]"):
+        link = Target(id_, url, bool(old))
+        targets[key] = _follow(link, goal and Target(*goal)) if is_alias(url) else link
+    return targets, counted
 
 
 def unchanged(before: Mapping[str, Target], after: Mapping[str, Target]) -> dict[str, Target]:

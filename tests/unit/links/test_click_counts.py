@@ -55,3 +55,32 @@ def test_all_that_was_counted_is_followed(monkeypatch: pytest.MonkeyPatch) -> No
     clicks = {"created": 1, "edited": 1}
     targets = click_counts.find_and_count(connection, clicks, clicks)
     assert targets == {"edited": OLD, "created": OTHER}
+
+
+@pytest.mark.parametrize(
+    ("url", "counted", "packets"),
+    [
+        pytest.param(OLD.url, 1, 1, id="counted"),
+        pytest.param(OLD.url, 0, 2, id="became an alias"),
+        pytest.param("/goal", 0, 2, id="alias"),
+        pytest.param("/goal", 1, 1, id="was an alias"),
+    ],
+)
+def test_click_on_one_link_is_counted_once(
+    monkeypatch: pytest.MonkeyPatch, url: str, counted: int, packets: int
+) -> None:
+    """The packet for one key leaves aliases to the other one, but not what it has counted."""
+    alias = ["old", 1, "/goal", None, [2, NEW.url, None]]
+    answers = [([["old", 1, url, None, None]], counted), ([alias], 1)]
+    given = iter(answers)
+
+    def find_and_insert(*_: object) -> tuple[str, int]:
+        rows, inserted = next(given)
+        return json.dumps(rows), inserted
+
+    monkeypatch.setattr(click_counts, "find_targets", lambda *_: {"old": NEW})
+    monkeypatch.setattr(click_counts, "find_and_insert", find_and_insert)
+    connection: Any = SimpleNamespace(dialect=SimpleNamespace(name="mysql"))
+    targets = click_counts.find_and_count(connection, ["old"], {"old": 1})
+    assert targets == {"old": OLD if (url, counted) == (OLD.url, 1) else NEW}
+    assert len(list(given)) == len(answers) - packets
