@@ -83,9 +83,8 @@ def check_answers(history: list[Operation], outage: Outage) -> Iterator[Violatio
             yield Violation(kind, wrong, [operation])
     if outage.unavailable:
         down, back = outage.unavailable
-        asked = [o for o in history if o.kind == "readyz/database" and outage.began < o.ended]
-        if not any(o.status == 503 for o in asked):
-            yield Violation("wrong", "no outage was reported", asked)
+        asked = [o for o in history if o.kind == "readyz/database"]
+        # Nobody may have asked: a killed server is back within a second.
         meanwhile = [o for o in asked if down < o.began and o.ended < back]
         if blind := [o for o in meanwhile if o.status != 503]:
             yield Violation("wrong", "an outage was not reported", blind)
