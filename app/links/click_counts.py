@@ -96,7 +96,7 @@ def find_and_count(
     is_one = len(keys) == 1
     statements = FIND_AND_COUNT_ONE if is_one else FIND_AND_COUNT
     targets, counted = _find_and_count(connection, statements, values)
-    if is_one and targets and not counted:  # it can be an alias, or was one at the INSERT
+    if is_one and targets and not counted:  # an alias, an expired link, or one that has changed
         targets, counted = _find_and_count(connection, FIND_AND_COUNT, values)
     alive = {key: targets[key] for key in clicks if key in targets and targets[key].is_live}
     # Numbers that are equal prove nothing if a key had no link: it can have got one, and another
@@ -106,7 +106,9 @@ def find_and_count(
     after = find_targets(connection, keys)
     if counted == len(clicks):  # each key had a link that was counted
         return after | alive
-    return unchanged(targets, after)
+    same = unchanged(targets, after)
+    # A link can have changed back too. If nothing was counted, nobody may be redirected.
+    return same if counted else {key: link for key, link in same.items() if not link.is_live}
 
 
 def _find_and_count(

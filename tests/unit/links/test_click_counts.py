@@ -57,30 +57,39 @@ def test_all_that_was_counted_is_followed(monkeypatch: pytest.MonkeyPatch) -> No
     assert targets == {"edited": OLD, "created": OTHER}
 
 
+ONE, ALL = click_counts.FIND_AND_COUNT_ONE, click_counts.FIND_AND_COUNT
+PLAIN, OVER = ["a", 1, OLD.url, None, None], ["a", 1, OLD.url, 1, None]
+ALIAS, LOST = ["a", 1, "/goal", None, [2, NEW.url, None]], ["a", 1, "/goal", None, None]
+
+
 @pytest.mark.parametrize(
-    ("url", "counted", "packets"),
+    ("packets", "found"),
     [
-        pytest.param(OLD.url, 1, 1, id="counted"),
-        pytest.param(OLD.url, 0, 2, id="became an alias"),
-        pytest.param("/goal", 0, 2, id="alias"),
-        pytest.param("/goal", 1, 1, id="was an alias"),
+        pytest.param([(ONE, [PLAIN], 1)], OLD, id="counted"),
+        pytest.param([(ONE, [], 0)], None, id="unknown"),
+        pytest.param([(ONE, [], 1)], NEW, id="was created"),
+        pytest.param([(ONE, [LOST], 1)], NEW, id="was an alias"),
+        pytest.param([(ONE, [PLAIN], 0), (ALL, [ALIAS], 1)], NEW, id="became an alias"),
+        pytest.param([(ONE, [PLAIN], 0), (ALL, [], 0)], None, id="was deleted"),
+        pytest.param([(ONE, [OVER], 0), (ALL, [OVER], 0)], EXPIRED, id="expired"),
+        pytest.param([(ONE, [LOST], 0), (ALL, [ALIAS], 1)], NEW, id="alias"),
+        pytest.param([(ONE, [LOST], 0), (ALL, [ALIAS], 0)], None, id="goal was away"),
+        pytest.param([(ONE, [PLAIN], 0), (ALL, [PLAIN], 0)], None, id="was away twice"),
     ],
 )
-def test_click_on_one_link_is_counted_once(
-    monkeypatch: pytest.MonkeyPatch, url: str, counted: int, packets: int
+def test_one_link_is_followed_only_if_it_was_counted(
+    monkeypatch: pytest.MonkeyPatch, packets: list[Any], found: Target | None
 ) -> None:
     """The packet for one key leaves aliases to the other one, but not what it has counted."""
-    alias = ["old", 1, "/goal", None, [2, NEW.url, None]]
-    answers = [([["old", 1, url, None, None]], counted), ([alias], 1)]
-    given = iter(answers)
+    given = iter(packets)
 
-    def find_and_insert(*_: object) -> tuple[str, int]:
-        rows, inserted = next(given)
-        return json.dumps(rows), inserted
+    def find_and_insert(_: object, statements: str, values: dict[str, Any]) -> tuple[str, int]:
+        expected, rows, counted = next(given)
+        assert (statements, values["sum"]) == (expected, 3)
+        return json.dumps(rows), counted
 
-    monkeypatch.setattr(click_counts, "find_targets", lambda *_: {"old": NEW})
+    monkeypatch.setattr(click_counts, "find_targets", lambda *_: {"a": NEW})
     monkeypatch.setattr(click_counts, "find_and_insert", find_and_insert)
     connection: Any = SimpleNamespace(dialect=SimpleNamespace(name="mysql"))
-    targets = click_counts.find_and_count(connection, ["old"], {"old": 1})
-    assert targets == {"old": OLD if (url, counted) == (OLD.url, 1) else NEW}
-    assert len(list(given)) == len(answers) - packets
+    assert click_counts.find_and_count(connection, ["a"], {"a": 3}).get("a") == found
+    assert not list(given)
