@@ -92,11 +92,12 @@ def find_and_count(
         return targets
     keys, now = list(keys), datetime.now(UTC)
     values = {"keys": keys, "now": now, "hour": bucket_start(now, "hour")}
-    values |= {"clicks": json.dumps(sorted(clicks.items())), "sum": sum(clicks.values())}
-    is_one = len(keys) == 1
-    statements = FIND_AND_COUNT_ONE if is_one else FIND_AND_COUNT
-    targets, counted = _find_and_count(connection, statements, values)
-    if is_one and targets and not counted:  # an alias, an expired link, or one that has changed
+    if len(keys) == 1:
+        values["sum"] = sum(clicks.values())
+        targets, counted = _find_and_count(connection, FIND_AND_COUNT_ONE, values)
+    # The second case is an alias, an expired link, or one that has changed.
+    if len(keys) > 1 or (targets and not counted):
+        values["clicks"] = json.dumps(sorted(clicks.items()))
         targets, counted = _find_and_count(connection, FIND_AND_COUNT, values)
     alive = {key: targets[key] for key in clicks if key in targets and targets[key].is_live}
     # Numbers that are equal prove nothing if a key had no link: it can have got one, and another
