@@ -13,6 +13,7 @@ from tests.support.links.faults.history import LOCKING, LONG, Operation, Outage,
 
 LIMIT, LONG_LIMIT = 2.0, 30.0  # seconds for an answer that the service promises
 ALLOWANCE = 0.5  # more seconds: the clients that measure share two cores with everything else
+UNSEEN = 3.0  # seconds: a shorter outage can be between two probes
 
 ALLOWED = {
     "batch": {201},
@@ -83,8 +84,9 @@ def check_answers(history: list[Operation], outage: Outage) -> Iterator[Violatio
             yield Violation(kind, wrong, [operation])
     if outage.unavailable:
         down, back = outage.unavailable
-        asked = [o for o in history if o.kind == "readyz/database"]
-        # Nobody may have asked: a killed server is back within a second.
+        asked = [o for o in history if o.kind == "readyz/database" and outage.began < o.ended]
+        if back - down > UNSEEN and not any(o.status == 503 for o in asked):
+            yield Violation("wrong", "no outage was reported", asked)
         meanwhile = [o for o in asked if down < o.began and o.ended < back]
         if blind := [o for o in meanwhile if o.status != 503]:
             yield Violation("wrong", "an outage was not reported", blind)
